@@ -1,0 +1,192 @@
+"""The ONNX format: one `model.onnx`, weights inside, batch axis real.
+
+PyTorch modules go through the `torch.onnx` dynamo exporter. Graphs are written without stack traces and
+source paths, so that the same source gives the same bytes on every machine.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from builder.formats.base import Description, Format, TensorInfo
+from builder.sources.base import Source
+from pixelis.errors import BuildError, PixelisError
+
+if TYPE_CHECKING:
+    import onnx
+    import torch
+
+OPSET = 20
+MODEL_FILE = "model.onnx"
+_PROTOBUF_LIMIT = 2**31 - 1
+
+
+class OnnxFormat(Format):
+    """Export to ONNX, constant folding, and a description of the graph."""
+
+    name = "onnx"
+    file = MODEL_FILE
+
+    def export(self, source: Source, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        try:
+            source.export_onnx(directory)
+        except PixelisError:
+            raise
+        except Exception as error:
+            raise BuildError(
+                f"Exporting `{source.name}` to ONNX failed: {type(error).__name__}: {str(error)[:500]}.",
+                mend="Check the source's weights and the versions of torch and onnx.",
+            ) from error
+        if not (directory / MODEL_FILE).is_file():
+            raise BuildError(f"`{source.name}` wrote no {MODEL_FILE}.", mend="Its export_onnx must write one.")
+
+    def optimise(self, directory: Path) -> list[str]:
+        """Fold constants and drop identities and dead nodes.
+
+        Fusions are left to ONNX Runtime, which redoes them for its machine at every load.
+        """
+        import onnx
+        from onnxscript import optimizer
+
+        path = directory / MODEL_FILE
+        model = onnx.load(str(path))
+        before = len(model.graph.node)
+        slim = optimizer.optimize(model, num_iterations=2, onnx_shape_inference=False)
+        after = len(slim.graph.node)
+        if after < before:
+            save(slim, path)
+        return [
+            f"onnxscript.optimizer: constant folding, identity and dead node removal ({before} -> {min(before, after)} nodes)",
+            "onnxruntime: ORT_ENABLE_ALL fusions at load, not in the file",
+        ]
+
+    def describe(self, directory: Path) -> Description:
+        import onnx
+
+        path = directory / MODEL_FILE
+        model = onnx.load(str(path))
+        return Description(
+            inputs=tuple(_tensor(value) for value in model.graph.input),
+            outputs=tuple(_tensor(value) for value in model.graph.output),
+            nodes=len(model.graph.node),
+            parameters=sum(_count(weight.dims) for weight in model.graph.initializer),
+            size_bytes=path.stat().st_size,
+            opset=next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")),
+        )
+
+
+def export_module(
+    module: torch.nn.Module,
+    example_inputs: Sequence[torch.Tensor],
+    input_names: Sequence[str],
+    output_names: Sequence[str],
+    dynamic_axes: Mapping[str, Mapping[int, str]],
+    path: Path,
+    opset: int = OPSET,
+) -> None:
+    """Write `module` as one ONNX file.
+
+    Args:
+        module: in eval mode.
+        example_inputs: tensors to trace with; every dynamic axis must be longer than 1 there.
+        input_names: in the order of `forward`.
+        output_names: in the order of what `forward` returns.
+        dynamic_axes: by input, axis -> name; axes of one name have one length.
+        path: where the file goes.
+        opset: operator set of the graph.
+
+    Raises:
+        BuildError: the module is in training mode, or an axis that should vary was fixed by the exporter.
+    """
+    import torch
+
+    if module.training:
+        raise BuildError("The module is in training mode.", mend="Call .eval() on the module that is exported.")
+    names = {name for axes in dynamic_axes.values() for name in axes.values()}
+    dims = {name: torch.export.Dim(name, min=1) for name in sorted(names)}
+    shapes = tuple({axis: dims[label] for axis, label in dynamic_axes.get(name, {}).items()} for name in input_names)
+    with _quiet():
+        program = torch.onnx.export(
+            module,
+            tuple(example_inputs),
+            dynamo=True,
+            dynamic_shapes=shapes,
+            input_names=list(input_names),
+            output_names=list(output_names),
+            opset_version=opset,
+            optimize=True,
+            verbose=False,
+        )
+    if program is None:
+        raise BuildError("The exporter returned no program.", mend="Use torch 2.6 or newer.")
+    save(program.model_proto, path)
+    _check_axes(path, dynamic_axes)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporter's notes on packages that are not installed and on its own deprecations."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def save(model: onnx.ModelProto, path: Path) -> None:
+    """Write a checked graph without stack traces, source paths and intermediate shapes."""
+    import onnx
+
+    if model.ByteSize() > _PROTOBUF_LIMIT:
+        raise BuildError("The graph is larger than 2 GiB.", mend="Export it in a smaller precision.")
+    for node in model.graph.node:
+        node.doc_string = ""
+        del node.metadata_props[:]
+    for value in [*model.graph.input, *model.graph.output]:
+        del value.metadata_props[:]
+    for weight in model.graph.initializer:
+        del weight.metadata_props[:]
+    del model.graph.value_info[:]
+    del model.graph.metadata_props[:]
+    model.graph.doc_string = model.doc_string = ""
+    onnx.checker.check_model(model)
+    path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def _check_axes(path: Path, dynamic_axes: Mapping[str, Mapping[int, str]]) -> None:
+    import onnx
+
+    graph = onnx.load(str(path)).graph
+    for value in graph.input:
+        for axis in dynamic_axes.get(value.name, {}):
+            if _tensor(value).dims[axis] != -1:
+                raise BuildError(
+                    f"Axis {axis} of `{value.name}` was fixed while exporting.",
+                    mend="Trace with an example longer than 1 there and without Python branches on it.",
+                )
+
+
+def _tensor(value: Any) -> TensorInfo:
+    import onnx
+
+    kind = value.type.tensor_type
+    dtype = onnx.TensorProto.DataType.Name(kind.elem_type)
+    dims = tuple(dim.dim_value if dim.HasField("dim_value") else -1 for dim in kind.shape.dim)
+    return TensorInfo(value.name, {"FLOAT": "FP32", "FLOAT16": "FP16", "BFLOAT16": "BF16"}.get(dtype, dtype), dims)
+
+
+def _count(dims: Sequence[int]) -> int:
+    total = 1
+    for dim in dims:
+        total *= dim
+    return total

@@ -1,0 +1,137 @@
+"""What the spec says of one model: its tensors, where it comes from, and how Triton runs it."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from builder.tolerance import TOLERANCES, Precision, Tolerance
+from pixelis.errors import BuildError
+
+if TYPE_CHECKING:
+    from builder.sources.base import Source
+
+DType = Literal["BYTES", "BOOL", "UINT8", "INT32", "INT64", "FP16", "FP32"]
+Kind = Literal["engine", "python", "policy", "knn", "ensemble"]
+FormatName = Literal["onnx", "files"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TensorSpec(_Frozen):
+    """One input or output, without the batch axis.
+
+    Attributes:
+        dims: sizes; -1 varies from request to request.
+        optional: a request may leave it out.
+        ragged: requests whose sizes differ still share a batch.
+    """
+
+    name: str = Field(pattern=r"^[A-Z][A-Z0-9_]*$")
+    dtype: DType
+    dims: tuple[int, ...] = Field(min_length=1)
+    optional: bool = False
+    ragged: bool = False
+
+
+class Call(_Frozen):
+    """A child that a model calls by BLS, at most `times` times one after the other in a request."""
+
+    model: str
+    times: int = Field(1, ge=1)
+
+
+class Step(_Frozen):
+    """One step of an ensemble. Tensors have the same name in the step and in the ensemble."""
+
+    model: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+class ModelSpec(_Frozen):
+    """One model of the pipeline.
+
+    Attributes:
+        kind: `engine` runs an artifact and nothing else; `python`, `policy` and `knn` are classes of `python_backends`;
+            an `ensemble` is wiring.
+        source: `module:Class` of what is built, none for a model that has no artifact.
+        arguments: keyword arguments of that class.
+        required: without its source's files the build fails; else the model is left unbuilt, and the build says so.
+        max_batch_size: 0 = Triton never batches it (the request has no batch axis).
+        queue_delay_us: how long the dynamic batcher waits for company, idle or not.
+        instances: processes.
+        buckets: sizes to which callers pad the axes that vary, where the model is not ragged.
+        batch_invariant: the gate holds one request's answer equal to its answer in a batch.
+        output_tolerances: for outputs that are held to something else than `tolerance`.
+        parameters: text parameters for the model class.
+    """
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    kind: Kind
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    max_batch_size: int = Field(0, ge=0)
+    queue_delay_us: int = Field(0, ge=0)
+    instances: int = Field(1, ge=1)
+    decoupled: bool = False
+    source: str | None = Field(None, pattern=r"^[\w.]+:\w+$")
+    arguments: dict[str, str] = Field(default_factory=dict)
+    required: bool = True
+    format: FormatName = "onnx"
+    precision: Precision = "fp32"
+    tolerance: Tolerance | None = None
+    output_tolerances: dict[str, Tolerance] = Field(default_factory=dict)
+    batch_invariant: bool = True
+    buckets: dict[str, tuple[int, ...]] = Field(default_factory=dict)
+    parameters: dict[str, str] = Field(default_factory=dict)
+    calls: tuple[Call, ...] = ()
+    steps: tuple[Step, ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ModelSpec:
+        if (self.kind == "ensemble") != bool(self.steps):
+            raise ValueError(f"{self.name}: an ensemble, and nothing else, has steps")
+        if self.kind == "engine" and self.source is None:
+            raise ValueError(f"{self.name}: an engine model needs a source")
+        if self.kind == "knn" and self.instances != 1:
+            raise ValueError(f"{self.name}: the process owns its index, so there is exactly one")
+        if self.max_batch_size == 0 and (self.queue_delay_us or any(t.ragged for t in self.inputs)):
+            raise ValueError(f"{self.name}: only a batchable model waits for company or is ragged")
+        return self
+
+    @property
+    def batchable(self) -> bool:
+        """Whether Triton's dynamic batcher forms its batches."""
+        return self.max_batch_size > 0 and self.kind != "ensemble"
+
+    @property
+    def built(self) -> bool:
+        """Whether it has an artifact."""
+        return self.source is not None
+
+    def tolerance_of(self, output: str) -> Tolerance:
+        """What the gate holds `output` to: its own, the model's, or the precision's."""
+        return self.output_tolerances.get(output) or self.tolerance or TOLERANCES[self.precision]
+
+    def open_source(self) -> Source:
+        """The source, imported now.
+
+        Raises:
+            BuildError: the model has none, or its class is not there.
+        """
+        if self.source is None:
+            raise BuildError(f"{self.name} is not built from anything.", mend="It is served from its model.py alone.")
+        module, _, name = self.source.partition(":")
+        try:
+            found: type[Source] = getattr(import_module(module), name)
+        except (ImportError, AttributeError) as error:
+            raise BuildError(
+                f"The source {self.source} of {self.name} cannot be imported: {error}.",
+                mend="Install what building needs: pip install 'pixelis-serving[build]'.",
+            ) from error
+        return found(**self.arguments)

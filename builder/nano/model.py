@@ -1,0 +1,170 @@
+"""The nano: a `Qwen2_5_VLForConditionalGeneration` of about three million parameters, and how it is run in training.
+
+Training does not go through the vision tower's own `forward`, which loops over images: every view has the same grid and every layer
+full attention, so a batch of views is one call per layer (`vision_tokens`). A test holds both equal.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from builder.nano import tokenizer as nano_tokenizer
+from builder.nano.palette import COLOURS, SHAPES
+from builder.nano.scenes import VIEW
+
+PATCH = 14
+MERGE = 2
+GRID = VIEW // PATCH
+SIDE = GRID // MERGE
+TOKENS = SIDE * SIDE
+"""Visual tokens of one view."""
+
+VOCABULARY = 240
+PROFILE = {
+    "coordinates": "view_pixels",
+    "view": [VIEW, VIEW],
+    "system": None,
+    "crop_as_image": True,
+    "observation_fields": {"ZOOM_IN": {}, "READ_TEXT": {"text": "text"}, "GET_PROPERTIES": {"color": "color.name"}},
+}
+
+
+def config() -> Any:
+    """`Qwen2_5_VLConfig` of the nano."""
+    from transformers import Qwen2_5_VLConfig
+
+    ids = {t: i for i, t in enumerate(nano_tokenizer.vocabulary())}
+    if len(ids) > VOCABULARY:
+        raise AssertionError(f"{len(ids)} tokens do not fit a vocabulary of {VOCABULARY}")
+    text = {
+        "vocab_size": VOCABULARY, "hidden_size": 192, "intermediate_size": 512, "num_hidden_layers": 4,
+        "num_attention_heads": 6, "num_key_value_heads": 2, "max_position_embeddings": 2048, "rms_norm_eps": 1e-6,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [4, 6, 6]},
+        "tie_word_embeddings": True, "bos_token_id": ids["<|endoftext|>"], "eos_token_id": ids["<|im_end|>"],
+        "pad_token_id": ids["<|endoftext|>"],
+    }  # fmt: skip
+    vision = {
+        "depth": 4, "hidden_size": 128, "intermediate_size": 256, "num_heads": 4, "out_hidden_size": 192,
+        "patch_size": PATCH, "spatial_merge_size": MERGE, "temporal_patch_size": 2, "window_size": 112,
+        "fullatt_block_indexes": [0, 1, 2, 3],
+    }  # fmt: skip
+    return Qwen2_5_VLConfig(
+        text_config=text,
+        vision_config=vision,
+        tie_word_embeddings=True,
+        image_token_id=ids["<|image_pad|>"],
+        video_token_id=ids["<|video_pad|>"],
+        vision_start_token_id=ids["<|vision_start|>"],
+        vision_end_token_id=ids["<|vision_end|>"],
+    )
+
+
+def create(seed: int) -> Any:
+    """A nano with random weights."""
+    from transformers import Qwen2_5_VLForConditionalGeneration
+
+    torch.manual_seed(seed)
+    return Qwen2_5_VLForConditionalGeneration(config())
+
+
+class Heads(nn.Module):
+    """Auxiliary heads of training: row, column, colour and shape of what every image token covers."""
+
+    def __init__(self, hidden: int = 192) -> None:
+        super().__init__()
+        self.classes = {"row": SIDE, "column": SIDE, "colour": len(COLOURS) + 1, "shape": len(SHAPES) + 2}
+        self.linear = nn.Linear(hidden, sum(self.classes.values()))
+
+    def forward(self, hidden: Tensor, targets: Tensor) -> Tensor:
+        """Mean cross-entropy over the heads. hidden `[N, hidden]`, targets `[N, 4]` in the order of `classes`."""
+        loss = hidden.new_zeros(())
+        parts = self.linear(hidden).float().split(list(self.classes.values()), dim=-1)
+        for i, part in enumerate(parts):
+            loss = loss + nn.functional.cross_entropy(part, targets[:, i])
+        return loss / len(parts)
+
+
+def patchify(views: Tensor) -> Tensor:
+    """Qwen's patches of views: `[N, VIEW, VIEW, 3]` uint8 to `[N * GRID^2, 3 * 2 * PATCH^2]`, in merge order."""
+    x = (views.float() / 255.0 - 0.5) / 0.5
+    n = x.shape[0]
+    x = x.reshape(n, SIDE, MERGE, PATCH, SIDE, MERGE, PATCH, 3).permute(0, 1, 4, 2, 5, 7, 3, 6)
+    x = x.reshape(n * GRID * GRID, 3, 1, PATCH, PATCH).expand(-1, -1, 2, -1, -1)
+    return x.reshape(n * GRID * GRID, -1)
+
+
+def vision_tokens(model: Any, views: Tensor) -> Tensor:
+    """Visual tokens `[N, TOKENS, hidden]` of views, one attention call per layer."""
+    from transformers.models.qwen2_5_vl import modeling_qwen2_5_vl as qwen
+
+    tower = model.model.visual
+    n, s = views.shape[0], GRID * GRID
+    kernel = tower.patch_embed.proj.weight
+    hidden = nn.functional.linear(patchify(views), kernel.reshape(kernel.shape[0], -1))
+    grid = torch.tensor([[1, GRID, GRID]])
+    positions = qwen.get_vision_position_ids(grid, MERGE)
+    cos, sin = (p.repeat(n, 1) for p in tower.rotary_pos_emb(hidden[:s], positions))
+    for block in tower.blocks:
+        attention = block.attn
+        qkv = attention.qkv(block.norm1(hidden)).reshape(n * s, 3, attention.num_heads, -1)
+        q, k, v = qkv.permute(1, 0, 2, 3).unbind(0)
+        q, k = qwen.apply_rotary_pos_emb_vision(q, k, cos, sin)
+        q, k, v = (t.reshape(n, s, attention.num_heads, -1).transpose(1, 2) for t in (q, k, v))
+        # Written out: on a CPU the fused kernel's backward pass costs three times as much at this size.
+        weights = torch.softmax((q.to(v.dtype) * q.shape[-1] ** -0.5) @ k.to(v.dtype).transpose(-1, -2), dim=-1)
+        mixed = weights.to(v.dtype) @ v
+        hidden = hidden + attention.proj(mixed.transpose(1, 2).reshape(n * s, -1))
+        hidden = hidden + block.mlp(block.norm2(hidden))
+    tokens: Tensor = tower.merger(hidden).reshape(n, TOKENS, -1)
+    return tokens
+
+
+def forward(model: Any, batch: dict[str, Tensor], heads: Heads | None) -> tuple[Tensor, Tensor]:
+    """Logits where a token is to be learnt `[M, vocabulary]`, and the auxiliary loss.
+
+    Args:
+        batch: `ids [B, S]`, `positions [3, B, S]`, `views [N, VIEW, VIEW, 3]`, `learn [B, S]` (the *next* token counts),
+            `targets [K, 4]` and `target_rows [K]` (flat indexes of image tokens). Padding is on the right, so causal
+            attention needs no mask.
+        heads: the auxiliary heads; none skips them.
+    """
+    image_token = model.config.image_token_id
+    ids = batch["ids"]
+    embeds = model.get_input_embeddings()(ids)
+    visual = vision_tokens(model, batch["views"]).to(embeds.dtype)
+    at = ids == image_token
+    embeds = embeds.masked_scatter(at[..., None], visual)
+    kept: list[Tensor] = []
+    hook = model.model.language_model.layers[1].register_forward_hook(
+        lambda _m, _i, out: kept.append(out[0] if isinstance(out, tuple) else out)
+    )
+    try:
+        out = model.model.language_model(inputs_embeds=embeds, position_ids=batch["positions"], use_cache=False)
+    finally:
+        hook.remove()
+    logits = model.lm_head(out.last_hidden_state[batch["learn"]])
+    auxiliary = logits.new_zeros((), dtype=torch.float32)
+    if heads is not None:
+        auxiliary = heads(kept[0].reshape(-1, kept[0].shape[-1])[batch["target_rows"]], batch["targets"])
+    return logits, auxiliary
+
+
+def save(model: Any, directory: Path) -> None:
+    """Write a Hugging Face directory: config, fp16 safetensors, tokenizer, chat template, preprocessor, profile."""
+    import copy
+
+    directory.mkdir(parents=True, exist_ok=True)
+    copy.deepcopy(model).half().save_pretrained(directory)
+    nano_tokenizer.save(directory)
+    preprocessor = {
+        "image_processor_type": "Qwen2VLImageProcessor", "patch_size": PATCH, "temporal_patch_size": 2,
+        "merge_size": MERGE, "min_pixels": VIEW * VIEW, "max_pixels": VIEW * VIEW,
+        "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5],
+    }  # fmt: skip
+    (directory / "preprocessor_config.json").write_text(json.dumps(preprocessor, indent=2) + "\n")
+    (directory / "pixelis.json").write_text(json.dumps(PROFILE, indent=2) + "\n")

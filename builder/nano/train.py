@@ -1,0 +1,149 @@
+"""Train the nano on generated scenes that never repeat. Resumable: the state is written every `save_every` steps."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
+
+from builder.nano import model as nano
+from builder.nano import tokenizer as nano_tokenizer
+from builder.nano.episodes import FAMILIES, Episode, positions, training_episode
+from python_backends.policy.profile import Profile
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a training run is."""
+
+    seed: int = 1
+    steps: int = 4500
+    batch: int = 32
+    learning_rate: float = 1e-3
+    warmup: float = 0.05
+    auxiliary_weight: float = 0.5
+    save_every: int = 250
+    threads: int = 1
+
+
+def collate(episodes: list[Episode], image_token: int, pad: int) -> dict[str, Tensor]:
+    """Episodes as one right-padded batch (see `model.forward`), with `labels [M]` for the logits there."""
+    width = max(len(e.ids) for e in episodes)
+    ids = np.full((len(episodes), width), pad, np.int64)
+    learn = np.zeros((len(episodes), width), bool)
+    place = np.zeros((3, len(episodes), width), np.int64)
+    rows, targets = [], []
+    for b, episode in enumerate(episodes):
+        n = len(episode.ids)
+        ids[b, :n] = episode.ids
+        learn[b, : n - 1] = episode.learn[1:]
+        place[:, b, :n] = positions(episode.ids, image_token)
+        first = episode.ids.index(image_token)
+        rows.append(b * width + first + np.arange(len(episode.targets)))
+        targets.append(episode.targets)
+    labels = np.roll(ids, -1, axis=1)[learn]
+    arrays = {
+        "ids": ids, "learn": learn, "positions": place, "labels": labels, "target_rows": np.concatenate(rows),
+        "targets": np.concatenate(targets), "views": np.stack([v for e in episodes for v in e.views]),
+    }  # fmt: skip
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+class Episodes(IterableDataset[list[dict[str, Tensor]]]):
+    """Batches from step `start` on; step and seed fix every scene."""
+
+    def __init__(self, recipe: Recipe, start: int) -> None:
+        self.recipe, self.start = recipe, start
+
+    def __iter__(self) -> Iterator[list[dict[str, Tensor]]]:
+        torch.set_num_threads(1)
+        vocabulary = nano_tokenizer.vocabulary()
+        image, pad = vocabulary.index("<|image_pad|>"), vocabulary.index("<|endoftext|>")
+        profile = Profile.model_validate(nano.PROFILE)
+        for step in range(self.start, self.recipe.steps):
+            base = self.recipe.seed * 100_000_000 + step * self.recipe.batch
+            episodes = [training_episode("train", base + i, profile) for i in range(self.recipe.batch)]
+            # Families differ in length: one padded batch for each wastes nothing on padding.
+            yield [collate(episodes[i :: len(FAMILIES)], image, pad) for i in range(len(FAMILIES))]
+
+
+def _load(path: Path, model: Any, heads: nano.Heads, optimiser: Any, schedule: Any) -> int:
+    if not path.exists():
+        return 0
+    state = torch.load(path, weights_only=True)
+    model.load_state_dict(state["model"])
+    heads.load_state_dict(state["heads"])
+    optimiser.load_state_dict(state["optimiser"])
+    schedule.load_state_dict(state["schedule"])
+    return int(state["step"])
+
+
+def _store(path: Path, step: int, model: Any, heads: nano.Heads, optimiser: Any, schedule: Any) -> None:
+    state = {
+        "step": step, "model": model.state_dict(), "heads": heads.state_dict(),
+        "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict(),
+    }  # fmt: skip
+    temporary = path.with_suffix(".tmp")
+    torch.save(state, temporary)
+    temporary.replace(path)
+
+
+def _backward(model: Any, heads: nano.Heads, parts: list[dict[str, Tensor]], weight: float) -> list[float]:
+    """Accumulate the gradient of one step; loss, auxiliary loss and token accuracy, means over the parts."""
+    means = np.zeros(3)
+    for batch in parts:
+        with torch.autocast("cpu", torch.bfloat16):
+            logits, auxiliary = nano.forward(model, batch, heads)
+        main = torch.nn.functional.cross_entropy(logits.float(), batch["labels"])
+        ((main + weight * auxiliary) / len(parts)).backward()
+        hit = (logits.argmax(-1) == batch["labels"]).float().mean().item()
+        means += np.array([main.item(), auxiliary.item(), hit]) / len(parts)
+    return list(means)
+
+
+def train(recipe: Recipe, state: Path, checkpoint: Path, report: Any = print) -> None:
+    """Train, write the checkpoint every `save_every` steps and at the end.
+
+    Args:
+        recipe: the run.
+        state: folder of the resumable state.
+        checkpoint: Hugging Face directory to write.
+        report: called with one JSON line every 25 steps.
+    """
+    torch.set_num_threads(recipe.threads)
+    state.mkdir(parents=True, exist_ok=True)
+    model, heads = nano.create(recipe.seed), nano.Heads()
+    model.set_attn_implementation("eager")
+    parameters = [*model.parameters(), *heads.parameters()]
+    optimiser = torch.optim.AdamW(parameters, lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, recipe.learning_rate, total_steps=recipe.steps + 1, pct_start=recipe.warmup, cycle_momentum=False
+    )
+    path = state / "state.pt"
+    start = _load(path, model, heads, optimiser, schedule)
+    batches = DataLoader(Episodes(recipe, start), batch_size=None, num_workers=1, prefetch_factor=4)
+    began, sums = time.time(), np.zeros(4)
+    model.train()
+    for step, parts in enumerate(batches, start + 1):
+        optimiser.zero_grad(set_to_none=True)
+        sums += [*_backward(model, heads, parts, recipe.auxiliary_weight), 1]
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimiser.step()
+        schedule.step()
+        if step % 25 == 0:
+            loss, aux, accuracy, n = sums
+            line = {"step": step, "loss": loss / n, "auxiliary": aux / n, "token_accuracy": accuracy / n}
+            report(json.dumps({**line, "seconds_per_step": (time.time() - began) / (step - start)}))
+            sums[:] = 0
+        if step % recipe.save_every == 0 or step == recipe.steps:
+            _store(path, step, model, heads, optimiser, schedule)
+            nano.save(model, checkpoint)
+            (checkpoint / "training.json").write_text(json.dumps({"step": step, **asdict(recipe)}, indent=2) + "\n")

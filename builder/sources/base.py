@@ -1,0 +1,111 @@
+"""What a model is before it is exported."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
+
+Tensors = dict[str, NDArray[np.generic]]
+"""Named, batched arrays, as they cross Triton."""
+
+
+class Source(ABC):
+    """Weights and code of one model; knows its own right answers.
+
+    Heavy packages are imported inside the methods, so that listing sources costs nothing.
+    """
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def files(self) -> Sequence[Path]:
+        """The weight files that the model is made of."""
+
+    def digest(self) -> str:
+        """sha-256 over the weight files and the code that turns them into a model."""
+        h = hashlib.sha256()
+        for path in self.files():
+            h.update(path.name.encode())
+            h.update(path.read_bytes())
+        for cls in type(self).__mro__:
+            if issubclass(cls, Source):
+                h.update(Path(inspect.getfile(cls)).read_bytes())
+        return h.hexdigest()
+
+    @abstractmethod
+    def reference(self, inputs: Tensors) -> Tensors:
+        """The source's own answer, which an artifact must reproduce."""
+
+    @abstractmethod
+    def samples(self) -> list[Tensors]:
+        """Inputs for the gate: several batch sizes and shapes, real data where there is some."""
+
+    @abstractmethod
+    def export_onnx(self, directory: Path) -> None:
+        """Write `model.onnx` and whatever files serving needs beside it into `directory`."""
+
+    def answer(self, directory: Path, inputs: Tensors) -> Tensors:
+        """The artifact's answer. The default runs `model.onnx` through the engine that will serve it."""
+        from python_backends.engine import load_engine
+
+        return load_engine(directory, threads=1).run(inputs)
+
+
+class TorchSource(Source):
+    """A source that is a PyTorch module with named tensor inputs and outputs."""
+
+    inputs: ClassVar[tuple[str, ...]]
+    outputs: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def module(self) -> torch.nn.Module:
+        """The model in eval mode; `forward(*inputs) -> tensor or tuple of tensors`, batch first."""
+
+    def dynamic_axes(self) -> dict[str, dict[int, str]]:
+        """Axes that vary, by input: batch alone unless overridden."""
+        return {name: {0: "batch"} for name in self.inputs}
+
+    def example(self) -> Tensors:
+        """Inputs to trace with: the first sample whose batch is longer than 1."""
+        return next(sample for sample in self.samples() if len(sample[self.inputs[0]]) > 1)
+
+    @cached_property
+    def loaded(self) -> torch.nn.Module:
+        """`module()`, once."""
+        return self.module()
+
+    def reference(self, inputs: Tensors) -> Tensors:
+        """What the PyTorch module answers."""
+        import torch
+
+        with torch.inference_mode():
+            answer = self.loaded(*(torch.from_numpy(np.ascontiguousarray(inputs[name])) for name in self.inputs))
+        answers = answer if isinstance(answer, tuple) else (answer,)
+        return {name: tensor.numpy() for name, tensor in zip(self.outputs, answers, strict=True)}
+
+    def export_onnx(self, directory: Path) -> None:
+        """Write `model.onnx` through the `torch.onnx` dynamo exporter."""
+        import torch
+
+        from builder.formats.onnx import MODEL_FILE, export_module
+
+        example = self.example()
+        export_module(
+            self.loaded,
+            [torch.from_numpy(np.ascontiguousarray(example[name])) for name in self.inputs],
+            self.inputs,
+            self.outputs,
+            self.dynamic_axes(),
+            directory / MODEL_FILE,
+        )

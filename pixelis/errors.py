@@ -1,0 +1,145 @@
+"""One error tree for every room.
+
+    PixelisError
+    |- RequestError        the caller's fault: nothing is retried, the reason travels back
+    |   |- InvalidRequest      400  a field is malformed, unknown or out of bounds
+    |   |- InvalidImage        400  bytes that are not a picture we decode
+    |   |- InvalidOperation    400  a visual operation's arguments (becomes an observation in the agent loop)
+    |   |- LimitExceeded       413  too many bytes, pixels, frames or characters
+    |   `- NotFound            404  a model, version or experience that does not exist
+    |- ServingError        our fault: the request may be retried
+    |   |- Unavailable         503  a model, process or tier that is not up
+    |   `- DeadlineExceeded    504  the request's own `timeout_s`, or a stage's share of it, ran out
+    |- BuildError              an artifact that was not made: a missing source, an export that failed
+    |   `- GateFailed              an artifact that was made and does not answer right
+    `- SetupError              this machine: a busy port, a missing library, a package that does not fit
+
+An error crosses Triton as text, `code: message`, and becomes the same class again in the client
+(`from_wire`). Messages say what was wrong, what is allowed and how to mend it; they never carry a
+stack trace, a file's content or another request's data.
+"""
+
+from __future__ import annotations
+
+
+class PixelisError(Exception):
+    """Root of the tree.
+
+    Args:
+        message: what went wrong, in one sentence.
+        mend: what the reader can do about it; printed after the message.
+    """
+
+    code = "internal"
+    status = 500
+
+    def __init__(self, message: str, *, mend: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.mend = mend
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.mend}" if self.mend else self.message
+
+    def wire(self) -> str:
+        """The text that crosses Triton: `code: message mend`."""
+        return f"{self.code}: {self}"
+
+
+class RequestError(PixelisError):
+    """The caller's fault."""
+
+    code = "bad_request"
+    status = 400
+
+
+class InvalidRequest(RequestError):
+    """A field is malformed, unknown or out of bounds."""
+
+    code = "invalid_request"
+
+
+class InvalidImage(RequestError):
+    """The bytes are not a picture that can be decoded."""
+
+    code = "invalid_image"
+
+
+class InvalidOperation(RequestError):
+    """A visual operation was called with arguments it cannot take."""
+
+    code = "invalid_operation"
+
+
+class LimitExceeded(RequestError):
+    """Too many bytes, pixels, frames or characters."""
+
+    code = "limit_exceeded"
+    status = 413
+
+
+class NotFound(RequestError):
+    """A model, version or experience that does not exist."""
+
+    code = "not_found"
+    status = 404
+
+
+class ServingError(PixelisError):
+    """The server's fault; the request may be retried."""
+
+    code = "serving"
+
+
+class Unavailable(ServingError):
+    """A model, process or tier that is not up."""
+
+    code = "unavailable"
+    status = 503
+
+
+class DeadlineExceeded(ServingError):
+    """The time that the request allows ran out."""
+
+    code = "deadline_exceeded"
+    status = 504
+
+
+class BuildError(PixelisError):
+    """An artifact that could not be made."""
+
+    code = "build"
+
+
+class GateFailed(BuildError):
+    """An artifact that was made and does not answer right."""
+
+    code = "gate_failed"
+
+
+class SetupError(PixelisError):
+    """This machine does not have what is needed."""
+
+    code = "setup"
+
+
+def _leaves(root: type[PixelisError]) -> dict[str, type[PixelisError]]:
+    found = {root.code: root}
+    for child in root.__subclasses__():
+        found.update(_leaves(child))
+    return found
+
+
+def from_wire(text: str) -> PixelisError:
+    """The error that `wire` wrote, wherever in `text` Triton put it.
+
+    Triton prefixes a failed step's message with its own words; the first known `code: ` wins.
+    Text without one becomes `ServingError`.
+    """
+    known = _leaves(PixelisError)
+    at = {code: text.find(f"{code}: ") for code in known}
+    found = [(pos, -len(code), code) for code, pos in at.items() if pos >= 0]
+    if not found:
+        return ServingError(text)
+    pos, _, code = min(found)
+    return known[code](text[pos + len(code) + 2 :])

@@ -1,0 +1,330 @@
+"""Typed wire objects: every JSON object that crosses a door is one of these.
+
+Their JSON Schema is published under `docs/schema.json` (`make docs` writes it, a test holds it equal).
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from pixelis.errors import InvalidRequest
+
+Box = tuple[float, float, float, float]
+"""`[x1, y1, x2, y2]`, half-open, in pixels of the original image."""
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Strategy(str, Enum):
+    """How votes are combined."""
+
+    WEIGHTED = "weighted"
+    MAJORITY = "majority"
+    CONFIDENCE = "confidence"
+    ENSEMBLE = "ensemble"
+
+
+class OperationName(str, Enum):
+    """The six visual operations."""
+
+    ZOOM_IN = "ZOOM_IN"
+    SEGMENT_OBJECT_AT = "SEGMENT_OBJECT_AT"
+    READ_TEXT = "READ_TEXT"
+    GET_PROPERTIES = "GET_PROPERTIES"
+    TRACK_OBJECT = "TRACK_OBJECT"
+    TEMPORAL_LOCALIZE = "TEMPORAL_LOCALIZE"
+
+
+class Options(_Wire):
+    """What a request may ask for. Unknown keys are an error that lists the known ones."""
+
+    max_operations: int = Field(10, ge=1, le=50)
+    temperature: float = Field(0.0, ge=0, le=2)
+    top_p: float = Field(1.0, gt=0, le=1)
+    top_k: int = Field(0, ge=0, description="0 = no limit")
+    min_p: float = Field(0.0, ge=0, le=1)
+    repetition_penalty: float = Field(1.0, gt=0, le=2)
+    stop: list[str] = Field(default_factory=list, max_length=8)
+    max_tokens: int = Field(512, ge=1, le=8192, description="tokens of one turn")
+    seed: int | None = Field(None, ge=0)
+    k: int = Field(5, ge=0, le=100, description="neighbours; 0 = no retrieval")
+    strategy: Strategy = Strategy.WEIGHTED
+    use_cache: bool = True
+    read_only: bool = True
+    priority: int = Field(0, ge=0, le=10)
+    timeout_s: float = Field(30.0, ge=1, le=300)
+    reference_answer: str | None = None
+    media: Literal["images", "video"] = "images"
+    fps: float = Field(1.0, gt=0, le=240)
+
+    @classmethod
+    def parse(cls, text: str | bytes | None) -> Options:
+        """`text` (JSON or nothing) as options.
+
+        Raises:
+            InvalidRequest: not JSON, an unknown key, or a value out of bounds; says what is allowed.
+        """
+        if text is None or not text.strip():
+            return cls()
+        return parse_as(cls, text, "OPTIONS")
+
+
+def parse_as(model: type[Any], text: str | bytes, what: str) -> Any:
+    """`text` as `model`, or an `InvalidRequest` that names the field, the fault and the known fields."""
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "JSON"
+        known = ", ".join(sorted(model.model_fields))
+        if first["type"] == "extra_forbidden":
+            message = f"{what} has an unknown key `{where}`."
+        else:
+            message = f"{what} is wrong at `{where}`: {first['msg']}."
+        raise InvalidRequest(message, mend=f"Known keys: {known}.") from None
+
+
+class Operation(_Wire):
+    """A call of a visual operation. Coordinates are pixels of the original image unless normalised."""
+
+    operation: OperationName
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    image_index: int = Field(0, ge=0, description="which of the request's images")
+
+
+class OperationResult(_Wire):
+    """What a visual operation found, or the typed reason why it could not."""
+
+    operation: OperationName
+    result: dict[str, Any] = Field(default_factory=dict)
+    error: str | None = None
+    elapsed_ms: float = 0.0
+
+
+class Action(_Wire):
+    """One step of a trajectory: a visual operation, a thought, or the answer."""
+
+    type: Literal["VISUAL_OPERATION", "REASONING", "ANSWER"]
+    operation: OperationName | None = None
+    arguments: dict[str, Any] = Field(default_factory=dict, description="coordinates in the original image")
+    result: dict[str, Any] = Field(default_factory=dict)
+    error: str | None = None
+    text: str = ""
+    elapsed_ms: float = 0.0
+
+
+class Experience(_Wire):
+    """A past episode. `experience_id` is never an index position; the key is kept beside, not in the JSON."""
+
+    experience_id: str
+    question: str
+    answer: str
+    trajectory: list[Action] = Field(default_factory=list)
+    confidence: float = Field(ge=0, le=1)
+    reward: float = 0.0
+    priority: float = Field(0.01, ge=0)
+    created_at: float = Field(description="seconds since the epoch")
+    retrieval_count: int = Field(0, ge=0)
+    success_count: int = Field(0, ge=0)
+    learning_rate: float | None = None
+
+
+class Neighbour(_Wire):
+    """A retrieved experience, as it votes."""
+
+    experience_id: str
+    answer: str
+    similarity: float
+    confidence: float
+    priority: float = 1.0
+    age_hours: float = 0.0
+    retrieval_count: int = 0
+    success_count: int = 0
+
+
+class Ballot(_Wire):
+    """Input of `vote`."""
+
+    answer: str
+    confidence: float = Field(ge=0, le=1)
+    neighbours: list[Neighbour] = Field(default_factory=list)
+    strategy: Strategy = Strategy.WEIGHTED
+
+
+class Verdict(_Wire):
+    """Output of `vote`."""
+
+    answer: str
+    confidence: float
+    strategy: Strategy
+    reason: str | None = None
+    votes: int = 1
+    share: float = 1.0
+    agreement: float = 1.0
+
+
+class RewardRequest(_Wire):
+    """Input of `reward`: a trajectory and its state keys (`len(states)` = visual steps + 1, each `[D]`)."""
+
+    actions: list[Action]
+    states: list[list[float]] = Field(default_factory=list)
+    image_sizes: list[tuple[int, int]] = Field(default_factory=list, description="(width, height) of each image")
+    answer: str | None = None
+    reference_answer: str | None = None
+
+
+class Reward(_Wire):
+    """Components of a trajectory's reward; `task` is absent where no reference answer is given."""
+
+    total: float
+    task: float | None = None
+    curiosity: float = 0.0
+    coherence: float = 0.0
+    penalty: float = 0.0
+    curiosity_steps: list[float] = Field(default_factory=list)
+    reason: str | None = None
+
+
+class Provenance(_Wire):
+    """Where an answer comes from."""
+
+    agent_answer: str
+    agent_confidence: float
+    neighbours: list[Neighbour] = Field(default_factory=list)
+    strategy: Strategy = Strategy.WEIGHTED
+    reason: str | None = None
+    learned: str | None = Field(None, description="id of the experience that this request inserted")
+    reasons: list[str] = Field(default_factory=list, description="stages that failed and were done without")
+
+
+class PipelineResult(_Wire):
+    """`RESULT` of the ensemble `pixelis`, and the final event of `agent`."""
+
+    request_id: str
+    answer: str
+    confidence: float
+    trajectory: list[Action]
+    reward: Reward | None
+    provenance: Provenance
+    timings_ms: dict[str, float]
+    versions: dict[str, str]
+    from_cache: bool = False
+
+
+class PreparedRequest(_Wire):
+    """What `prepare` hands to the other steps, as JSON in the tensor `REQUEST`."""
+
+    request_id: str
+    question: str
+    options: Options
+    digest: str = Field(description="sha-256 of the encoded images, in order")
+    sizes: list[tuple[int, int]] = Field(description="(width, height) of each original image")
+    started_at: float = Field(description="seconds since the epoch")
+    deadline: float = Field(description="seconds since the epoch at which the request must have ended")
+    elapsed_ms: float = 0.0
+
+
+class RecallOutcome(_Wire):
+    """What `recall` hands to `finish`, as JSON in the tensor `NEIGHBOURS`; the key travels as `KEY`."""
+
+    neighbours: list[Neighbour] = Field(default_factory=list)
+    reason: str | None = None
+    elapsed_ms: float = 0.0
+    timings_ms: dict[str, float] = Field(default_factory=dict)
+
+
+class AgentOutcome(_Wire):
+    """What `reason` hands to `finish`, as JSON in the tensor `OUTCOME`."""
+
+    answer: str
+    confidence: float = Field(ge=0, le=1)
+    actions: list[Action]
+    finish: Literal["answer", "max_operations", "max_tokens", "stop"] = "answer"
+    tokens: int = 0
+    elapsed_ms: float = 0.0
+    timings_ms: dict[str, float] = Field(default_factory=dict)
+
+
+class Event(_Wire):
+    """One event of `agent`."""
+
+    event: Literal["token", "tool_call", "observation", "answer", "error"]
+    step: int = 0
+    text: str = ""
+    operation: Operation | None = None
+    observation: OperationResult | None = None
+    result: PipelineResult | None = None
+    code: str | None = None
+
+
+class Sampling(_Wire):
+    """`SAMPLING` of `policy`."""
+
+    request_id: str
+    max_tokens: int = Field(512, ge=1)
+    temperature: float = 0.0
+    stop_ids: list[int] = Field(default_factory=list, description="beside the checkpoint's own end tokens")
+    stream: bool = Field(True, description="one event a token; else a single event with all of them")
+    deadline: float | None = Field(None, description="seconds since the epoch")
+
+
+class PolicyEvent(_Wire):
+    """One event of `policy`: token ids, their log-probabilities before any mask, and why it ended."""
+
+    tokens: list[int] = Field(default_factory=list)
+    logprobs: list[float] = Field(default_factory=list)
+    finish: Literal["stop", "length", "cancelled", "deadline"] | None = None
+
+
+class KnnCommand(_Wire):
+    """`COMMAND` of `knn`; `insert` carries its key in the request's `KEY` tensor."""
+
+    command: Literal["insert", "delete", "feedback", "stats", "tune", "snapshot"]
+    experience: Experience | None = None
+    experience_id: str | None = None
+    correct: bool | None = None
+    answer: str | None = None
+
+
+class KnnResult(_Wire):
+    """`RESULT` of `knn`."""
+
+    neighbours: list[Neighbour] = Field(default_factory=list)
+    reason: str | None = None
+    count: int = Field(0, description="live experiences")
+    epoch: int = Field(0, description="grows by one with every change of the index")
+    experience_id: str | None = None
+    stats: dict[str, Any] = Field(default_factory=dict)
+
+
+class Claim(_Wire):
+    """One line of what a measuring command claims."""
+
+    claim: str
+    target: float
+    measured: float
+    unit: str
+    met: bool
+
+
+class Measurement(_Wire):
+    """What every measuring command prints with `--json`."""
+
+    name: str
+    command: str
+    machine: dict[str, Any]
+    versions: dict[str, str]
+    rows: list[dict[str, Any]]
+    claims: list[Claim] = Field(default_factory=list)
+
+    @field_validator("rows")
+    @classmethod
+    def _some(cls, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        if not rows:
+            raise ValueError("a measurement without rows measured nothing")
+        return rows

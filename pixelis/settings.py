@@ -1,0 +1,125 @@
+"""Typed configuration in one place.
+
+Every field can be set by an environment variable `PIXELIS_<SECTION>__<FIELD>` (for instance
+`PIXELIS_SERVER__HTTP_PORT=9000`) or by a TOML file named in `PIXELIS_CONFIG`; the environment wins.
+A serving process reads the same settings as the command line, because both inherit the environment.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Limits(_Section):
+    """What one request may carry."""
+
+    image_bytes: int = Field(20 * 2**20, ge=1, description="encoded bytes of one image")
+    image_pixels: int = Field(50_000_000, ge=1, description="pixels of one image")
+    frames: int = Field(64, ge=1, description="images or frames of one request")
+    question_bytes: int = Field(8 * 2**10, ge=1, description="UTF-8 bytes of the question")
+
+
+class Batching(_Section):
+    """Dynamic batching, as written into every batchable model's config.pbtxt."""
+
+    max_batch_size: int = Field(8, ge=1, le=128)
+    max_wait_time_ms: float = Field(
+        50.0,
+        ge=0,
+        description="ceiling on waiting for company over the whole path, shared by its stages; "
+        "an idle model dispatches at once",
+    )
+
+
+class Cache(_Section):
+    """Bounds of the in-process caches, and whether a shared tier is used."""
+
+    cache_size: int = Field(1000, ge=0, description="entries")
+    cache_bytes: int = Field(256 * 2**20, ge=0, description="byte budget beside the entry count")
+    enable_redis: bool = False
+    redis_url: str = "redis://127.0.0.1:6379/0"
+
+
+class Retrieval(_Section):
+    """Experiences: retrieval, voting and learning."""
+
+    capacity: int = Field(10_000, ge=1)
+    cold_start_threshold: int = Field(100, ge=0)
+    visual_weight: float = Field(0.7, ge=0, le=1, description="share of the visual side of a key")
+    min_vote_similarity: float = Field(0.93, ge=-1, le=1)
+    min_votes: int = Field(3, ge=1)
+    confidence_threshold: float = Field(0.5, ge=0, le=1, description="strategy `confidence` drops votes under it")
+    learn_confidence: float = Field(0.7, ge=0, le=1, description="agent confidence from which an answer is learned")
+
+
+class Server(_Section):
+    """The embedded Triton."""
+
+    host: str = "127.0.0.1"
+    http_port: int = Field(8000, ge=1, le=65535)
+    grpc_port: int = Field(8001, ge=1, le=65535)
+    metrics_port: int = Field(8002, ge=1, le=65535)
+    ready_timeout_s: float = Field(180.0, gt=0)
+    exit_timeout_s: int = Field(5, ge=1)
+
+
+class Threads(_Section):
+    """Thread budget: every process gets a number, none takes what it finds.
+
+    `intra_op` is what one model's session may use. `total` bounds what the machine gives in all.
+    """
+
+    intra_op: int = Field(1, ge=1)
+    total: int = Field(default_factory=lambda: len(os.sched_getaffinity(0)), ge=1)
+
+
+class Settings(BaseSettings):
+    """Everything that can be configured. `pixelis doctor --json` prints the values in force."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="PIXELIS_", env_nested_delimiter="__", extra="ignore", nested_model_default_partial_update=True
+    )
+
+    limits: Limits = Field(default_factory=Limits)
+    batching: Batching = Field(default_factory=Batching)
+    cache: Cache = Field(default_factory=Cache)
+    retrieval: Retrieval = Field(default_factory=Retrieval)
+    server: Server = Field(default_factory=Server)
+    threads: Threads = Field(default_factory=Threads)
+    repository: Path = Field(Path("model_repository"), description="the Triton model repository")
+    state: Path = Field(Path(".pixelis"), description="logs, build cache, persisted experiences")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        sources: tuple[PydanticBaseSettingsSource, ...] = (init_settings, env_settings)
+        path = os.environ.get("PIXELIS_CONFIG")
+        if path:
+            sources += (TomlConfigSettingsSource(settings_cls, Path(path)),)
+        return sources
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The settings of this process, read once."""
+    return Settings()

@@ -1,0 +1,291 @@
+"""Triton tensors <-> plain typed calls. The only module that imports `triton_python_backend_utils`.
+
+    requests -> rows -> answer(rows) -> contract -> responses        UnaryModel
+    request  -> row  -> serve(row, sink), returns at once            StreamModel
+    Caller                                                           calls of sibling models, each with a deadline
+
+One bad request never fails its batch: each gets its own error, as `code: message` text.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import triton_python_backend_utils as pb_utils
+
+from pixelis.errors import (
+    DeadlineExceeded,
+    NotFound,
+    PixelisError,
+    RequestError,
+    ServingError,
+    Unavailable,
+    from_wire,
+)
+from python_backends.deadlines import call_by, stream_by
+from python_backends.rows import Contract, Row, Tensors, split
+
+_NOT_UP = ("is not healthy", "is not ready", "is not found", "not found in the repository", "unexpectedly", "unavailable")
+
+
+class Model:
+    """What every served model has in common.
+
+    A subclass gives `setup`. Attributes: `name`, `version`, `directory` (of the version served),
+    `repository` (that holds the siblings), `contract`, `metrics`, `caller`.
+    """
+
+    def initialize(self, args: Mapping[str, str]) -> None:
+        """Called by Triton once, before the first request."""
+        config = json.loads(args["model_config"])
+        self.name: str = config["name"]
+        self.version: str = args["model_version"]
+        self.repository = Path(args["model_repository"]).parent
+        self.directory = Path(args["model_repository"]) / self.version
+        self.contract = Contract(config)
+        self.metrics = Metrics(self.name, self.version)
+        self.caller = Caller()
+        self.setup()
+
+    def setup(self) -> None:
+        """Load what the model needs."""
+
+    def finalize(self) -> None:
+        """Called by Triton at the end."""
+
+    def failure(self, error: BaseException) -> PixelisError:
+        """`error` as one of ours; an unexpected one is logged with its traceback, which does not travel."""
+        if isinstance(error, PixelisError):
+            return error
+        trace = "".join(traceback.format_exception(error))
+        pb_utils.Logger.log_error(f"{self.name}: {trace}")
+        return ServingError(f"Model `{self.name}` failed on this request ({type(error).__name__}).")
+
+    def refuse(self, error: BaseException) -> Any:
+        """The response that carries `error`."""
+        known = self.failure(error)
+        self.metrics.count("pixelis_request_errors_total", code=known.code)
+        return pb_utils.InferenceResponse(output_tensors=[], error=_triton_error(known))
+
+
+class UnaryModel(Model):
+    """One answer a request. A subclass gives `answer`, which sees the rows of all requests of a batch together."""
+
+    def answer(self, rows: Sequence[Row]) -> Sequence[Tensors | BaseException]:
+        """Outputs of each row, or what went wrong with it, in the order of `rows`."""
+        raise NotImplementedError
+
+    def execute(self, requests: Sequence[Any]) -> list[Any]:
+        """Called by Triton with what it batched together; one response a request."""
+        started = time.perf_counter()
+        decoded = [self._decode(request) for request in requests]
+        rows = [row for found in decoded if isinstance(found, list) for row in found]
+        answers = iter(self._answer(rows)) if rows else iter(())
+        responses = []
+        for found in decoded:
+            if isinstance(found, BaseException):
+                responses.append(self.refuse(found))
+            else:
+                responses.append(self._respond([next(answers) for _ in found]))
+        self.metrics.observe("pixelis_stage_seconds", time.perf_counter() - started)
+        return responses
+
+    def _decode(self, request: Any) -> list[Row] | BaseException:
+        try:
+            return _rows(request, self.contract.batched)
+        except Exception as error:  # noqa: BLE001 - becomes this request's answer
+            return error
+
+    def _answer(self, rows: Sequence[Row]) -> Sequence[Tensors | BaseException]:
+        try:
+            return self.answer(rows)
+        except Exception as error:  # noqa: BLE001 - becomes the answer of the row that caused it
+            # One row spoiled the batch: alone, each shows whether it was the one.
+            return [error] if len(rows) == 1 else [self._answer([row])[0] for row in rows]
+
+    def _respond(self, answers: Sequence[Tensors | BaseException]) -> Any:
+        try:
+            good = []
+            for answer in answers:
+                if isinstance(answer, BaseException):
+                    return self.refuse(answer)
+                good.append(answer)
+            return pb_utils.InferenceResponse(output_tensors=_tensors(self.contract.stack(good)))
+        except Exception as error:  # noqa: BLE001 - becomes this request's answer
+            return self.refuse(error)
+
+
+class StreamModel(Model):
+    """Any number of answers a request, sent from threads of its own after `execute` has returned."""
+
+    def serve(self, row: Row, sink: Sink) -> None:
+        """Begin one request; must return at once, and close `sink` some time later."""
+        raise NotImplementedError
+
+    def execute(self, requests: Sequence[Any]) -> None:
+        """Called by Triton; returns as soon as every request has begun."""
+        for request in requests:
+            sink = Sink(self, request.get_response_sender())
+            try:
+                (row,) = _rows(request, batched=False)
+                self.serve(row, sink)
+            except Exception as error:  # noqa: BLE001 - becomes this request's answer
+                sink.fail(error)
+
+
+class Sink:
+    """Where a stream's answers go. After `close` or `fail` nothing more is sent."""
+
+    def __init__(self, model: Model, sender: Any) -> None:
+        self._model = model
+        self._sender = sender
+        self._open = True
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the client has gone or has asked to stop."""
+        return bool(self._sender.is_cancelled())
+
+    def send(self, row: Tensors) -> None:
+        """One answer, held to the model's contract."""
+        if self._open:
+            stacked = self._model.contract.stack([row])
+            self._sender.send(pb_utils.InferenceResponse(output_tensors=_tensors(stacked)))
+
+    def fail(self, error: BaseException) -> None:
+        """End the stream with an error."""
+        self._end(self._model.refuse(error))
+
+    def close(self) -> None:
+        """End the stream."""
+        self._end(None)
+
+    def _end(self, last: Any) -> None:
+        if not self._open:
+            return
+        self._open = False
+        final = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
+        if last is None:
+            self._sender.send(flags=final)
+        else:
+            self._sender.send(last, flags=final)
+
+
+class Caller:
+    """Calls of sibling models (BLS). Inputs carry the batch axis where the sibling has one."""
+
+    def call(self, model: str, inputs: Tensors, outputs: Sequence[str], deadline: float) -> Tensors:
+        """One answer of `model`.
+
+        Args:
+            model: a sibling's name.
+            inputs: arrays by name.
+            outputs: names wanted.
+            deadline: seconds since the epoch.
+
+        Raises:
+            DeadlineExceeded: it did not answer in time.
+            Unavailable: it is not loaded, or its process is dead.
+            PixelisError: the error that it answered with.
+        """
+        request = pb_utils.InferenceRequest(
+            model_name=model, requested_output_names=list(outputs), inputs=_tensors(inputs)
+        )
+        return call_by(deadline, lambda: _read(request.exec(), model, outputs), model)
+
+    def stream(self, model: str, inputs: Tensors, outputs: Sequence[str], deadline: float) -> Iterator[Tensors]:
+        """The answers of a decoupled `model`, as they come; raises as `call` does."""
+        request = pb_utils.InferenceRequest(
+            model_name=model, requested_output_names=list(outputs), inputs=_tensors(inputs)
+        )
+
+        def answers() -> Iterator[Tensors]:
+            for response in request.exec(decoupled=True):
+                if response.has_error() or response.output_tensors():
+                    yield _read(response, model, outputs)
+
+        return stream_by(deadline, answers, model)
+
+
+class Metrics:
+    """Custom metrics of one model, beside Triton's own. Families are made when they are first used."""
+
+    SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 100.0)
+    SIZES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
+
+    def __init__(self, model: str, version: str) -> None:
+        self._labels = {"model": model, "version": version}
+        self._families: dict[str, Any] = {}
+        self._metrics: dict[tuple[str, tuple[tuple[str, str], ...]], Any] = {}
+
+    def count(self, name: str, amount: float = 1.0, **labels: str) -> None:
+        """Add to a counter."""
+        self._metric(name, pb_utils.MetricFamily.COUNTER, None, labels).increment(amount)
+
+    def gauge(self, name: str, value: float, **labels: str) -> None:
+        """Set a gauge."""
+        self._metric(name, pb_utils.MetricFamily.GAUGE, None, labels).set(value)
+
+    def observe(self, name: str, value: float, **labels: str) -> None:
+        """Put a value into a histogram; buckets by the unit that the name ends with."""
+        buckets = self.SECONDS if name.endswith("_seconds") else self.SIZES
+        self._metric(name, pb_utils.MetricFamily.HISTOGRAM, buckets, labels).observe(value)
+
+    def _metric(self, name: str, kind: Any, buckets: Sequence[float] | None, labels: dict[str, str]) -> Any:
+        key = (name, tuple(sorted(labels.items())))
+        if key not in self._metrics:
+            if name not in self._families:
+                self._families[name] = pb_utils.MetricFamily(name=name, description=_words(name), kind=kind)
+            extra = {} if buckets is None else {"buckets": list(buckets)}
+            self._metrics[key] = self._families[name].Metric(labels={**self._labels, **labels}, **extra)
+        return self._metrics[key]
+
+
+def _words(name: str) -> str:
+    return name.removeprefix("pixelis_").replace("_", " ")
+
+
+def _rows(request: Any, batched: bool) -> list[Row]:
+    tensors = {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}
+    return split(tensors, batched, request.request_id())
+
+
+def _tensors(arrays: Tensors) -> list[Any]:
+    return [pb_utils.Tensor(name, array) for name, array in arrays.items()]
+
+
+def _read(response: Any, model: str, outputs: Sequence[str]) -> Tensors:
+    """The arrays of a sibling's response, or its error as one of ours."""
+    if response.has_error():
+        raise _sibling_error(response.error().message(), model)
+    arrays = {tensor.name(): tensor.as_numpy() for tensor in response.output_tensors()}
+    missing = [name for name in outputs if name not in arrays]
+    if missing:
+        raise ServingError(f"Model `{model}` did not answer {missing}.")
+    return arrays
+
+
+def _sibling_error(message: str, model: str) -> PixelisError:
+    error = from_wire(message)
+    if type(error) is ServingError and any(words in message for words in _NOT_UP):
+        return Unavailable(f"Model `{model}` is not up.", mend="The watchdog repairs it; try again.")
+    return error
+
+
+def _triton_error(error: PixelisError) -> Any:
+    """The error with the status that Triton's frontends translate (400, 404, 503, else 500)."""
+    codes = pb_utils.TritonError
+    if isinstance(error, NotFound):
+        code = codes.NOT_FOUND
+    elif isinstance(error, RequestError):
+        code = codes.INVALID_ARG
+    elif isinstance(error, (Unavailable, DeadlineExceeded)):
+        code = codes.UNAVAILABLE
+    else:
+        code = codes.INTERNAL
+    return pb_utils.TritonError(error.wire(), code)

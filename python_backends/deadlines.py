@@ -1,0 +1,128 @@
+"""Work with a deadline: in a thread of its own, waited for until a moment, and no longer.
+
+A call into another process can hang for ever when that process dies, and Python cannot stop a thread. So the
+work runs in a daemon thread, the waiter gives up at the deadline with a typed error, and the thread that did not
+come back is counted (`abandoned`) and left behind.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Generic, TypeVar
+
+from pixelis.errors import DeadlineExceeded
+
+T = TypeVar("T")
+_END = object()
+
+
+class Counter:
+    """A number that threads may add to."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._value = 0
+
+    def add(self, amount: int = 1) -> None:
+        with self._lock:
+            self._value += amount
+
+    @property
+    def value(self) -> int:
+        return self._value
+
+
+abandoned = Counter()
+"""Threads of this process that did not come back by their deadline."""
+
+
+class Job(Generic[T]):
+    """`work` in a daemon thread; `result` waits for it."""
+
+    def __init__(self, work: Callable[[], T], what: str) -> None:
+        self._work = work
+        self._what = what
+        self._done = threading.Event()
+        self._value: T
+        self._error: BaseException | None = None
+        threading.Thread(target=self._run, name=what, daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            self._value = self._work()
+        except BaseException as error:  # noqa: BLE001 - it is raised again where the result is asked for
+            self._error = error
+        self._done.set()
+
+    def result(self, deadline: float) -> T:
+        """What the work returned, or its exception.
+
+        Args:
+            deadline: seconds since the epoch.
+
+        Raises:
+            DeadlineExceeded: it did not end in time; its thread is left behind.
+        """
+        if not self._done.wait(max(0.0, deadline - time.time())):
+            abandoned.add()
+            raise DeadlineExceeded(f"`{self._what}` did not answer in time.", mend="Raise `timeout_s`.")
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+
+def call_by(deadline: float, work: Callable[[], T], what: str) -> T:
+    """`work()` if it ends by `deadline` (seconds since the epoch), else `DeadlineExceeded`."""
+    return Job(work, what).result(deadline)
+
+
+def stream_by(deadline: float, open_stream: Callable[[], Iterable[T]], what: str) -> Iterator[T]:
+    """The items of `open_stream()`, read in a thread; `DeadlineExceeded` when the next one is not there in time.
+
+    A consumer that stops early leaves the thread reading to the stream's end, which is what a Triton
+    stream needs: an unread one blocks its sender.
+    """
+    items: queue.SimpleQueue[object] = queue.SimpleQueue()
+
+    def read() -> None:
+        try:
+            for item in open_stream():
+                items.put(item)
+        except BaseException as error:  # noqa: BLE001 - raised again at the reader
+            items.put(_Failure(error))
+        items.put(_END)
+
+    threading.Thread(target=read, name=what, daemon=True).start()
+    while True:
+        try:
+            item = items.get(timeout=max(0.0, deadline - time.time()))
+        except queue.Empty:
+            abandoned.add()
+            raise DeadlineExceeded(f"`{what}` stopped sending before its end.", mend="Raise `timeout_s`.") from None
+        if item is _END:
+            return
+        if isinstance(item, _Failure):
+            raise item.error
+        yield item  # type: ignore[misc]
+
+
+class _Failure:
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+def run_all(
+    jobs: Sequence[Callable[[], T]], deadlines: Sequence[float], what: str
+) -> list[T | BaseException]:
+    """All `jobs` at once, each waited for until its own deadline; an exception stands in its job's place."""
+    started = [Job(job, what) for job in jobs]
+    results: list[T | BaseException] = []
+    for job, deadline in zip(started, deadlines, strict=True):
+        try:
+            results.append(job.result(deadline))
+        except BaseException as error:  # noqa: BLE001 - handed to the caller as this job's outcome
+            results.append(error)
+    return results

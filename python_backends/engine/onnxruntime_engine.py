@@ -1,0 +1,92 @@
+"""ONNX Runtime on the CPU, within an explicit thread budget."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from pixelis.errors import ServingError, SetupError, Unavailable
+from python_backends.engine.base import Engine, TensorDescription, Tensors
+
+_DTYPES: dict[str, type[np.generic]] = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+    "tensor(uint8)": np.uint8,
+    "tensor(int8)": np.int8,
+    "tensor(int32)": np.int32,
+    "tensor(int64)": np.int64,
+    "tensor(bool)": np.bool_,
+}
+
+
+def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
+    """A session of `path` that uses `threads` threads and does not spin while it waits.
+
+    Spinning workers of several processes on few cores starve each other, hence off.
+
+    Raises:
+        SetupError: the file is not a model that this ONNX Runtime can load.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's exceptions have no common base but Exception
+        raise SetupError(
+            f"ONNX Runtime {onnxruntime.__version__} cannot load {path.name}: {_first_line(error)}.",
+            mend="Build it again with `pixelis build`, in the environment that serves it.",
+        ) from error
+
+
+class OnnxRuntimeEngine(Engine):
+    """`model.onnx` in an ONNX Runtime session.
+
+    Args:
+        path: the model file; external data is found beside it.
+        threads: threads of one run (intra-op). Operators run one after the other.
+    """
+
+    def __init__(self, path: Path, threads: int) -> None:
+        self._session: onnxruntime.InferenceSession | None = open_session(path, threads)
+        self.inputs = tuple(_describe(node) for node in self._session.get_inputs())
+        self.outputs = tuple(_describe(node) for node in self._session.get_outputs())
+        self._names = [description.name for description in self.outputs]
+
+    def _run(self, inputs: Mapping[str, NDArray[np.generic]]) -> Tensors:
+        session = self._session
+        if session is None:
+            raise Unavailable("The engine was closed.", mend="Load the model again.")
+        try:
+            results = session.run(self._names, dict(inputs))
+        except Exception as error:  # see open_session
+            raise ServingError(f"ONNX Runtime failed: {_first_line(error)}.") from error
+        return dict(zip(self._names, results, strict=True))
+
+    def close(self) -> None:
+        self._session = None
+
+
+def _describe(node: onnxruntime.NodeArg) -> TensorDescription:
+    if node.type not in _DTYPES:
+        raise SetupError(f"{node.name} is a {node.type}, which no Triton model here serves.")
+    # An axis without a name is its own: it must not be tied to the other nameless ones.
+    shape = tuple(
+        axis if isinstance(axis, int | str) and axis != "" else f"{node.name}.{i}" for i, axis in enumerate(node.shape)
+    )
+    return TensorDescription(node.name, np.dtype(_DTYPES[node.type]), shape)
+
+
+def _first_line(error: Exception) -> str:
+    """The error's first line: the rest is a native stack."""
+    text = str(error).strip()
+    return (text.splitlines()[0] if text else type(error).__name__).rstrip(".")

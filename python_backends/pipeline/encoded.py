@@ -1,0 +1,60 @@
+"""The elements of an `IMAGE` tensor: encoded bytes, or the same as a `data:` URL. Nothing is ever fetched."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Sequence
+
+from pixelis.errors import InvalidImage, InvalidRequest, LimitExceeded
+from pixelis.settings import Limits
+
+_SCHEME = b"data:"
+_MEND = "Send the file's bytes, or `data:image/png;base64,...`."
+
+
+def unwrap(elements: Sequence[bytes], limits: Limits) -> list[bytes]:
+    """The encoded bytes of each image.
+
+    Raises:
+        InvalidRequest: there is no image.
+        LimitExceeded: more images than `limits.frames`, or one larger than `limits.image_bytes`.
+        InvalidImage: a URL that is not a base64 `data:image/` one.
+    """
+    if not elements:
+        raise InvalidRequest("The request has no image.", mend=f"Send 1 to {limits.frames}.")
+    if len(elements) > limits.frames:
+        raise LimitExceeded(f"The request has {len(elements)} images; at most {limits.frames} are allowed.")
+    return [_one(element, i, limits) for i, element in enumerate(elements)]
+
+
+def _one(element: bytes, index: int, limits: Limits) -> bytes:
+    data = _from_url(element, index, limits) if element[:5].lower() == _SCHEME else element
+    if element[:8].lower().startswith((b"http://", b"https://", b"file://")):
+        raise InvalidImage(f"Image {index} is a URL, and images are never fetched.", mend=_MEND)
+    if len(data) > limits.image_bytes:
+        raise LimitExceeded(f"Image {index} has {len(data)} bytes; at most {limits.image_bytes} are allowed.")
+    return data
+
+
+def _from_url(element: bytes, index: int, limits: Limits) -> bytes:
+    header, comma, body = element.partition(b",")
+    kind = header[len(_SCHEME) :].lower()
+    if not comma or not kind.startswith(b"image/") or not kind.endswith(b";base64"):
+        raise InvalidImage(f"Image {index} is not a base64 image URL.", mend=_MEND)
+    if len(body) * 3 // 4 > limits.image_bytes + 2:
+        raise LimitExceeded(f"Image {index} has more than the {limits.image_bytes} bytes that are allowed.")
+    try:
+        return base64.b64decode(body, validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidImage(f"Image {index} holds characters that are not base64.", mend=_MEND) from None
+
+
+def digest(images: Sequence[bytes]) -> str:
+    """sha-256 over the encoded images in order, each preceded by its length, in hexadecimal."""
+    h = hashlib.sha256()
+    for image in images:
+        h.update(len(image).to_bytes(8, "big"))
+        h.update(image)
+    return h.hexdigest()

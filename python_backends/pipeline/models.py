@@ -1,0 +1,98 @@
+"""What the steps ask of the other models, wherever those run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixelis.schema import (
+    Ballot,
+    Experience,
+    KnnResult,
+    Operation,
+    OperationResult,
+    PolicyEvent,
+    Reward,
+    RewardRequest,
+    Sampling,
+    Verdict,
+)
+
+Floats = NDArray[np.float32]
+Views = NDArray[np.uint8]
+"""`[n, height, width, 3]`, RGB."""
+
+NAMES = (
+    "embed_image",
+    "embed_text",
+    "vision_encoder",
+    "policy",
+    "visual_ops",
+    "ocr_detect",
+    "ocr_recognize",
+    "knn",
+    "dynamics",
+    "reward",
+    "vote",
+    "prepare",
+    "recall",
+    "reason",
+    "finish",
+)
+"""Models whose version a result names."""
+
+
+class Models(Protocol):
+    """The sibling models. Every `deadline` is in seconds since the epoch.
+
+    Each method raises `DeadlineExceeded` when the deadline passes, `Unavailable` when the model is not up,
+    and the model's own typed error when it answered with one.
+    """
+
+    def embed_image(self, views: Views, deadline: float) -> Floats:
+        """Views `[n, 224, 224, 3]` -> `[n, 1280]`."""
+
+    def embed_text(self, texts: Sequence[str], deadline: float) -> Floats:
+        """Texts -> `[n, 384]`, L2-normalised."""
+
+    def vision_tokens(self, views: Views, deadline: float) -> Floats:
+        """The policy's views -> `[n, tokens, hidden]`."""
+
+    def generate(
+        self, prompt_ids: NDArray[np.int64], visual: Floats, grids: NDArray[np.int32], sampling: Sampling
+    ) -> Iterator[PolicyEvent]:
+        """One turn of the policy, by `sampling.deadline`.
+
+        Args:
+            prompt_ids: `[length]`, the image token repeated once a visual token.
+            visual: `[n, hidden]`, the visual tokens of all images in order.
+            grids: `[images * 3]`, (t, h, w) in patches of each image.
+            sampling: `request_id` is unique to this turn.
+        """
+
+    def cancel(self, request_id: str) -> None:
+        """Ask the policy to stop a turn; a turn that has ended, or never began, is no error."""
+
+    def operate(self, images: Sequence[bytes], operation: Operation, deadline: float) -> OperationResult:
+        """A visual operation on encoded images; bad arguments are `error` in the result."""
+
+    def search(self, key: Floats, k: int, deadline: float) -> KnnResult:
+        """The `k` nearest experiences of a key `[1664]`."""
+
+    def insert(self, experience: Experience, key: Floats, deadline: float) -> str:
+        """Remember an experience; its id."""
+
+    def feedback(self, experience_id: str, correct: bool, deadline: float) -> None:
+        """Say whether a retrieved experience's answer was right."""
+
+    def reward(self, request: RewardRequest, deadline: float) -> Reward:
+        """The reward of a trajectory."""
+
+    def vote(self, ballot: Ballot, deadline: float) -> Verdict:
+        """The verdict over agent and neighbours."""
+
+    def versions(self) -> dict[str, str]:
+        """Model -> version in use."""

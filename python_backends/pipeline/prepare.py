@@ -1,0 +1,119 @@
+"""Step one: limits, decoding, the policy's views, the digest, and the request's clock."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixelis.errors import InvalidImage, InvalidRequest, LimitExceeded
+from pixelis.schema import Options, PreparedRequest
+from pixelis.settings import Limits
+from python_backends.images import DecodedImages
+from python_backends.pipeline.encoded import digest, unwrap
+from python_backends.pipeline.views import Pixels, retrieval_view, view
+from python_backends.policy.profile import Profile
+
+_CONTROL = re.compile(r"<\|[^|<>\s]{1,40}\|>")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What the other steps need of a request.
+
+    Attributes:
+        request: checked options and clock.
+        images: the encoded images, unwrapped.
+        views: `[n, H, W, 3]` uint8, the policy's view of each image.
+        retrieval_view: `[224, 224, 3]` uint8.
+    """
+
+    request: PreparedRequest
+    images: list[bytes]
+    views: NDArray[np.uint8]
+    retrieval_view: NDArray[np.uint8]
+
+
+class Preparer:
+    """Turns what came in into a `Prepared`.
+
+    Args:
+        profile: the checkpoint's; its view size counts.
+        limits: what a request may carry.
+        decoded: the process's decoded pictures.
+    """
+
+    def __init__(self, profile: Profile, limits: Limits, decoded: DecodedImages) -> None:
+        self._profile = profile
+        self._limits = limits
+        self._decoded = decoded
+
+    def __call__(
+        self,
+        elements: Sequence[bytes],
+        question: bytes,
+        options: bytes | None,
+        request_id: str = "",
+    ) -> Prepared:
+        """Check and prepare one request.
+
+        Args:
+            elements: the `IMAGE` tensor's elements.
+            question: UTF-8.
+            options: JSON, or nothing for the defaults.
+            request_id: the client's; an empty one is made up.
+
+        Raises:
+            InvalidRequest: options or question are malformed, or there is no image.
+            InvalidImage: bytes that are not a picture.
+            LimitExceeded: too many bytes, pixels, frames or characters.
+        """
+        started = time.time()
+        clock = time.perf_counter()
+        parsed = Options.parse(options)
+        asked = self._question(question)
+        images = unwrap(elements, self._limits)
+        pictures = [self._decode(image, i) for i, image in enumerate(images)]
+        views = np.stack([view(pixels, self._profile.view) for pixels in pictures])
+        retrieval = retrieval_view(pictures)
+        request = PreparedRequest(
+            request_id=request_id or uuid.uuid4().hex,
+            question=asked,
+            options=parsed,
+            digest=digest(images),
+            sizes=[(pixels.shape[1], pixels.shape[0]) for pixels in pictures],
+            started_at=started,
+            deadline=started + parsed.timeout_s,
+            elapsed_ms=round(1000 * (time.perf_counter() - clock), 3),
+        )
+        return Prepared(request, images, views, retrieval)
+
+    def _question(self, question: bytes) -> str:
+        if len(question) > self._limits.question_bytes:
+            raise LimitExceeded(
+                f"The question has {len(question)} bytes; at most {self._limits.question_bytes} are allowed."
+            )
+        try:
+            text = question.decode("utf-8").strip()
+        except UnicodeDecodeError:
+            raise InvalidRequest("The question is not UTF-8.", mend="Send it as UTF-8 text.") from None
+        if not text:
+            raise InvalidRequest("The question is empty.", mend="Ask something about the image.")
+        found = _CONTROL.search(text)
+        if found:
+            # It would end the turn, or stand for an image that is not there.
+            raise InvalidRequest(f"The question contains the control token `{found[0]}`.", mend="Write it differently.")
+        return text
+
+    def _decode(self, image: bytes, index: int) -> Pixels:
+        try:
+            return self._decoded.get(image)
+        except InvalidImage as error:
+            raise InvalidImage(f"Image {index}: {error.message}", mend=error.mend) from None
+        except LimitExceeded as error:
+            raise LimitExceeded(f"Image {index}: {error.message}", mend=error.mend) from None

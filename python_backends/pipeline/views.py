@@ -1,0 +1,48 @@
+"""What models see of an image: fixed-size views, stretched to fit. Training makes its views by the same rule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pixelis.schema import Box
+
+Pixels = NDArray[np.uint8]
+
+RETRIEVAL = (224, 224)
+"""(width, height) that `embed_image` sees."""
+
+
+def view(pixels: Pixels, size: tuple[int, int]) -> Pixels:
+    """`pixels` `[H, W, 3]` stretched to `size` (width, height): by area where both sides shrink, else linearly."""
+    width, height = size
+    shrinks = pixels.shape[1] >= width and pixels.shape[0] >= height
+    mode = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(np.ascontiguousarray(pixels), size, interpolation=mode), dtype=np.uint8)
+
+
+def crop(pixels: Pixels, region: Box) -> Pixels:
+    """The part of `pixels` in `region`, at least one pixel wide and high, clipped to the image."""
+    height, width = pixels.shape[:2]
+    x1, x2 = _span(region[0], region[2], width)
+    y1, y2 = _span(region[1], region[3], height)
+    return pixels[y1:y2, x1:x2]
+
+
+def _span(low: float, high: float, size: int) -> tuple[int, int]:
+    start = min(max(round(low), 0), size - 1)
+    return start, min(max(round(high), start + 1), size)
+
+
+def retrieval_view(pictures: Sequence[Pixels]) -> Pixels:
+    """`[224, 224, 3]` that stands for a request: the image's, or the mean over its images or frames."""
+    first = view(pictures[0], RETRIEVAL)
+    if len(pictures) == 1:
+        return first
+    total = first.astype(np.float32)
+    for pixels in pictures[1:]:
+        total += view(pixels, RETRIEVAL)
+    return np.asarray(np.rint(total / len(pictures)), dtype=np.uint8)

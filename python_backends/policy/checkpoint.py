@@ -1,0 +1,82 @@
+"""The numbers of a policy artifact that decoding needs, from the files beside its graph."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pixelis.errors import SetupError
+
+END_OF_TURN = "<|im_end|>"
+
+
+@dataclass(frozen=True)
+class CheckpointConfig:
+    """What `config.json`, `generation_config.json` and `tokenizer.json` say.
+
+    Attributes:
+        vocabulary: width of the logits.
+        hidden: width of an embedding.
+        layers: decoder layers.
+        kv_heads: key-value heads of a layer.
+        head_dim: width of one head.
+        max_positions: positions that the rotary tables cover.
+        image_token: id of `<|image_pad|>`.
+        merge: patches merged into one visual token, along one side.
+        end_ids: ids that end a turn.
+    """
+
+    vocabulary: int
+    hidden: int
+    layers: int
+    kv_heads: int
+    head_dim: int
+    max_positions: int
+    image_token: int
+    merge: int
+    end_ids: frozenset[int]
+
+    @classmethod
+    def load(cls, directory: Path) -> CheckpointConfig:
+        """Read the files in `directory` (a version folder or a checkpoint).
+
+        Raises:
+            SetupError: a file is missing, or lacks a field.
+        """
+        try:
+            config = json.loads((directory / "config.json").read_text())
+            # transformers 5 nests the text model; checkpoints saved by 4 keep its fields at the top
+            text = {**config, **config.get("text_config", {})}
+            heads, hidden = text["num_attention_heads"], text["hidden_size"]
+            return cls(
+                vocabulary=text["vocab_size"],
+                hidden=hidden,
+                layers=text["num_hidden_layers"],
+                kv_heads=text["num_key_value_heads"],
+                head_dim=text.get("head_dim") or hidden // heads,
+                max_positions=text["max_position_embeddings"],
+                image_token=config["image_token_id"],
+                merge=config["vision_config"]["spatial_merge_size"],
+                end_ids=_end_ids(directory, config, text),
+            )
+        except (OSError, KeyError, ValueError) as error:
+            raise SetupError(
+                f"The policy artifact {directory.name} is not complete: {type(error).__name__} {error}.",
+                mend="Build it again with `pixelis build policy`.",
+            ) from error
+
+
+def _end_ids(directory: Path, config: dict[str, Any], text: dict[str, Any]) -> frozenset[int]:
+    """End tokens of all the files that may name them: a base checkpoint's config forgets the end of a turn."""
+    generation = directory / "generation_config.json"
+    named = [config.get("eos_token_id"), text.get("eos_token_id")]
+    if generation.exists():
+        named.append(json.loads(generation.read_text()).get("eos_token_id"))
+    found: set[int] = set()
+    for value in named:
+        found.update(value if isinstance(value, list) else [value] if isinstance(value, int) else [])
+    added = json.loads((directory / "tokenizer.json").read_text()).get("added_tokens", [])
+    found.update(token["id"] for token in added if token["content"] == END_OF_TURN)
+    return frozenset(found)

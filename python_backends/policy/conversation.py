@@ -1,0 +1,50 @@
+"""The text of a conversation, turn by turn, in the Qwen chat form.
+
+A turn only ever appends, so a conversation is rendered piece by piece; a test holds the sum of the pieces equal
+to what the checkpoint's own chat template renders. Training (`builder/nano`) and serving both use these functions.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from python_backends.policy.profile import Profile
+
+IMAGE = "<|vision_start|><|image_pad|><|vision_end|>"
+"""One image in the text; the tokenizer's single `<|image_pad|>` is repeated once a visual token later."""
+
+END = "<|im_end|>"
+GENERATE = "<|im_start|>assistant\n"
+
+
+def opening(profile: Profile, question: str, images: int) -> str:
+    """System turn (if any), user turn with `images` images and the question, and the generation prompt."""
+    system = f"<|im_start|>system\n{profile.system}{END}\n" if profile.system else ""
+    return f"{system}<|im_start|>user\n{IMAGE * images}{question}{END}\n{GENERATE}"
+
+
+def tool_call(name: str, arguments: dict[str, Any]) -> str:
+    """A call as the policy writes it."""
+    return f'<tool_call>\n{json.dumps({"name": name, "arguments": arguments})}\n</tool_call>'
+
+
+def tool_response(observation: str, images: int = 0) -> str:
+    """What follows a call: end of the assistant's turn, the observation as a user turn, the generation prompt."""
+    body = IMAGE * images + ("\n" if images and observation else "") + observation
+    return f"{END}\n<|im_start|>user\n<tool_response>\n{body}\n</tool_response>{END}\n{GENERATE}"
+
+
+def observation(profile: Profile, operation: str, result: dict[str, Any], error: str | None = None) -> str:
+    """The text that the policy is told of a result: compact JSON, or nothing where only the image speaks."""
+    if error is not None:
+        return json.dumps({"error": error}, ensure_ascii=False)
+    if profile.observation_fields is None:
+        return json.dumps(result, ensure_ascii=False)
+    chosen = {}
+    for name, path in profile.observation_fields.get(operation, {}).items():
+        value: Any = result
+        for part in path.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        chosen[name] = value
+    return json.dumps(chosen, ensure_ascii=False) if chosen else ""

@@ -1,0 +1,182 @@
+"""The decoder graph bound to its KV cache: prefill into rows, decode all rows, nothing copied.
+
+The graph comes from the onnxruntime-genai model builder (`builder/sources/decoder.py`). Past and present of a layer are
+bound to the same preallocated buffer, in which one row belongs to one sequence; the fused attention appends in place.
+Ragged batches are padded on the right: the attention mask carries each row's true length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from pixelis.errors import SetupError
+from python_backends.engine.onnxruntime_engine import open_session
+from python_backends.policy.checkpoint import CheckpointConfig
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+MASK_STEP = 64
+"""The mask's width grows in these steps, so that a decode step seldom has to bind a new one."""
+
+
+class DecoderGraph:
+    """`model.onnx` of a policy artifact, its embedding table and its cache. For one thread.
+
+    Args:
+        directory: version folder.
+        slots: rows of the cache, hence sequences at once.
+        max_len: tokens of one row; at most what the rotary tables cover.
+        threads: threads of one step.
+    """
+
+    def __init__(self, directory: Path, slots: int, max_len: int, threads: int) -> None:
+        self.config = CheckpointConfig.load(directory)
+        self.slots = slots
+        self.max_len = min(max_len, self.config.max_positions)
+        self._session = open_session(directory / "model.onnx", threads)
+        self.embeddings = load_embeddings(directory, self.config)
+        names = {node.name for node in self._session.get_inputs()}
+        self._cache = {
+            f"{layer}.{part}": np.zeros((slots, self.config.kv_heads, self.max_len, self.config.head_dim), np.float32)
+            for layer in range(self.config.layers)
+            for part in ("key", "value")
+        }
+        wanted = {"inputs_embeds", "attention_mask", "position_ids", "last_position"}
+        wanted |= {f"past_key_values.{name}" for name in self._cache}
+        if names != wanted:
+            raise SetupError(
+                f"The graph's inputs are not a decoder's: {sorted(names ^ wanted)}.",
+                mend="Build it again with `pixelis build policy`.",
+            )
+        self._steps: dict[int, _Step] = {}
+
+    def prefill(self, row: int, embeds: Sequence[Floats], positions: Sequence[Ints]) -> Floats:
+        """Read prompts into the rows from `row` on.
+
+        Args:
+            row: first row; the prompts take one row each.
+            embeds: `[S_i, hidden]` of each prompt.
+            positions: `[3, S_i]` of each prompt.
+
+        Returns:
+            logits at the last token of each prompt `[len(embeds), vocabulary]`.
+        """
+        lengths = np.array([len(part) for part in embeds])
+        count, width = len(embeds), int(lengths.max())
+        padded = np.zeros((count, width, self.config.hidden), np.float32)
+        places = np.zeros((3, count, width), np.int64)
+        for i, (part, place) in enumerate(zip(embeds, positions, strict=True)):
+            padded[i, : len(part)] = part
+            places[:, i, : len(part)] = place
+        logits = np.empty((count, self.config.vocabulary), np.float32)
+        binding = self._bind(row, count, logits)
+        _bind_input(binding, "inputs_embeds", padded)
+        _bind_input(binding, "position_ids", places)
+        mask = (np.arange(width) < lengths[:, None]).astype(np.int64)
+        _bind_input(binding, "attention_mask", mask)
+        last = np.ascontiguousarray(lengths[:, None] - 1, np.int64)
+        _bind_input(binding, "last_position", last)
+        self._session.run_with_iobinding(binding)
+        return logits
+
+    def decode(self, tokens: Ints, positions: Ints, lengths: Ints) -> Floats:
+        """One token for each of the first rows.
+
+        Args:
+            tokens: `[n]` last token of rows 0 to n-1, not in the cache yet.
+            positions: `[n]` its position.
+            lengths: `[n]` tokens that the row's cache holds before this step.
+
+        Returns:
+            logits `[n, vocabulary]`, valid until the next call with the same n.
+        """
+        count = len(tokens)
+        step = self._steps.get(count)
+        if step is None:
+            step = self._steps[count] = _Step(self, count)
+        step.set(tokens, positions, lengths)
+        self._session.run_with_iobinding(step.binding)
+        return step.logits
+
+    def move(self, source: int, target: int, length: int) -> None:
+        """Copy the first `length` tokens of row `source` over row `target`."""
+        for buffer in self._cache.values():
+            buffer[target, :, :length] = buffer[source, :, :length]
+
+    def _bind(self, row: int, count: int, logits: Floats) -> onnxruntime.IOBinding:
+        """A binding of `count` cache rows from `row` on, as past and as present, and of the logits."""
+        binding = self._session.io_binding()
+        for name, buffer in self._cache.items():
+            rows = buffer[row : row + count]
+            _bind_input(binding, f"past_key_values.{name}", rows)
+            _bind_output(binding, f"present.{name}", rows)
+        _bind_output(binding, "logits", logits)
+        return binding
+
+
+class _Step:
+    """Buffers and binding of a decode step over `count` rows; made once for each count."""
+
+    def __init__(self, graph: DecoderGraph, count: int) -> None:
+        config = graph.config
+        self._table = graph.embeddings
+        self._max_len = graph.max_len
+        self._width = 0
+        self._columns = np.arange(graph.max_len, dtype=np.int64)
+        self._mask_memory = np.zeros(count * graph.max_len, np.int64)
+        self._mask = self._mask_memory[:0].reshape(count, 0)
+        self._embeds = np.zeros((count, 1, config.hidden), np.float32)
+        self._positions = np.zeros((3, count, 1), np.int64)
+        self._last = np.zeros((count, 1), np.int64)
+        self.logits = np.empty((count, config.vocabulary), np.float32)
+        self.binding = graph._bind(0, count, self.logits)
+        _bind_input(self.binding, "inputs_embeds", self._embeds)
+        _bind_input(self.binding, "position_ids", self._positions)
+        _bind_input(self.binding, "last_position", self._last)
+
+    def set(self, tokens: Ints, positions: Ints, lengths: Ints) -> None:
+        """Fill the buffers for the next run."""
+        np.take(self._table, tokens, axis=0, out=self._embeds[:, 0], mode="clip")
+        self._positions[:, :, 0] = positions
+        needed = int(lengths.max()) + 1
+        width = min(-(-needed // MASK_STEP) * MASK_STEP, self._max_len)
+        if width != self._width:
+            self._width = width
+            self._mask = self._mask_memory[: len(tokens) * width].reshape(len(tokens), width)
+            _bind_input(self.binding, "attention_mask", self._mask)
+        np.less_equal(self._columns[:width], lengths[:, None], out=self._mask)
+
+
+def load_embeddings(directory: Path, config: CheckpointConfig) -> Floats:
+    """The embedding table `[vocabulary, hidden]`, mapped from disk.
+
+    Raises:
+        SetupError: the file is missing or does not fit `config.json`.
+    """
+    path = directory / "embed_tokens.npy"
+    mend = "Build it again with `pixelis build policy`."
+    if not path.is_file():
+        raise SetupError(f"The policy artifact {directory.name} has no {path.name}.", mend=mend)
+    table = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+    if table.shape != (config.vocabulary, config.hidden) or table.dtype != np.float32:
+        raise SetupError(
+            f"{path.name} is {table.dtype}{list(table.shape)}, "
+            f"config.json wants float32[{config.vocabulary}, {config.hidden}].",
+            mend=mend,
+        )
+    return table
+
+
+def _bind_input(binding: onnxruntime.IOBinding, name: str, array: NDArray[np.generic]) -> None:
+    """Bind by address: the caller keeps `array` (C-contiguous) alive until the run is over."""
+    binding.bind_input(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
+
+
+def _bind_output(binding: onnxruntime.IOBinding, name: str, array: NDArray[np.generic]) -> None:
+    binding.bind_output(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)

@@ -1,0 +1,152 @@
+"""What a server leaves behind when it is killed: processes, shared-memory regions, a record; and how they go.
+
+Every process of a server carries the environment variable `PIXELIS_SERVER_ID`, every shared-memory region's name
+starts with the same id, and `state/servers/<id>.json` names the supervisor that owns them. So whatever was killed,
+the rest can be told from another server's. Only the standard library: the supervisor runs without site-packages.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+MARK = "PIXELIS_SERVER_ID"
+PREFIX = "pixelis-"
+SHM = Path("/dev/shm")
+
+
+@dataclass(frozen=True)
+class Record:
+    """A server that was started, as its supervisor wrote it.
+
+    Attributes:
+        server_id: the mark of its processes and regions.
+        supervisor: process id of the supervisor.
+        born: start time of the supervisor in clock ticks since boot; tells it from a later process of the same id.
+        ports: HTTP, gRPC and metrics port.
+        log: where Triton's log goes.
+    """
+
+    server_id: str
+    supervisor: int
+    born: int
+    ports: tuple[int, int, int]
+    log: str
+
+    def write(self, folder: Path) -> Path:
+        """Writes `<folder>/<id>.json` by one rename."""
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{self.server_id}.json"
+        draft = path.with_suffix(f".{os.getpid()}.draft")
+        draft.write_text(json.dumps(asdict(self)))
+        draft.rename(path)
+        return path
+
+    @property
+    def alive(self) -> bool:
+        """Whether its supervisor still runs (and cleans up by itself)."""
+        return born(self.supervisor) == self.born
+
+
+@dataclass(frozen=True)
+class Remains:
+    """What one server left: live process ids, region names, and the record if there is one."""
+
+    server_id: str
+    processes: list[int]
+    regions: list[str]
+    record: Path | None = None
+
+
+def born(pid: int) -> int | None:
+    """Start time of a process in clock ticks since boot; None when there is none (or only its zombie)."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in "ZX" else int(fields[19])
+
+
+def records(folder: Path) -> dict[Path, Record]:
+    """The records in `folder`; records are written by one rename, so one that cannot be read is not ours."""
+    found: dict[Path, Record] = {}
+    for path in sorted(folder.glob(f"{PREFIX}*.json")):
+        try:
+            fields = json.loads(path.read_text())
+            fields["ports"] = tuple(fields["ports"])
+            found[path] = Record(**fields)
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return found
+
+
+def _marked() -> dict[str, list[int]]:
+    """Processes by the server that they belong to; other users' cannot be read and are not ours."""
+    found: dict[str, list[int]] = {}
+    needle = MARK.encode() + b"="
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdigit():
+            continue
+        try:
+            environment = (folder / "environ").read_bytes()
+        except OSError:
+            continue
+        for entry in environment.split(b"\0"):
+            if entry.startswith(needle):
+                found.setdefault(entry[len(needle) :].decode(errors="replace"), []).append(int(folder.name))
+    return found
+
+
+def of(server_id: str) -> Remains:
+    """What runs and lies in shared memory for one server."""
+    regions = sorted(path.name for path in SHM.glob(f"{server_id}*"))
+    return Remains(server_id, _marked().get(server_id, []), regions)
+
+
+def left_behind(folder: Path) -> list[Remains]:
+    """What the servers recorded in `folder` left, whose supervisor is dead; nothing of a live one.
+
+    Only what is recorded here counts: another state folder, or a container that shares /dev/shm, has its own.
+    """
+    found = []
+    for path, record in records(folder).items():
+        if not record.alive:
+            remains = of(record.server_id)
+            found.append(Remains(record.server_id, remains.processes, remains.regions, path))
+    return found
+
+
+def sweep(server_id: str, *, patience_s: float = 3.0) -> Remains:
+    """Kills every process of a server and removes its shared-memory regions; says what there was."""
+    found = of(server_id)
+    end = time.monotonic() + patience_s
+    left = found.processes
+    while left and time.monotonic() < end:
+        for pid in left:
+            _kill(pid)
+        time.sleep(0.02)
+        left = _marked().get(server_id, [])
+    for region in of(server_id).regions:
+        (SHM / region).unlink(missing_ok=True)
+    return found
+
+
+def clean(folder: Path) -> list[Remains]:
+    """Sweeps what dead servers left and forgets their records; live servers are not touched."""
+    found = left_behind(folder)
+    for remains in found:
+        sweep(remains.server_id)
+        if remains.record is not None:
+            remains.record.unlink(missing_ok=True)
+    return found
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
