@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from builder.checkpoint_view import View, read_view
 from builder.model_spec import Call, DType, ModelSpec, Step, TensorSpec
 from pixelis.errors import NotFound
 from pixelis.settings import Settings, settings
@@ -95,11 +96,13 @@ RESULT = _t("RESULT", "BYTES", 1)
 
 def pipeline(config: Settings | None = None) -> Pipeline:
     """The pipeline under `config` (default: this process's settings)."""
-    batch = (config or settings()).batching.max_batch_size
-    return Pipeline(models=(*_engines(batch), *_stateful(), *_services(batch), *_steps(batch), _ensemble(batch), _agent()))
+    values = config or settings()
+    batch = values.batching.max_batch_size
+    engines = _engines(batch, read_view(values.checkpoint))
+    return Pipeline(models=(*engines, *_stateful(), *_services(batch), *_steps(batch), _ensemble(batch), _agent()))
 
 
-def _engines(batch: int) -> tuple[ModelSpec, ...]:
+def _engines(batch: int, view: View) -> tuple[ModelSpec, ...]:
     def engine(
         name: str,
         source: str,
@@ -135,8 +138,8 @@ def _engines(batch: int) -> tuple[ModelSpec, ...]:
         engine(
             "vision_encoder",
             "builder.sources.vision_encoder:VisionEncoder",
-            (_t("VIEW", "UINT8", 168, 168, 3),),
-            (_t("TOKENS", "FP32", 36, 192),),
+            (_t("VIEW", "UINT8", view.height, view.width, 3),),
+            (_t("TOKENS", "FP32", view.tokens, view.hidden),),
         ),
         engine(
             "dynamics",
@@ -147,15 +150,15 @@ def _engines(batch: int) -> tuple[ModelSpec, ...]:
         # Pages differ in size and sides are multiples of 32: callers batch equal sizes, the buckets are the usual sides.
         engine(
             "ocr_detect",
-            "builder.sources.ocr:OcrDetect",
+            "builder.sources.ocr_detect:OcrDetect",
             (_t("IMAGE", "UINT8", -1, -1, 3),),
             (_t("MAP", "FP32", -1, -1),),
             {"IMAGE": (64, 128, 256, 512, 736, 960)},
         ),
         engine(
             "ocr_recognize",
-            "builder.sources.ocr:OcrRecognize",
-            (_t("LINE", "UINT8", 48, -1, 3),),
+            "builder.sources.ocr_recognize:OcrRecognize",
+            (_t("LINE", "UINT8", 48, -1, 3), _t("WIDTH", "INT32", 1)),
             (_t("INDEX", "INT32", -1), _t("PROBABILITY", "FP32", -1)),
             {"LINE": (160, 320, 640, 1280)},
         ),

@@ -69,22 +69,27 @@ class Rooms(TyperGroup):
     """A group whose commands are imported when one is used."""
 
     def list_commands(self, ctx: Any) -> list[str]:
+        """The names, without importing a room."""
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command, its room imported now."""
         entry = COMMANDS.get(cmd_name)
         return None if entry is None else _load(cmd_name, entry)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """The table of commands, without importing a room."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Notes, before anything can fail, how errors are to be printed."""
         ctx.meta["pixelis.json"] = "--json" in args
         ctx.meta["pixelis.command"] = next((word for word in args if word in COMMANDS), "")
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
+        """Runs the command and ends as the module's docstring says."""
         try:
             return super().invoke(ctx)
         except PixelisError as error:

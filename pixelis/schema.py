@@ -6,7 +6,7 @@ Their JSON Schema is published under `docs/schema.json` (`make docs` writes it, 
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -17,7 +17,10 @@ Box = tuple[float, float, float, float]
 
 
 class _Wire(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+_M = TypeVar("_M", bound=_Wire)
 
 
 class Strategy(str, Enum):
@@ -74,7 +77,7 @@ class Options(_Wire):
         return parse_as(cls, text, "OPTIONS")
 
 
-def parse_as(model: type[Any], text: str | bytes, what: str) -> Any:
+def parse_as(model: type[_M], text: str | bytes, what: str) -> _M:
     """`text` as `model`, or an `InvalidRequest` that names the field, the fault and the known fields."""
     try:
         return model.model_validate_json(text)
@@ -140,7 +143,7 @@ class Neighbour(_Wire):
     experience_id: str
     answer: str
     similarity: float
-    confidence: float
+    confidence: float = Field(ge=0, le=1)
     priority: float = 1.0
     age_hours: float = 0.0
     retrieval_count: int = 0
@@ -282,13 +285,14 @@ class PolicyEvent(_Wire):
 
 
 class KnnCommand(_Wire):
-    """`COMMAND` of `knn`; `insert` carries its key in the request's `KEY` tensor."""
+    """`COMMAND` of `knn`; `search` and `insert` carry their key in the request's `KEY` tensor."""
 
-    command: Literal["insert", "delete", "feedback", "stats", "tune", "snapshot"]
+    command: Literal["search", "insert", "delete", "feedback", "stats", "tune", "snapshot"]
     experience: Experience | None = None
     experience_id: str | None = None
     correct: bool | None = None
-    answer: str | None = None
+    answer: str | None = Field(None, description="for `feedback`, instead of `correct`: the right answer")
+    count: bool = Field(False, description="for `search`: what is found counts as retrieved")
 
 
 class KnnResult(_Wire):
@@ -328,3 +332,24 @@ class Measurement(_Wire):
         if not rows:
             raise ValueError("a measurement without rows measured nothing")
         return rows
+
+
+PUBLISHED: tuple[type[BaseModel], ...] = (
+    Options, Operation, OperationResult, Event, PipelineResult, Ballot, Verdict, RewardRequest, Reward, Experience,
+    KnnCommand, KnnResult, Sampling, PolicyEvent, Measurement,
+)  # fmt: skip
+
+
+def json_schema() -> dict[str, Any]:
+    """One JSON Schema document with a definition for every published wire object."""
+    from pydantic.json_schema import models_json_schema
+
+    _, document = models_json_schema([(model, "validation") for model in PUBLISHED], title="Pixelis wire objects")
+    return document
+
+
+if __name__ == "__main__":
+    import json
+    import sys
+
+    sys.stdout.write(json.dumps(json_schema(), indent=2) + "\n")

@@ -100,6 +100,9 @@ class Settings(BaseSettings):
     retrieval: Retrieval = Field(default_factory=Retrieval)
     server: Server = Field(default_factory=Server)
     threads: Threads = Field(default_factory=Threads)
+    checkpoint: Path | None = Field(
+        None, description="Hugging Face directory that the policy is built from; none = the nano that comes with Pixelis"
+    )
     repository: Path = Field(Path("model_repository"), description="the Triton model repository")
     state: Path = Field(Path(".pixelis"), description="logs, build cache, persisted experiences")
 

@@ -30,7 +30,14 @@ from pixelis.errors import (
 from python_backends.deadlines import call_by, stream_by
 from python_backends.rows import Contract, Row, Tensors, split
 
-_NOT_UP = ("is not healthy", "is not ready", "is not found", "not found in the repository", "unexpectedly", "unavailable")
+_NOT_UP = (
+    "is not healthy",
+    "is not ready",
+    "is not found",
+    "not found in the repository",
+    "unexpectedly",
+    "unavailable",
+)
 
 
 class Model:
@@ -98,13 +105,13 @@ class UnaryModel(Model):
     def _decode(self, request: Any) -> list[Row] | BaseException:
         try:
             return _rows(request, self.contract.batched)
-        except Exception as error:  # noqa: BLE001 - becomes this request's answer
+        except Exception as error:  # becomes this request's answer
             return error
 
     def _answer(self, rows: Sequence[Row]) -> Sequence[Tensors | BaseException]:
         try:
             return self.answer(rows)
-        except Exception as error:  # noqa: BLE001 - becomes the answer of the row that caused it
+        except Exception as error:  # becomes the answer of the row that caused it
             # One row spoiled the batch: alone, each shows whether it was the one.
             return [error] if len(rows) == 1 else [self._answer([row])[0] for row in rows]
 
@@ -116,7 +123,7 @@ class UnaryModel(Model):
                     return self.refuse(answer)
                 good.append(answer)
             return pb_utils.InferenceResponse(output_tensors=_tensors(self.contract.stack(good)))
-        except Exception as error:  # noqa: BLE001 - becomes this request's answer
+        except Exception as error:  # becomes this request's answer
             return self.refuse(error)
 
 
@@ -134,7 +141,7 @@ class StreamModel(Model):
             try:
                 (row,) = _rows(request, batched=False)
                 self.serve(row, sink)
-            except Exception as error:  # noqa: BLE001 - becomes this request's answer
+            except Exception as error:  # becomes this request's answer
                 sink.fail(error)
 
 

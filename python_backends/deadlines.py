@@ -27,11 +27,13 @@ class Counter:
         self._value = 0
 
     def add(self, amount: int = 1) -> None:
+        """Add `amount`."""
         with self._lock:
             self._value += amount
 
     @property
     def value(self) -> int:
+        """The sum so far."""
         return self._value
 
 
@@ -53,7 +55,7 @@ class Job(Generic[T]):
     def _run(self) -> None:
         try:
             self._value = self._work()
-        except BaseException as error:  # noqa: BLE001 - it is raised again where the result is asked for
+        except BaseException as error:  # it is raised again where the result is asked for
             self._error = error
         self._done.set()
 
@@ -91,7 +93,7 @@ def stream_by(deadline: float, open_stream: Callable[[], Iterable[T]], what: str
         try:
             for item in open_stream():
                 items.put(item)
-        except BaseException as error:  # noqa: BLE001 - raised again at the reader
+        except BaseException as error:  # raised again at the reader
             items.put(_Failure(error))
         items.put(_END)
 
@@ -114,15 +116,46 @@ class _Failure:
         self.error = error
 
 
-def run_all(
-    jobs: Sequence[Callable[[], T]], deadlines: Sequence[float], what: str
-) -> list[T | BaseException]:
+def run_all(jobs: Sequence[Callable[[], T]], deadlines: Sequence[float], what: str) -> list[T | BaseException]:
     """All `jobs` at once, each waited for until its own deadline; an exception stands in its job's place."""
     started = [Job(job, what) for job in jobs]
     results: list[T | BaseException] = []
     for job, deadline in zip(started, deadlines, strict=True):
         try:
             results.append(job.result(deadline))
-        except BaseException as error:  # noqa: BLE001 - handed to the caller as this job's outcome
+        except BaseException as error:  # handed to the caller as this job's outcome
             results.append(error)
     return results
+
+
+class Pool:
+    """At most `size` daemon threads that take work from one queue.
+
+    Daemon threads, unlike those of `concurrent.futures`: a stub that is told to stop must not wait for a stuck one.
+    """
+
+    def __init__(self, size: int, name: str) -> None:
+        self._size = size
+        self._name = name
+        self._lock = threading.Lock()
+        self._threads = 0
+        self._idle = 0
+        self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+
+    def submit(self, work: Callable[[], None]) -> None:
+        """Queue `work`, which must handle its own exceptions."""
+        with self._lock:
+            grow = self._idle == 0 and self._threads < self._size
+            if grow:
+                self._threads += 1
+            else:
+                self._idle -= 1
+        self._work.put(work)
+        if grow:
+            threading.Thread(target=self._run, name=self._name, daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            self._work.get()()
+            with self._lock:
+                self._idle += 1

@@ -98,13 +98,9 @@ def size_of(data: bytes, limits: Limits | None = None) -> tuple[int, int]:
 def _open(data: bytes, limits: Limits) -> Image.Image:
     """The picture with only its header read, within limits."""
     if not data:
-        raise InvalidImage(
-            "The image is empty.", mend=f"Send the bytes of a {ACCEPTED} file."
-        )
+        raise InvalidImage("The image is empty.", mend=f"Send the bytes of a {ACCEPTED} file.")
     if len(data) > limits.image_bytes:
-        raise LimitExceeded(
-            f"The image has {len(data)} bytes; at most {limits.image_bytes} are allowed."
-        )
+        raise LimitExceeded(f"The image has {len(data)} bytes; at most {limits.image_bytes} are allowed.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -115,9 +111,7 @@ def _open(data: bytes, limits: Limits) -> Image.Image:
             mend="Send a smaller one.",
         ) from None
     except _BROKEN:
-        raise InvalidImage(
-            "The bytes are not a picture that can be read.", mend=f"Send {ACCEPTED}."
-        ) from None
+        raise InvalidImage("The bytes are not a picture that can be read.", mend=f"Send {ACCEPTED}.") from None
     width, height = image.size
     if width * height > limits.image_pixels:
         raise LimitExceeded(
@@ -146,9 +140,7 @@ def _as_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
         # Pillow clips 16-bit grey at 255 when it converts: scale instead.
         grey = np.asarray(image).astype(np.float32) / 257.0
-        return Image.fromarray(np.clip(np.rint(grey), 0, 255).astype(np.uint8)).convert(
-            "RGB"
-        )
+        return Image.fromarray(np.clip(np.rint(grey), 0, 255).astype(np.uint8)).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         rgba = image.convert("RGBA")
         paper = Image.new("RGBA", rgba.size, (255, 255, 255, 255))

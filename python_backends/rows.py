@@ -181,8 +181,6 @@ class Contract:
         for out in self.outputs:
             arrays = [row[out.name] for row in rows]
             if len({array.shape for array in arrays}) != 1:
-                raise ServingError(
-                    f"Output {out.name} has rows of different shapes.", mend="Send one row a request."
-                )
+                raise ServingError(f"Output {out.name} has rows of different shapes.", mend="Send one row a request.")
             stacked[out.name] = np.stack(arrays)
         return stacked

@@ -90,6 +90,7 @@ class Supervisor:
         return record.write(Path(self.task.records))
 
     def _supervise(self) -> int:
+        # preexec_fn is safe here: this process has one thread.
         with open(self.task.log, "ab") as log:
             triton = subprocess.Popen(
                 self.task.command,
@@ -98,7 +99,7 @@ class Supervisor:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509 - this process has one thread
+                preexec_fn=_die_with(os.getpid()),
             )
         while not _ended(triton.pid) and not self.asked:
             self.asked = self.asked or self._orphaned()

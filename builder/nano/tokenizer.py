@@ -92,8 +92,8 @@ CHAT_TEMPLATE = """\
 {%- endif -%}
 {%- endfor -%}
 {%- endif -%}
-{%- if message.role == 'tool' %}
-</tool_response>
+{%- if message.role == 'tool' -%}
+{{ '\\n</tool_response>' }}
 {%- endif -%}
 <|im_end|>
 {% endfor -%}

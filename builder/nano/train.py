@@ -32,6 +32,8 @@ class Recipe:
     auxiliary_weight: float = 0.5
     save_every: int = 250
     threads: int = 1
+    stop_after: int | None = None
+    """End this run after so many steps; the schedule stays that of `steps`."""
 
 
 def collate(episodes: list[Episode], image_token: int, pad: int) -> dict[str, Tensor]:
@@ -147,3 +149,5 @@ def train(recipe: Recipe, state: Path, checkpoint: Path, report: Any = print) ->
             _store(path, step, model, heads, optimiser, schedule)
             nano.save(model, checkpoint)
             (checkpoint / "training.json").write_text(json.dumps({"step": step, **asdict(recipe)}, indent=2) + "\n")
+        if step == recipe.stop_after:
+            return

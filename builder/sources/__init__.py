@@ -1,0 +1,1 @@
+"""What each model is before it is exported, one file a model."""

@@ -43,6 +43,14 @@ class Source(ABC):
                 h.update(Path(inspect.getfile(cls)).read_bytes())
         return h.hexdigest()
 
+    def missing(self) -> list[Path]:
+        """Those of `files()` that are not there."""
+        return [path for path in self.files() if not path.exists()]
+
+    def check(self, directory: Path) -> list[str]:
+        """Faults of the artifact in `directory` that comparing tensors cannot show; empty = none."""
+        return []
+
     @abstractmethod
     def reference(self, inputs: Tensors) -> Tensors:
         """The source's own answer, which an artifact must reproduce."""

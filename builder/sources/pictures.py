@@ -1,4 +1,4 @@
-"""Generated pictures for gate samples: lines of text, gradients with shapes, noise. Seeded, nothing is read from disk."""
+"""Generated, seeded pictures for gate samples: lines of text, gradients with shapes, noise."""
 
 from __future__ import annotations
 
@@ -8,7 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-WORDS = ("Kitchen", "harbour 42", "OPEN 24h", "No. 7", "Platform 3", "violet", "Total: 18.50", "exit ->", "Quay", "e-mail@post")
+WORDS = (
+    "Kitchen",
+    "harbour 42",
+    "OPEN 24h",
+    "No. 7",
+    "Platform 3",
+    "violet",
+    "Total: 18.50",
+    "exit ->",
+    "Quay",
+    "e-mail@post",
+)
 
 
 def scene(width: int, height: int, seed: int) -> NDArray[np.uint8]:
@@ -29,7 +40,7 @@ def scene(width: int, height: int, seed: int) -> NDArray[np.uint8]:
         at = (int(rng.integers(0, max(width * 2 // 3, 1))), int(rng.integers(0, max(height - 16, 1))))
         draw.text(at, str(rng.choice(WORDS)), fill=_colour(rng), font=ImageFont.load_default(int(rng.integers(12, 40))))
     noise = rng.normal(0, 4, (height, width, 3))
-    return np.clip(np.asarray(image) + noise, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.asarray(image) + noise, 0, 255), dtype=np.uint8)
 
 
 def line(text: str, seed: int, height: int = 48) -> NDArray[np.uint8]:
@@ -42,7 +53,7 @@ def line(text: str, seed: int, height: int = 48) -> NDArray[np.uint8]:
     image = Image.new("RGB", (math.ceil(right - left) + height // 2, height), tuple(int(v) for v in paper))
     place = (height // 4 - left, (height - (bottom - top)) / 2 - top)
     ImageDraw.Draw(image).text(place, text, fill=ink, font=font)
-    return np.asarray(image)
+    return np.asarray(image, dtype=np.uint8)
 
 
 def _colour(rng: np.random.Generator) -> tuple[int, int, int]:

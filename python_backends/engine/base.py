@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,9 @@ from pixelis.errors import InvalidRequest
 
 Tensors = dict[str, NDArray[np.generic]]
 """Named, batched arrays."""
+
+
+_E = TypeVar("_E", bound="Engine")
 
 
 @dataclass(frozen=True)
@@ -74,10 +78,11 @@ class Engine(ABC):
     def _run(self, inputs: Mapping[str, NDArray[np.generic]]) -> Tensors:
         """Run inputs that have been checked."""
 
+    @abstractmethod
     def close(self) -> None:
         """Let go of the artifact's memory; the engine cannot run afterwards."""
 
-    def __enter__(self) -> Engine:
+    def __enter__(self: _E) -> _E:
         return self
 
     def __exit__(

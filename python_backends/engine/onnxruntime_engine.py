@@ -73,6 +73,7 @@ class OnnxRuntimeEngine(Engine):
         return dict(zip(self._names, results, strict=True))
 
     def close(self) -> None:
+        """Let go of the session."""
         self._session = None
 
 

@@ -49,7 +49,8 @@ def retrieval_key(
     parts = [
         np.zeros(width) if side is None else root * side for side, root, width in zip(sides, roots, widths, strict=True)
     ]
-    return np.concatenate(parts).astype(np.float32)
+    key: NDArray[np.float32] = np.concatenate(parts).astype(np.float32)
+    return key
 
 
 def _unit(side: NDArray[np.float32] | None, width: int, name: str) -> NDArray[np.float64] | None:

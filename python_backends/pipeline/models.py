@@ -79,14 +79,14 @@ class Models(Protocol):
     def operate(self, images: Sequence[bytes], operation: Operation, deadline: float) -> OperationResult:
         """A visual operation on encoded images; bad arguments are `error` in the result."""
 
-    def search(self, key: Floats, k: int, deadline: float) -> KnnResult:
-        """The `k` nearest experiences of a key `[1664]`."""
+    def search(self, key: Floats, k: int, count: bool, deadline: float) -> KnnResult:
+        """The `k` nearest experiences of a key `[1664]`; with `count`, being found counts as being retrieved."""
 
     def insert(self, experience: Experience, key: Floats, deadline: float) -> str:
         """Remember an experience; its id."""
 
-    def feedback(self, experience_id: str, correct: bool, deadline: float) -> None:
-        """Say whether a retrieved experience's answer was right."""
+    def feedback(self, experience_id: str, answer: str, deadline: float) -> None:
+        """Hold a retrieved experience's answer against the right one, and count a success."""
 
     def reward(self, request: RewardRequest, deadline: float) -> Reward:
         """The reward of a trajectory."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 import uuid
 from collections.abc import Sequence
@@ -18,8 +17,6 @@ from python_backends.images import DecodedImages
 from python_backends.pipeline.encoded import digest, unwrap
 from python_backends.pipeline.views import Pixels, retrieval_view, view
 from python_backends.policy.profile import Profile
-
-_CONTROL = re.compile(r"<\|[^|<>\s]{1,40}\|>")
 
 
 @dataclass(frozen=True)
@@ -104,10 +101,6 @@ class Preparer:
             raise InvalidRequest("The question is not UTF-8.", mend="Send it as UTF-8 text.") from None
         if not text:
             raise InvalidRequest("The question is empty.", mend="Ask something about the image.")
-        found = _CONTROL.search(text)
-        if found:
-            # It would end the turn, or stand for an image that is not there.
-            raise InvalidRequest(f"The question contains the control token `{found[0]}`.", mend="Write it differently.")
         return text
 
     def _decode(self, image: bytes, index: int) -> Pixels:

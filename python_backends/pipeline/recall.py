@@ -5,18 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pixelis.errors import PixelisError
 from pixelis.schema import PreparedRequest, RecallOutcome
+from pixelis.settings import settings
 from python_backends.deadlines import Job
-from python_backends.experience.key import retrieval_key
+from python_backends.experience.key import WIDTH, retrieval_key
 from python_backends.pipeline.models import Floats, Models
 from python_backends.pipeline.shares import RECALL, Stopwatch, share
 
-KEY_WIDTH = 1664
+T = TypeVar("T")
+
 NO_RETRIEVAL = "no_retrieval"
 """The reason where a request asked for no neighbours (`k` = 0)."""
 
@@ -41,7 +44,9 @@ def recall(models: Models, requests: Sequence[PreparedRequest], views: NDArray[n
     deadline = share(max(request.deadline for request in requests), RECALL)
     image = Job(lambda: _timed(watch, "embed_image", lambda: models.embed_image(views, deadline)), "embed_image")
     words = [request.question for request in requests]
-    text, text_reason = _attempt("embed_text", lambda: _timed(watch, "embed_text", lambda: models.embed_text(words, deadline)))
+    text, text_reason = _attempt(
+        "embed_text", lambda: _timed(watch, "embed_text", lambda: models.embed_text(words, deadline))
+    )
     visual, visual_reason = _attempt("embed_image", lambda: image.result(deadline))
     reasons = [reason for reason in (visual_reason, text_reason) if reason]
     jobs = [
@@ -55,7 +60,7 @@ def _settled(job: Job[Recalled], request: PreparedRequest) -> Recalled:
     try:
         return job.result(request.deadline)
     except PixelisError as error:
-        return Recalled(RecallOutcome(reason=f"knn: {error.wire()}"), np.zeros(KEY_WIDTH, np.float32))
+        return Recalled(RecallOutcome(reason=f"knn: {error.wire()}"), np.zeros(WIDTH, np.float32))
 
 
 def _one(
@@ -69,13 +74,14 @@ def _one(
     watch = Stopwatch()
     watch.ms.update(encoders_ms)
     if visual is None and text is None:
-        key, reason = np.zeros(KEY_WIDTH, np.float32), "; ".join(reasons)
+        key, reason = np.zeros(WIDTH, np.float32), "; ".join(reasons)
         return Recalled(_outcome(RecallOutcome(reason=reason), watch), key)
-    key = retrieval_key(visual, text)
+    key = retrieval_key(visual, text, settings().retrieval.visual_weight)
     if request.options.k == 0:
         return Recalled(_outcome(RecallOutcome(reason=NO_RETRIEVAL), watch), key)
     started = time.perf_counter()
-    found, failed = _attempt("knn", lambda: models.search(key, request.options.k, share(request.deadline, RECALL)))
+    count, limit = not request.options.read_only, share(request.deadline, RECALL)
+    found, failed = _attempt("knn", lambda: models.search(key, request.options.k, count, limit))
     watch.add("knn", started)
     told = [*reasons, *([failed] if failed else []), *([found.reason] if found and found.reason else [])]
     outcome = RecallOutcome(neighbours=found.neighbours if found else [], reason="; ".join(told) or None)
@@ -99,7 +105,7 @@ def _timed(watch: Stopwatch, stage: str, work: Callable[[], Floats]) -> Floats:
         watch.add(stage, started)
 
 
-def _attempt[T](stage: str, work: Callable[[], T]) -> tuple[T | None, str | None]:
+def _attempt(stage: str, work: Callable[[], T]) -> tuple[T | None, str | None]:
     """The work's result, or the reason why there is none."""
     try:
         return work(), None

@@ -11,7 +11,7 @@ LEARN = 0.5
 
 
 def share(deadline: float, fraction: float) -> float:
-    """The moment at which `fraction` of the time that is left until `deadline` will have gone (seconds since the epoch)."""
+    """When `fraction` of the time that is left until `deadline` will have gone; both in seconds since the epoch."""
     now = time.time()
     return now + fraction * max(0.0, deadline - now)
 

@@ -1,0 +1,1 @@
+"""The policy: conversation, tokens, and decoding for many requests at once."""

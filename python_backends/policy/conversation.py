@@ -26,7 +26,7 @@ def opening(profile: Profile, question: str, images: int) -> str:
 
 def tool_call(name: str, arguments: dict[str, Any]) -> str:
     """A call as the policy writes it."""
-    return f'<tool_call>\n{json.dumps({"name": name, "arguments": arguments})}\n</tool_call>'
+    return f"<tool_call>\n{json.dumps({'name': name, 'arguments': arguments})}\n</tool_call>"
 
 
 def tool_response(observation: str, images: int = 0) -> str:

@@ -47,7 +47,7 @@ def compute(request: RewardRequest, dynamics: Dynamics, weights: Weights | None 
     steps: list[float] = []
     try:
         steps = curiosity_steps(request.actions, states, request.image_sizes, dynamics)
-    except Exception as error:  # noqa: BLE001 - whatever the model or its transport raises becomes the reason
+    except Exception as error:  # whatever the model or its transport raises becomes the reason
         reason = f"curiosity left out, dynamics failed: {error}"
     curiosity = math.fsum(steps) / len(steps) if steps else 0.0
     coherent = coherence(request.actions, states.astype(np.float64))

@@ -155,7 +155,8 @@ def test_a_failing_dynamics_is_a_reason() -> None:
     request = RewardRequest(actions=[ZOOM, ANSWER], states=[[1.0], [2.0]], image_sizes=[(9, 9)])
     reward = compute(request, broken)
     assert (reward.curiosity, reward.curiosity_steps) == (0, [])
-    assert reward.reason is not None and "`dynamics` is not up." in reward.reason
+    assert reward.reason is not None
+    assert "`dynamics` is not up." in reward.reason
     assert reward.coherence != 0
     assert "shape" in (compute(request, lambda s, a: s[:, :0]).reason or "")
     assert "not a number" in (compute(request, lambda s, a: s * np.nan).reason or "")
@@ -192,6 +193,7 @@ NAMES = ["region", "bbox", "point", "center", "zoom_factor", "target_size", "ima
 def test_any_arguments_embed_the_same_way_twice(name: OperationName, arguments: dict[str, Any], side: int) -> None:
     action = Action(type="VISUAL_OPERATION", operation=name, arguments=arguments)
     vector = action_embedding(action, (side, side))
-    assert vector.shape == (16,) and vector.dtype == np.float32
+    assert vector.shape == (16,)
+    assert vector.dtype == np.float32
     assert np.abs(vector).max() <= 1
     np.testing.assert_array_equal(vector, action_embedding(action, (side, side)))

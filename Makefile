@@ -1,0 +1,67 @@
+# `make help` lists the targets. Set-up is two commands on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# Every process gets a thread budget; idle threads must not spin.
+export OMP_NUM_THREADS ?= 1
+export OMP_WAIT_POLICY ?= PASSIVE
+export HF_HUB_OFFLINE ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev build demo serve test test-fast lint format docs clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+setup: $(VENV)/.setup  ## create .venv with what the demo needs (idempotent)
+
+$(VENV)/.setup: pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "No $(PYTHON): install Python 3.10 or newer, or say PYTHON=..."; exit 1; }
+	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	@echo "Installing Triton, PyTorch and the builder into $(VENV) (about 2 GB on disk) ..."
+	@$(PIP) --editable '.[embedded,build]' torch==2.13.0
+	@# rapidocr brings a second build of OpenCV over the contrib one: put that back where it was lost.
+	@$(BIN)/python -c 'import cv2; cv2.legacy' 2>/dev/null || $(PIP) --force-reinstall --no-deps opencv-contrib-python-headless==4.11.0.86
+	@touch $@
+
+setup-dev: $(VENV)/.setup-dev  ## add what tests, lint and benchmarks need
+
+$(VENV)/.setup-dev: $(VENV)/.setup
+	@$(PIP) --editable '.[dev]'
+	@touch $@
+
+build: setup  ## export, check and publish every model into model_repository/
+	@$(BIN)/pixelis build
+
+demo: setup  ## from nothing to an answer about a real picture, then stop
+	@$(BIN)/pixelis build
+	@$(BIN)/python -m perf.demo
+
+serve: build  ## serve on loopback until Ctrl-C
+	@$(BIN)/pixelis serve
+
+test: setup-dev build  ## everything, on a real Triton
+	@$(BIN)/python -m pytest -m 'not triton'
+	@$(BIN)/python -m pytest -m triton
+
+test-fast: setup-dev  ## what needs no server
+	@$(BIN)/python -m pytest -m 'not triton and not slow'
+
+lint: setup-dev  ## ruff, mypy --strict, import contract, spelling
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
+	@$(BIN)/codespell
+	@echo "lint: clean"
+
+format: setup-dev  ## let ruff rewrite what it can
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+docs: setup-dev  ## write docs/schema.json from the wire objects
+	@$(BIN)/python -m pixelis.schema > docs/schema.json
+
+clean:  ## remove built versions, caches and logs (keeps .venv)
+	@rm -rf .pixelis model_repository/*/[2-9] model_repository/*/[1-9][0-9]*

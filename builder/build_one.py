@@ -1,0 +1,137 @@
+"""Build and judge one model in this process: `python -m builder.build_one NAME --out DIR`.
+
+The builder runs this once per model, so that a crash in native code takes one model down and not the build, memory goes
+back to the system in between, and a failure is one line to reproduce. Standard output carries lines of `stage: NAME` and
+at most one `error: CODE: TEXT`; everything that libraries print goes to standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+import pixelis
+from builder.formats.base import Format
+from builder.gate import judge
+from builder.key import build_key, builder_digest, libraries
+from builder.manifest import Manifest, TensorRecord, records
+from builder.model_spec import FormatName, ModelSpec
+from builder.spec import Pipeline, pipeline
+from pixelis.errors import BuildError, PixelisError
+
+
+def open_format(name: FormatName) -> Format:
+    """The export format called `name`; what it needs is imported when it is used."""
+    if name == "files":
+        from builder.formats.files import FilesFormat
+
+        return FilesFormat()
+    from builder.formats.onnx import OnnxFormat
+
+    return OnnxFormat()
+
+
+def make(spec: ModelSpec, out: Path, stage: Callable[[str], None] = lambda name: None) -> Manifest:
+    """Export, optimise and judge `spec` into the folder `out`, and write the manifest there.
+
+    The manifest of an artifact that fails its gate is written too, with everything measured.
+
+    Raises:
+        BuildError: the source is not there or cannot be exported.
+        GateFailed: the artifact does not answer as its source does.
+    """
+    seconds: dict[str, float] = {}
+
+    @contextmanager
+    def timed(name: str) -> Iterator[None]:
+        stage(name)
+        started = time.perf_counter()
+        yield
+        seconds[name] = round(time.perf_counter() - started, 3)
+
+    out.mkdir(parents=True, exist_ok=True)
+    if any(out.iterdir()):
+        raise BuildError(f"{out} is not empty.", mend="Name a new folder.")
+    source, form = spec.open_source(), open_format(spec.format)
+    digest = source.digest()
+    with timed("export"):
+        form.export(source, out)
+    with timed("optimise"):
+        optimisations = form.optimise(out)
+    with timed("gate"):
+        verdict = judge(source, out, spec)
+    shape = form.describe(out)
+    manifest = Manifest(
+        model=spec.name,
+        key=build_key(spec, digest),
+        format=spec.format,
+        precision=spec.precision,
+        source=spec.source or "",
+        source_digest=digest,
+        builder=pixelis.__version__,
+        builder_digest=builder_digest(spec.format),
+        libraries=libraries(spec.kind),
+        optimisations=optimisations,
+        inputs=[TensorRecord(name=t.name, dtype=t.dtype, dims=list(t.dims)) for t in shape.inputs],
+        outputs=[TensorRecord(name=t.name, dtype=t.dtype, dims=list(t.dims)) for t in shape.outputs],
+        nodes=shape.nodes,
+        parameters=shape.parameters,
+        files=records(out),
+        gate=verdict,
+        created_at=round(time.time(), 3),
+        seconds=seconds,
+    )
+    manifest.write(out)
+    verdict.demand(spec.name)
+    return manifest
+
+
+def die_with(parent: int) -> None:
+    """End when the process `parent` does, however it ends, so that nobody writes into a staging area without a builder.
+
+    Linux has this in the kernel; elsewhere the orphan ends when its next line finds no reader.
+    """
+    if sys.platform == "linux":
+        set_parent_death_signal = 1  # PR_SET_PDEATHSIG, <sys/prctl.h>
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _protocol() -> TextIO:
+    """The real standard output; what else is printed in this process goes to standard error from now on."""
+    lines = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    return lines
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Build one model; the exit status is 0, or 1 with the reason as the last line."""
+    parser = argparse.ArgumentParser(prog="python -m builder.build_one", description=__doc__.splitlines()[0])
+    parser.add_argument("name", help="a model of the pipeline")
+    parser.add_argument("--out", type=Path, required=True, help="a new folder for the artifact")
+    parser.add_argument("--spec", type=Path, help="a pipeline as JSON; default: builder/spec.py")
+    parser.add_argument("--parent", type=int, help="end together with this process")
+    arguments = parser.parse_args(argv)
+    if arguments.parent:
+        die_with(arguments.parent)
+    lines = _protocol()
+    try:
+        known = Pipeline.model_validate_json(arguments.spec.read_text()) if arguments.spec else pipeline()
+        make(known[arguments.name], arguments.out, lambda name: print(f"stage: {name}", file=lines))
+    except PixelisError as error:
+        print(f"error: {' '.join(error.wire().split())}", file=lines)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

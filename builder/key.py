@@ -1,0 +1,64 @@
+"""The content address of a build: everything that the artifact depends on, and nothing else.
+
+Two builds with one key make the same artifact, so one is enough; instances, batching and other settings of serving are
+not in it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from builder.model_spec import Kind, ModelSpec
+
+LIBRARIES: dict[Kind, tuple[str, ...]] = {
+    "engine": ("numpy", "onnx", "onnxruntime", "onnxscript", "torch", "transformers"),
+    "policy": ("numpy", "onnx", "onnxruntime", "onnxruntime-genai", "onnxscript", "torch", "transformers"),
+    "knn": ("numpy",),
+}
+"""Packages whose version changes what is made, by kind of model."""
+
+
+def libraries(kind: Kind) -> dict[str, str]:
+    """Versions of the packages that make a model of `kind`; one that is not installed is `absent`."""
+    found = {}
+    for name in LIBRARIES.get(kind, ()):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "absent"
+    return found
+
+
+def builder_digest(format_name: str) -> str:
+    """sha-256 of the code that exports, optimises and judges."""
+    here = Path(__file__).parent
+    names = ("build_one.py", "gate.py", "compare.py", "formats/base.py", f"formats/{format_name}.py")
+    h = hashlib.sha256()
+    for name in names:
+        h.update(name.encode())
+        h.update((here / name).read_bytes())
+    return h.hexdigest()
+
+
+def build_key(spec: ModelSpec, source_digest: str) -> str:
+    """sha-256 over the source, format, precision, promises, tolerances, builder code and library versions."""
+    outputs = [tensor.name for tensor in spec.outputs]
+    facts = {
+        "model": spec.name,
+        "kind": spec.kind,
+        "source": spec.source,
+        "source_digest": source_digest,
+        "arguments": spec.arguments,
+        "format": spec.format,
+        "precision": spec.precision,
+        "tensors": [tensor.model_dump() for tensor in (*spec.inputs, *spec.outputs)],
+        "tolerance": {name: spec.tolerance_of(name).model_dump() for name in outputs},
+        "output_tolerances": {name: t.model_dump() for name, t in spec.output_tolerances.items()},
+        "batch_invariant": spec.batch_invariant,
+        "builder": builder_digest(spec.format),
+        "libraries": libraries(spec.kind),
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,77 @@
+"""What of a repository is not an artifact: each model's folder, config.pbtxt and committed version 1."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from builder.spec import Pipeline
+from builder.store import SHIM, Store
+from builder.triton_config import Target, config, text
+from pixelis.errors import BuildError
+from pixelis.settings import settings
+
+HOME = Path(__file__).parents[1] / "model_repository"
+"""Where the committed shims are."""
+CONFIG = "config.pbtxt"
+
+
+def check_waiting(known: Pipeline) -> None:
+    """Hold the sum of queue delays over every path against the ceiling.
+
+    Raises:
+        BuildError: a request could wait longer than `max_wait_time_ms` for company.
+    """
+    ceiling = settings().batching.max_wait_time_ms
+    for name in known.names:
+        waiting = known.waiting_us(name) / 1000
+        if waiting > ceiling:
+            raise BuildError(
+                f"A request to {name} can wait {waiting:g} ms in queues, the ceiling is {ceiling:g} ms.",
+                mend="Lower queue_delay_us in builder/spec.py, or raise PIXELIS_BATCHING__MAX_WAIT_TIME_MS.",
+            )
+
+
+def lay_out(store: Store, known: Pipeline, target: Target) -> list[str]:
+    """Folders, shims and configs of every model; a file that is right already is not touched.
+
+    Returns:
+        The models whose config was written.
+
+    Raises:
+        BuildError: see `check_waiting`.
+    """
+    check_waiting(known)
+    written = []
+    for spec in known.models:
+        first = store.repository / spec.name / "1"
+        first.mkdir(parents=True, exist_ok=True)
+        native = spec.kind == "ensemble" or (target == "ngc" and spec.kind == "engine")
+        if native:
+            _write(store, first / ".gitkeep", "")  # Triton wants the folder, git keeps no empty one
+        else:
+            _copy_shim(store, spec.name)
+        if _write(store, store.repository / spec.name / CONFIG, text(config(spec, target))):
+            written.append(spec.name)
+    return written
+
+
+def _copy_shim(store: Store, model: str) -> None:
+    """Into a repository elsewhere, from the committed one."""
+    home, here = HOME / model / "1" / SHIM, store.repository / model / "1" / SHIM
+    if store.repository == HOME or not home.is_file():
+        return  # where neither has one, lint and publishing say so
+    if not here.is_file() or home.read_bytes() != here.read_bytes():
+        shutil.copyfile(home, here)
+
+
+def _write(store: Store, path: Path, content: str) -> bool:
+    """Replace `path` in one step if it differs; whether it did."""
+    if path.is_file() and path.read_text() == content:
+        return False
+    staged = store.staging(path)
+    (staged / path.name).write_text(content)
+    os.replace(staged / path.name, path)
+    staged.rmdir()
+    return True

@@ -1,0 +1,223 @@
+"""`policy`: the checkpoint's text decoder, as onnxruntime-genai's fused graph and the files that decoding needs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from builder.sources.base import Source, Tensors
+from builder.sources.checkpoint import checkpoint_directory, checkpoint_files, load_model
+from builder.sources.pictures import scene
+from builder.sources.vision_encoder import VisionEncoder, visual_features
+from pixelis.errors import BuildError
+from python_backends.policy import conversation
+from python_backends.policy.checkpoint import CheckpointConfig
+from python_backends.policy.positions import mrope_positions, visual_tokens
+from python_backends.policy.profile import Profile
+from python_backends.policy.tokenizer import PolicyTokenizer
+
+if TYPE_CHECKING:
+    import onnx
+
+_BESIDE = ("tokenizer.json", "config.json", "generation_config.json", "pixelis.json")
+_QUESTIONS = (
+    ("What is written on the red label?", 1),
+    ("What colour is the star?", 1),
+    ("Which of the two pictures shows a blue circle?", 2),
+    ("How many shapes are there?", 0),
+)
+
+
+class Decoder(Source):
+    """Prompts with images to logits: after the prompt, and after one more token.
+
+    Inputs of a sample (rows are requests, padded on the right):
+        PROMPT_IDS `[B, S]`, LENGTHS `[B]`, VIEWS `[B, V, H, W, 3]` uint8, IMAGES `[B]` (views in use), NEXT `[B]`.
+    Outputs:
+        PREFILL_LOGITS, STEP_LOGITS `[B, vocabulary]`.
+
+    Args:
+        checkpoint: Hugging Face directory; none = see `checkpoint_directory`.
+    """
+
+    name: ClassVar[str] = "policy"
+
+    def __init__(self, checkpoint: Path | None = None) -> None:
+        self._given = checkpoint
+
+    @property
+    def checkpoint(self) -> Path:
+        """The directory in use."""
+        return checkpoint_directory(self._given)
+
+    def files(self) -> Sequence[Path]:
+        """The checkpoint's files."""
+        return checkpoint_files(self.checkpoint)
+
+    def samples(self) -> list[Tensors]:
+        """Ragged prompts with none, one and two images and of a later turn, in batches of 1, 3 and 8."""
+        return [self._sample(batch) for batch in (1, 3, 8)]
+
+    def reference(self, inputs: Tensors) -> Tensors:
+        """transformers' whole model on each request alone: no padding, no cache, its own vision tower."""
+        model = load_model(self.checkpoint)
+        prefill, step = [], []
+        for row, length in enumerate(inputs["LENGTHS"]):
+            ids = inputs["PROMPT_IDS"][row, :length]
+            views = inputs["VIEWS"][row, : int(inputs["IMAGES"][row])].astype(np.uint8)
+            logits = self._logits(model, np.append(ids, inputs["NEXT"][row]).astype(np.int64), views)
+            prefill.append(logits[-2])
+            step.append(logits[-1])
+        return {"PREFILL_LOGITS": np.stack(prefill), "STEP_LOGITS": np.stack(step)}
+
+    def answer(self, directory: Path, inputs: Tensors) -> Tensors:
+        """The artifact in the runner that will serve it: the whole ragged batch at once, then one step."""
+        from python_backends.policy.graph import DecoderGraph
+
+        lengths = inputs["LENGTHS"].astype(np.int64)
+        graph = DecoderGraph(directory, len(lengths), int(lengths.max()) + 1, threads=1)
+        embeds, positions, following = [], [], []
+        for row, length in enumerate(lengths):
+            ids = inputs["PROMPT_IDS"][row, :length].astype(np.int64)
+            views = inputs["VIEWS"][row, : int(inputs["IMAGES"][row])].astype(np.uint8)
+            embedded = graph.embeddings[ids]
+            grids = []
+            if len(views):
+                pixels, thw = VisionEncoder(self.checkpoint).pixels(views)
+                embedded[ids == graph.config.image_token] = visual_features(load_model(self.checkpoint), pixels, thw)
+                grids = [tuple(grid) for grid in thw.tolist()]
+            place, after = mrope_positions(ids, grids, graph.config.image_token, graph.config.merge)
+            embeds.append(embedded)
+            positions.append(place)
+            following.append(after)
+        prefill = graph.prefill(0, embeds, positions)
+        step = graph.decode(inputs["NEXT"].astype(np.int64), np.array(following), lengths)
+        return {"PREFILL_LOGITS": prefill, "STEP_LOGITS": step}
+
+    def export_onnx(self, directory: Path) -> None:
+        """Write `model.onnx` and the files that serving needs beside it."""
+        import onnx
+
+        from builder.formats.onnx import save
+
+        with tempfile.TemporaryDirectory(prefix="pixelis-decoder-") as scratch:
+            _run_model_builder(self.checkpoint, Path(scratch))
+            graph = onnx.load(str(Path(scratch) / "model.onnx"))
+        keep_last_positions(graph)
+        save(graph, directory / "model.onnx")
+        np.save(directory / "embed_tokens.npy", _embedding_table(self.checkpoint))
+        for name in _BESIDE:
+            if (self.checkpoint / name).is_file():
+                shutil.copyfile(self.checkpoint / name, directory / name)
+
+    def _sample(self, batch: int) -> Tensors:
+        profile, tokenizer = Profile.load(self.checkpoint), PolicyTokenizer(self.checkpoint)
+        width, height = profile.view
+        _, grids = VisionEncoder(self.checkpoint).pixels(np.zeros((1, height, width, 3), np.uint8))
+        per_image = visual_tokens(tuple(grids[0].tolist()), CheckpointConfig.load(self.checkpoint).merge)
+        rng = np.random.default_rng(batch)
+        prompts, images = [], []
+        for i in range(batch):
+            question, count = _QUESTIONS[i % len(_QUESTIONS)]
+            text = conversation.opening(profile, question, count)
+            if i >= len(_QUESTIONS):  # a later turn: a call, and what came back
+                text += conversation.tool_call("ZOOM_IN", {"region": [14, 21, 70, 63]})
+                text += conversation.tool_response('{"text": "Quay"}', images=1)
+                count += 1
+            prompts.append(tokenizer.encode(text, [per_image] * count))
+            images.append(count)
+        ids = np.zeros((batch, max(map(len, prompts))), np.int64)
+        for row, prompt in enumerate(prompts):
+            ids[row, : len(prompt)] = prompt
+        views = np.zeros((batch, max(images), height, width, 3), np.uint8)
+        for row, count in enumerate(images):
+            for i in range(count):
+                views[row, i] = scene(width, height, seed=100 * batch + 10 * row + i)
+        return {
+            "PROMPT_IDS": ids,
+            "LENGTHS": np.array([len(prompt) for prompt in prompts]),
+            "VIEWS": views,
+            "IMAGES": np.array(images),
+            "NEXT": rng.choice(tokenizer.encode("What colour is the star? 42"), batch),
+        }
+
+    def _logits(self, model: Any, ids: NDArray[np.int64], views: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """transformers' logits at the last two positions `[2, vocabulary]`."""
+        import torch
+
+        tokens = torch.from_numpy(ids)[None]
+        extra: dict[str, Any] = {}
+        if len(views):
+            pixels, grids = VisionEncoder(self.checkpoint).pixels(views)
+            # M-RoPE needs to be told which tokens are of an image; without it the logits are wrong and nothing says so.
+            kinds = (tokens == model.config.image_token_id).to(torch.int64)
+            extra = {"pixel_values": pixels, "image_grid_thw": grids, "mm_token_type_ids": kinds}
+        with torch.inference_mode():
+            out = model(input_ids=tokens, use_cache=False, **extra)
+        logits: NDArray[np.float32] = out.logits[0, -2:].numpy()
+        return logits
+
+
+def keep_last_positions(model: onnx.ModelProto) -> None:
+    """Let the vocabulary projection see one position a row: a new input `last_position` INT64 `[batch_size, 1]`.
+
+    Logits of every prompt position would be gigabytes for a real vocabulary, and decoding reads one of them.
+
+    Raises:
+        BuildError: the graph has no projection called `logits`.
+    """
+    from onnx import TensorProto, helper
+
+    graph = model.graph
+    head = next((node for node in graph.node if "logits" in node.output), None)
+    if head is None or head.op_type != "MatMul":
+        raise BuildError("The model builder's graph does not end in a MatMul that makes `logits`.")
+    last = helper.make_tensor_value_info("last_position", TensorProto.INT64, ["batch_size", 1])
+    gather = helper.make_node("GatherND", [head.input[0], "last_position"], ["last_hidden"], batch_dims=1)
+    head.input[0] = "last_hidden"
+    graph.input.append(last)
+    graph.node.insert(list(graph.node).index(head), gather)
+    logits = next(value for value in graph.output if value.name == "logits")
+    del logits.type.tensor_type.shape.dim[1]
+    del graph.value_info[:]
+
+
+def _run_model_builder(checkpoint: Path, output: Path) -> None:
+    """onnxruntime-genai's model builder as a process of its own: its memory ends with it.
+
+    Raises:
+        BuildError: it failed; the message carries its last line.
+    """
+    command = [sys.executable, "-m", "onnxruntime_genai.models.builder", "-m", checkpoint.name, "-i", str(checkpoint)]
+    command += ["-o", str(output), "-p", "fp32", "-e", "cpu", "-c", str(output / "cache")]
+    command += ["--extra_options", "exclude_embeds=true", "hf_token=false"]
+    offline = {**os.environ, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+    done = subprocess.run(command, env=offline, capture_output=True, text=True, check=False)
+    if done.returncode or not (output / "model.onnx").is_file():
+        lines = [line for line in done.stderr.splitlines() if line.strip()] or ["no output"]
+        raise BuildError(
+            f"onnxruntime-genai's model builder failed ({done.returncode}): {lines[-1][:300]}.",
+            mend="Install the build extra: pip install 'pixelis-serving[build]'.",
+        )
+
+
+def _embedding_table(checkpoint: Path) -> NDArray[np.float32]:
+    """`embed_tokens.weight` of the text model `[vocabulary, hidden]`, read from the safetensors alone."""
+    from safetensors import safe_open
+
+    for path in sorted(checkpoint.glob("*.safetensors")):
+        with safe_open(str(path), framework="pt") as weights:
+            for key in weights.keys():  # noqa: SIM118 - not a dict
+                if key.endswith("embed_tokens.weight"):
+                    table: NDArray[np.float32] = weights.get_tensor(key).float().numpy()
+                    return table
+    raise BuildError(f"{checkpoint.name} has no embed_tokens.weight.", mend="Save the checkpoint whole.")

@@ -1,0 +1,55 @@
+"""The dynamics network of the curiosity reward, trained on the nano checkpoint's trajectories."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from builder.nano import dynamics
+from builder.sources.base import Tensors, TorchSource
+from pixelis.errors import BuildError
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Dynamics(TorchSource):
+    """STATE FP32 `[B, 1664]`, ACTION FP32 `[B, 16]` -> NEXT_STATE FP32 `[B, 1664]`.
+
+    Args:
+        weights: the safetensors file; the one beside the nano checkpoint by default.
+    """
+
+    name = "dynamics"
+    inputs = ("STATE", "ACTION")
+    outputs = ("NEXT_STATE",)
+
+    def __init__(self, weights: Path = dynamics.WEIGHTS) -> None:
+        self.weights = weights
+
+    def files(self) -> Sequence[Path]:
+        """The weight files, found in their packages."""
+        if not self.weights.is_file():
+            raise BuildError(f"There are no dynamics weights at {self.weights.name}.", mend="Run `pixelis nano train`.")
+        return [self.weights, Path(dynamics.__file__)]
+
+    def module(self) -> torch.nn.Module:
+        """The network with its pre- and post-processing, in eval mode."""
+        return dynamics.load(self.weights)
+
+    def samples(self) -> list[Tensors]:
+        """Generated inputs at several batch sizes and shapes."""
+        return [self._transitions(size) for size in (1, 3, 8)]
+
+    @staticmethod
+    def _transitions(size: int) -> Tensors:
+        """Unit-length states and plausible actions, seeded by the batch size."""
+        rng = np.random.default_rng(size)
+        state = rng.normal(size=(size, dynamics.STATE))
+        action = rng.random((size, dynamics.ACTION))
+        action[:, :6] = np.eye(6)[rng.integers(0, 6, size)]
+        unit = state / np.linalg.norm(state, axis=1, keepdims=True)
+        return {"STATE": unit.astype(np.float32), "ACTION": action.astype(np.float32)}

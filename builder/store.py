@@ -1,0 +1,211 @@
+"""Where artifacts lie: the content-addressed build cache, and the version folders that Triton loads.
+
+    state/builds/<key>/           an artifact that passed its gate, with its manifest (no version yet)
+    state/staging/.tmp-*/         work in progress; whatever a killed build left here is removed by the next one
+    repository/<model>/<n>/       a published version: artifact, model.py, manifest; n >= 2, never changed afterwards
+
+A folder appears in its place by one rename of a finished and synced one, so a build that is killed at any moment leaves
+a whole version or none. A rename needs one file system: where state and repository lie on two, staging for the
+repository is `repository/.staging`. A rollback publishes an older artifact again, under the next number.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from builder.lock import exclusive
+from builder.manifest import FileRecord, Manifest, records, sha256
+from pixelis.errors import BuildError, NotFound
+
+FIRST_VERSION = 2
+"""Version 1 is the committed one: a model.py and no artifact."""
+SHIM = "model.py"
+PREFIX = ".tmp-"
+
+
+class Store:
+    """Artifacts of one repository and one state directory.
+
+    Args:
+        repository: the Triton model repository.
+        state: holds the build cache and the staging area.
+    """
+
+    def __init__(self, repository: Path, state: Path) -> None:
+        self.repository = repository.absolute()
+        self.state = state.absolute()
+        self.builds = self.state / "builds"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Alone with the repository and the state; leftovers of killed builds are gone.
+
+        Raises:
+            BuildError: another build is at work.
+        """
+        self.builds.mkdir(parents=True, exist_ok=True)
+        with exclusive(self.builds), exclusive(self.repository):
+            self._clean()
+            try:
+                yield
+            finally:
+                self._clean()
+
+    def _clean(self) -> None:
+        for area in (self.state / "staging", self.repository / ".staging"):
+            for leftover in area.glob(f"{PREFIX}*"):
+                shutil.rmtree(leftover, ignore_errors=True)
+        fallback = self.repository / ".staging"
+        if fallback.is_dir() and not any(fallback.iterdir()):
+            fallback.rmdir()
+
+    def staging(self, target: Path) -> Path:
+        """A new empty folder from which `target` (its parent exists) can be reached by one rename."""
+        area = self.state / "staging"
+        area.mkdir(parents=True, exist_ok=True)
+        if area.stat().st_dev != target.parent.stat().st_dev:
+            area = self.repository / ".staging"
+            area.mkdir(exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=PREFIX, dir=area))
+
+    def cached(self, key: str) -> Manifest | None:
+        """The artifact under `key`, whole; one that is damaged is removed, and none is there."""
+        directory = self.builds / key
+        if not directory.is_dir():
+            return None
+        try:
+            manifest = Manifest.read(directory)
+        except BuildError:
+            manifest = None
+        if manifest is None or manifest.key != key or not manifest.gate.passed or manifest.faults(directory):
+            self._discard(directory)
+            return None
+        return manifest
+
+    def keep(self, directory: Path, key: str) -> None:
+        """Move a finished artifact (with its manifest) from staging into the cache, instead of what was there."""
+        target = self.builds / key
+        sync(directory)
+        if target.exists():
+            self._discard(target)
+        move(directory, target)
+
+    def _discard(self, directory: Path) -> None:
+        away = self.staging(directory) / directory.name
+        os.rename(directory, away)
+        shutil.rmtree(away.parent)
+
+    def publish(self, model: str, key: str, shimmed: bool = True) -> Manifest:
+        """The cached artifact under `key` as the model's next version.
+
+        Args:
+            model: whose version it becomes.
+            key: of the artifact.
+            shimmed: a model.py goes beside it (not where a native backend runs it).
+
+        Raises:
+            NotFound: no such artifact.
+            BuildError: the model has no version-1 shim.
+        """
+        cached = self.cached(key)
+        if cached is None:
+            raise NotFound(f"The build cache has no artifact {key[:12]} for {model}.", mend="Run `pixelis build`.")
+        shim = self.shim(model) if shimmed else None
+        version = max([*self.versions(model), FIRST_VERSION - 1]) + 1
+        target = self.repository / model / str(version)
+        staged = self.staging(target)
+        shutil.copytree(self.builds / key, staged, dirs_exist_ok=True)
+        if shim:
+            shutil.copyfile(shim, staged / SHIM)
+        manifest = cached.model_copy(update={"version": version, "files": records(staged)})
+        manifest.write(staged)
+        staged.chmod(0o755)  # mkdtemp's 0700 would shut out a server under another user
+        sync(staged)
+        move(staged, target)
+        return manifest
+
+    def shim(self, model: str) -> Path:
+        """The model's committed `1/model.py`.
+
+        Raises:
+            BuildError: it is not there.
+        """
+        path = self.repository / model / "1" / SHIM
+        if not path.is_file():
+            raise BuildError(
+                f"{path} is missing.", mend="It is committed: `git checkout model_repository`, or see docs on adding a model."
+            )
+        return path
+
+    def shim_record(self, model: str) -> FileRecord:
+        """Digest and size of the model's committed `1/model.py`."""
+        path = self.shim(model)
+        return FileRecord(sha256=sha256(path), size=path.stat().st_size)
+
+    def versions(self, model: str) -> list[int]:
+        """Numbers of the model's version folders, the committed 1 included, ascending."""
+        directory = self.repository / model
+        if not directory.is_dir():
+            return []
+        return sorted(int(p.name) for p in directory.iterdir() if p.name.isdecimal() and p.is_dir())
+
+    def latest(self, model: str) -> int | None:
+        """The version that Triton loads (`version_policy` latest), if it is a built one."""
+        numbers = [number for number in self.versions(model) if number >= FIRST_VERSION]
+        return numbers[-1] if numbers else None
+
+    def folder(self, model: str, version: int) -> Path:
+        """Where a version lies."""
+        return self.repository / model / str(version)
+
+    def manifest(self, model: str, version: int | None = None) -> Manifest:
+        """A version's manifest; the latest one's by default.
+
+        Raises:
+            NotFound: the model has no such version.
+            BuildError: the version has no readable manifest.
+        """
+        number = version or self.latest(model)
+        if number is None or not self.folder(model, number).is_dir():
+            wanted = f"version {version}" if version else "built version"
+            raise NotFound(f"{model} has no {wanted}.", mend=f"Run `pixelis build {model}`.")
+        return Manifest.read(self.folder(model, number))
+
+    def faults(self, model: str, version: int) -> list[str]:
+        """What is wrong with a published version: its manifest, its gate, its files, its shim."""
+        folder = self.folder(model, version)
+        try:
+            manifest = Manifest.read(folder)
+        except BuildError as error:
+            return [error.message]
+        found = manifest.faults(folder)
+        if manifest.version != version or manifest.model != model:
+            found.append(f"the manifest is of {manifest.model} version {manifest.version}")
+        if not manifest.gate.passed:
+            found.append(f"its gate did not pass: {'; '.join(manifest.gate.reasons)}")
+        return found
+
+
+def sync(directory: Path) -> None:
+    """Put every file and folder of `directory` on the disk before its name appears anywhere."""
+    for path in [*directory.rglob("*"), directory]:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def move(source: Path, target: Path) -> None:
+    """One rename within a file system, and its parent folder synced; never over something that has content."""
+    os.rename(source, target)
+    handle = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,104 @@
+"""`pixelis nano evaluate`: the default checkpoint through the served pipeline."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer()
+
+
+@app.command("evaluate")
+def evaluate(
+    scenes: Annotated[int, typer.Option(min=1, help="Held-out scenes of each family.")] = 500,
+    first_seed: Annotated[int, typer.Option(min=0, help="Seed of the first scene.")] = 100_000,
+    split: Annotated[str, typer.Option(help="held_out, or train to see how far apart the two are.")] = "held_out",
+    concurrency: Annotated[int, typer.Option(min=1, help="Requests at once.")] = 8,
+    url: Annotated[str | None, typer.Option(help="gRPC address of a running server; without it one is started.")] = None,
+    k: Annotated[int, typer.Option(min=0, help="Neighbours that may vote.")] = 5,
+    failures: Annotated[Path | None, typer.Option(help="Write what was answered wrong here, a JSON line each.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One measurement object on stdout.")] = False,
+) -> None:
+    """Ask the served pipeline about scenes that training never saw; agent and voted accuracy of each family.
+
+    Held-out scenes have other seeds, other words and other background photographs than training scenes.
+
+    Example: pixelis nano evaluate --scenes 500 --json
+    """
+    from clients.aio import AsyncPixelisClient
+    from perf import nano_evaluation as evaluation
+    from perf.machine import machine, versions
+    from perf.progress import bar
+    from pixelis.schema import Claim, Measurement
+
+    if split not in ("held_out", "train"):
+        raise typer.BadParameter("split is held_out or train", param_hint="--split")
+
+    async def run(address: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        rows, wrong = [], []
+        async with AsyncPixelisClient(address) as client:
+            for family in evaluation.FAMILIES:
+                asked = evaluation.questions(split, scenes, first_seed, family)  # type: ignore[arg-type]
+                with bar(f"{family}", len(asked), quiet=as_json) as advance:
+                    answered = await evaluation.answer(client, asked, concurrency, advance, k=k, timeout_s=120)
+                rows.append(evaluation.row(family, answered))
+                wrong += evaluation.failures(answered)
+        return rows, wrong
+
+    with ExitStack() as stack:
+        address = url or _serve(stack, as_json)
+        rows, wrong = asyncio.run(run(address))
+    if failures is not None:
+        failures.write_text("".join(json.dumps(w) + "\n" for w in wrong))
+    claims = [
+        Claim(
+            claim=f"{which} accuracy, {row['family']}",
+            target=evaluation.TARGET,
+            measured=row[f"{which}_accuracy"],
+            unit="share",
+            met=row[f"{which}_accuracy"] >= evaluation.TARGET,
+        )
+        for row in rows
+        for which in ("agent", "voted")
+    ]
+    command = " ".join(["pixelis", *sys.argv[1:]])
+    measurement = Measurement(
+        name="nano evaluate", command=command, machine=machine(), versions=versions(), rows=rows, claims=claims
+    )
+    _print(measurement, as_json)
+
+
+def _serve(stack: ExitStack, quiet: bool) -> str:
+    from perf.progress import started
+
+    return str(stack.enter_context(started(quiet=quiet)).grpc_url)
+
+
+def _print(measurement: Any, as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(measurement.model_dump_json(indent=2) + "\n")
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("family", "scenes", "agent", "95 %", "voted", "calibration error", "covered", "failed", "median")
+    for row in measurement.rows:
+        low, high = row["agent_interval_95"]
+        table.add_row(
+            row["family"],
+            str(row["scenes"]),
+            f"{row['agent_accuracy']:.3f}",
+            f"{low:.3f}-{high:.3f}",
+            f"{row['voted_accuracy']:.3f}",
+            f"{row['calibration_error']:.3f}",
+            f"{row['covered']:.3f}",
+            str(row["failed"]),
+            f"{row['seconds_median']:.2f} s",
+        )
+    Console().print(table)

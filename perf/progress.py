@@ -1,0 +1,44 @@
+"""Progress of what takes long, on stderr; nothing when quiet."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+if TYPE_CHECKING:
+    from server.embedded import EmbeddedTriton
+
+
+@contextmanager
+def bar(title: str, total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
+    """A progress bar; the value is to be called once for each thing done."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(file=sys.stderr), disable=quiet) as progress:
+        task = progress.add_task(title, total=total)
+        yield lambda: progress.advance(task)
+
+
+@contextmanager
+def started(*, quiet: bool) -> Iterator[EmbeddedTriton]:
+    """An embedded Triton with every model, started with a progress bar and stopped at the end."""
+    from server.embedded import EmbeddedTriton
+    from server.embedded import Progress as Start
+
+    triton = EmbeddedTriton()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(file=sys.stderr), disable=quiet) as progress:
+        task = progress.add_task("starting Triton", total=None)
+
+        def show(state: Start) -> None:
+            progress.update(task, total=state.total, completed=len(state.loaded))
+
+        triton.start(progress=show)
+    try:
+        yield triton
+    finally:
+        triton.stop()

@@ -1,0 +1,83 @@
+"""The living experiences in memory: by id, by priority, and by key. No disk, no lock."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixelis.schema import Experience
+from python_backends.experience.flat import FlatIndex
+
+Hit = tuple[Experience, float]
+
+
+class Population:
+    """Experiences and their index, which change together or not at all.
+
+    Every experience gets a number for the index, counted up and never used again, so that a number cannot come to
+    mean another experience.
+
+    Args:
+        width: D of the keys.
+        threads: of the index, for batches.
+    """
+
+    def __init__(self, width: int, threads: int = 1) -> None:
+        self.index = FlatIndex(width, threads)
+        self._by_id: dict[str, tuple[Experience, int]] = {}
+        self._by_number: dict[int, Experience] = {}
+        self._heap: list[tuple[float, float, int]] = []
+        self._next = 0
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def __contains__(self, experience_id: str) -> bool:
+        return experience_id in self._by_id
+
+    def get(self, experience_id: str) -> Experience | None:
+        """The living experience itself, not a copy."""
+        found = self._by_id.get(experience_id)
+        return found[0] if found else None
+
+    def add(self, experiences: Sequence[Experience], keys: NDArray[np.float32]) -> None:
+        """Put experiences in with their keys `[n, D]`; their ids are new."""
+        numbers = np.arange(self._next, self._next + len(experiences), dtype=np.int64)
+        self.index.add(numbers, keys)
+        self._next += len(experiences)
+        for experience, number in zip(experiences, numbers.tolist(), strict=True):
+            self._by_id[experience.experience_id] = (experience, number)
+            self._by_number[number] = experience
+            heapq.heappush(self._heap, (experience.priority, experience.created_at, number))
+
+    def remove(self, experience_id: str) -> None:
+        """Take an experience out, its key included; an unknown id is ignored."""
+        found = self._by_id.pop(experience_id, None)
+        if found is not None:
+            del self._by_number[found[1]]
+            self.index.remove(np.array([found[1]], np.int64))
+
+    def lowest(self) -> Experience | None:
+        """The one that goes first: lowest priority, then the oldest."""
+        while self._heap and self._heap[0][2] not in self._by_number:
+            heapq.heappop(self._heap)
+        return self._by_number[self._heap[0][2]] if self._heap else None
+
+    def search(self, queries: NDArray[np.float32], ks: Sequence[int]) -> list[list[Hit]]:
+        """Per query `[D]`, at most its k best, best first; one call of the index for all of them."""
+        widest = min(max(ks, default=0), len(self))
+        if widest == 0:
+            return [[] for _ in ks]
+        scores, numbers = self.index.search(queries, widest)
+        return [
+            [(self._by_number[n], s) for n, s in zip(row[:k].tolist(), values[:k].tolist(), strict=True) if n >= 0]
+            for row, values, k in zip(numbers, scores, ks, strict=True)
+        ]
+
+    def everything(self) -> tuple[list[Experience], NDArray[np.float32]]:
+        """All experiences, oldest number first, and their keys `[n, D]`."""
+        numbers = np.array(sorted(self._by_number), np.int64)
+        return [self._by_number[n] for n in numbers.tolist()], self.index.vectors(numbers)

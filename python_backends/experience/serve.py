@@ -1,0 +1,166 @@
+"""Requests of the model `knn` to replies; consecutive searches share one pass over the index."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixelis.errors import InvalidRequest, PixelisError
+from pixelis.schema import KnnCommand, KnnResult, Neighbour
+from pixelis.settings import Settings
+from python_backends.experience.store import ExperienceStore
+from python_backends.text import normalise
+
+DEFAULT_K = 5
+MAX_K = 100
+
+
+@dataclass(frozen=True)
+class KnnRequest:
+    """One request: a key to search for, or a command (which may carry a key)."""
+
+    key: NDArray[np.float32] | None = None
+    k: int | None = None
+    command: KnnCommand | None = None
+
+    @property
+    def searches(self) -> bool:
+        """Whether it is a search."""
+        return self.command is None or self.command.command == "search"
+
+
+@dataclass(frozen=True)
+class KnnReply:
+    """`IDS`, `SCORES` float32 `[k]` and `RESULT`."""
+
+    result: KnnResult
+    ids: list[str] = field(default_factory=list)
+    scores: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
+
+
+def open_store(settings: Settings, seeds: Path | None) -> ExperienceStore:
+    """The store of this machine, seeded from the version folder `seeds` at its first start."""
+    return ExperienceStore(settings.state / "experiences", settings.retrieval, seeds, threads=settings.threads.intra_op)
+
+
+def execute(store: ExperienceStore, requests: Sequence[KnnRequest]) -> list[KnnReply | PixelisError]:
+    """Answer `requests` in order; a bad one is an error in its place and leaves the others alone.
+
+    The order matters: a search that follows an insert in the same batch finds it.
+    """
+    replies: list[KnnReply | PixelisError] = []
+    for searches, group in groupby(requests, key=lambda request: request.searches):
+        if searches:
+            replies += _search(store, list(group))
+        else:
+            replies += [_attempt(store, request) for request in group]
+    return replies
+
+
+def _search(store: ExperienceStore, requests: list[KnnRequest]) -> list[KnnReply | PixelisError]:
+    checked = [_checked(store, request) for request in requests]
+    good = [pair for pair in checked if not isinstance(pair, PixelisError)]
+    if not good:
+        return [pair for pair in checked if isinstance(pair, PixelisError)]
+    counts = [
+        request.command is not None and request.command.count
+        for request, pair in zip(requests, checked, strict=True)
+        if not isinstance(pair, PixelisError)
+    ]
+    try:
+        found = store.search(np.stack([key for key, _ in good]), [k for _, k in good], counts)
+    except PixelisError as error:
+        return [pair if isinstance(pair, PixelisError) else error for pair in checked]
+    rows = iter(found.neighbours)
+    return [
+        pair
+        if isinstance(pair, PixelisError)
+        else _reply(next(rows), KnnResult(reason=found.reason, count=found.count, epoch=found.epoch))
+        for pair in checked
+    ]
+
+
+def _checked(store: ExperienceStore, request: KnnRequest) -> tuple[NDArray[np.float32], int] | PixelisError:
+    k = DEFAULT_K if request.k is None else request.k
+    try:
+        if request.key is None:
+            raise InvalidRequest("A search needs a key.", mend="Send `KEY`, or a `COMMAND` that needs none.")
+        if not 0 <= k <= MAX_K:
+            raise InvalidRequest(f"`K` is {k}.", mend=f"It must be between 0 and {MAX_K}.")
+        return store.checked(request.key), k
+    except PixelisError as error:
+        return error
+
+
+def _reply(neighbours: list[Neighbour], result: KnnResult) -> KnnReply:
+    result.neighbours = neighbours
+    ids = [neighbour.experience_id for neighbour in neighbours]
+    return KnnReply(result, ids, np.array([neighbour.similarity for neighbour in neighbours], np.float32))
+
+
+def _attempt(store: ExperienceStore, request: KnnRequest) -> KnnReply | PixelisError:
+    command = request.command or KnnCommand(command="search")
+    try:
+        result = _COMMANDS[command.command](store, command, request.key)
+    except PixelisError as error:
+        return error
+    result.count, result.epoch = len(store), store.epoch
+    return KnnReply(result)
+
+
+Handler = Callable[[ExperienceStore, KnnCommand, "NDArray[np.float32] | None"], KnnResult]
+
+
+def _insert(store: ExperienceStore, command: KnnCommand, key: NDArray[np.float32] | None) -> KnnResult:
+    if command.experience is None or key is None:
+        raise InvalidRequest("`insert` needs an `experience` and its key.", mend="Send the key as `KEY`.")
+    return KnnResult(experience_id=store.insert(command.experience, key))
+
+
+def _id(command: KnnCommand) -> str:
+    if not command.experience_id:
+        raise InvalidRequest(f"`{command.command}` needs an `experience_id`.", mend="A search returns them as `IDS`.")
+    return command.experience_id
+
+
+def _delete(store: ExperienceStore, command: KnnCommand, _: NDArray[np.float32] | None) -> KnnResult:
+    store.delete(_id(command))
+    return KnnResult(experience_id=command.experience_id)
+
+
+def _feedback(store: ExperienceStore, command: KnnCommand, _: NDArray[np.float32] | None) -> KnnResult:
+    correct = command.correct
+    if correct is None:
+        if command.answer is None:
+            raise InvalidRequest("`feedback` needs `correct` or the right `answer`.")
+        correct = normalise(store.get(_id(command)).answer) == normalise(command.answer)
+    experience = store.feedback(_id(command), correct)
+    counts = {"success_count": experience.success_count, "retrieval_count": experience.retrieval_count}
+    return KnnResult(experience_id=experience.experience_id, stats={"correct": correct, **counts})
+
+
+def _stats(store: ExperienceStore, _: KnnCommand, __: NDArray[np.float32] | None) -> KnnResult:
+    return KnnResult(stats=store.stats())
+
+
+def _snapshot(store: ExperienceStore, _: KnnCommand, __: NDArray[np.float32] | None) -> KnnResult:
+    return KnnResult(stats={"generation": store.snapshot()})
+
+
+def _tune(store: ExperienceStore, _: KnnCommand, __: NDArray[np.float32] | None) -> KnnResult:
+    raise InvalidRequest("`tune` is not available: the exact index has nothing to tune.")
+
+
+_COMMANDS: dict[str, Handler] = {
+    "insert": _insert,
+    "delete": _delete,
+    "feedback": _feedback,
+    "stats": _stats,
+    "snapshot": _snapshot,
+    "tune": _tune,
+}

@@ -1,0 +1,72 @@
+"""The four steps as one stream of events; its final event carries what the ensemble would have answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from pixelis.schema import Action, Event
+from python_backends.deadlines import Job
+from python_backends.pipeline.finish import Finisher
+from python_backends.pipeline.models import Models
+from python_backends.pipeline.prepare import Prepared, Preparer
+from python_backends.pipeline.reason import Reasoner, never
+from python_backends.pipeline.recall import Recalled, recall
+
+
+@dataclass(frozen=True)
+class Agent:
+    """The steps, wired.
+
+    Attributes:
+        models: the sibling models.
+        preparer: step one.
+        reasoner: step three.
+        finisher: step four.
+    """
+
+    models: Models
+    preparer: Preparer
+    reasoner: Reasoner
+    finisher: Finisher
+
+    def run(
+        self,
+        elements: Sequence[bytes],
+        question: bytes,
+        options: bytes | None,
+        request_id: str = "",
+        *,
+        stream: bool = True,
+        cancelled: Callable[[], bool] = never,
+    ) -> Iterator[Event]:
+        """One request, from encoded images to the `answer` event.
+
+        Args:
+            elements: the `IMAGE` tensor's elements.
+            question: UTF-8.
+            options: JSON, or nothing for the defaults.
+            request_id: the client's; an empty one is made up.
+            stream: whether `token` events are wanted.
+            cancelled: asked at every event.
+
+        Raises:
+            Cancelled: `cancelled` said so.
+            PixelisError: preparing or reasoning failed.
+        """
+        prepared = self.preparer(elements, question, options, request_id)
+        request = prepared.request
+        beside = Job(lambda: self._recall(prepared), "recall")
+        reasoning = self.reasoner.run(prepared.images, request, prepared.views, stream=stream, cancelled=cancelled)
+        outcome = yield from reasoning
+        found = beside.result(request.deadline)
+        result = self.finisher(prepared.images, request, found.outcome, found.key, outcome)
+        yield Event(event="answer", step=_steps(result.trajectory), text=result.answer, result=result)
+
+    def _recall(self, prepared: Prepared) -> Recalled:
+        (found,) = recall(self.models, [prepared.request], prepared.retrieval_view[None])
+        return found
+
+
+def _steps(trajectory: Sequence[Action]) -> int:
+    return sum(action.type == "VISUAL_OPERATION" for action in trajectory)

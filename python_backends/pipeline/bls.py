@@ -1,0 +1,147 @@
+"""`Models` by BLS: the siblings inside the same Triton, each call with its deadline."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ValidationError
+
+from pixelis.errors import PixelisError, ServingError
+from pixelis.schema import (
+    Ballot,
+    Experience,
+    KnnCommand,
+    KnnResult,
+    Operation,
+    OperationResult,
+    PolicyEvent,
+    Reward,
+    RewardRequest,
+    Sampling,
+    Verdict,
+)
+from python_backends.artifacts import versions
+from python_backends.deadlines import Job
+from python_backends.pipeline.models import NAMES, Floats
+from python_backends.pipeline.neural import Neural
+from python_backends.pipeline.words import TextTokens
+from python_backends.rows import Tensors, json_text, text
+
+M = TypeVar("M", bound=BaseModel)
+
+_CANCEL_SECONDS = 5.0
+
+
+class Transport(Protocol):
+    """What carries the calls: `adapter.Caller` inside Triton."""
+
+    def call(self, model: str, inputs: Tensors, outputs: Sequence[str], deadline: float) -> Tensors:
+        """One answer."""
+
+    def stream(self, model: str, inputs: Tensors, outputs: Sequence[str], deadline: float) -> Iterator[Tensors]:
+        """Many answers."""
+
+
+class TritonModels:
+    """The sibling models of one repository. See `models.Models`.
+
+    Args:
+        transport: carries the calls.
+        repository: the model repository, for tokenizers and versions.
+        tokens: `embed_text`'s tokenizer.
+        most: the siblings' `max_batch_size`.
+    """
+
+    def __init__(self, transport: Transport, repository: Path, tokens: TextTokens, most: int) -> None:
+        self._transport = transport
+        self._repository = repository
+        neural = Neural(self._one, tokens, most)
+        self.embed_image = neural.embed_image
+        self.embed_text = neural.embed_text
+        self.vision_tokens = neural.vision_tokens
+
+    def _one(self, model: str, inputs: dict[str, NDArray[Any]], output: str, deadline: float) -> Floats:
+        found: Floats = self._transport.call(model, inputs, [output], deadline)[output]
+        return found
+
+    def _json(self, model: str, inputs: Tensors, answer: type[M], deadline: float) -> M:
+        """Call a model that takes and gives JSON, one row."""
+        rows = {name: array[np.newaxis] for name, array in inputs.items()}
+        found = self._transport.call(model, rows, ["RESULT"], deadline)["RESULT"]
+        return _parsed(answer, found, model)
+
+    def generate(
+        self, prompt_ids: NDArray[np.int64], visual: Floats, grids: NDArray[np.int32], sampling: Sampling
+    ) -> Iterator[PolicyEvent]:
+        """One turn of the policy; a policy that dies is noticed at `sampling.deadline`."""
+        inputs: Tensors = {
+            "PROMPT_IDS": prompt_ids,
+            "VISUAL": visual,
+            "GRIDS": grids,
+            "SAMPLING": json_text(sampling),
+        }
+        deadline = sampling.deadline if sampling.deadline is not None else time.time() + 3600.0
+        for answer in self._transport.stream("policy", inputs, ["EVENT"], deadline):
+            yield _parsed(PolicyEvent, answer["EVENT"], "policy")
+
+    def cancel(self, request_id: str) -> None:
+        """Send the policy a cancel and do not wait for it."""
+
+        def send() -> None:
+            deadline = time.time() + _CANCEL_SECONDS
+            try:
+                for _ in self._transport.stream("policy", {"CANCEL": text(request_id)}, ["EVENT"], deadline):
+                    pass
+            except PixelisError:
+                return  # a policy that cannot take a cancel is not answering the turn either
+
+        Job(send, "cancel")
+
+    def operate(self, images: Sequence[bytes], operation: Operation, deadline: float) -> OperationResult:
+        """A visual operation, by `visual_ops`."""
+        inputs: Tensors = {"IMAGE": text(*images), "OPERATION": json_text(operation)}
+        return self._json("visual_ops", inputs, OperationResult, deadline)
+
+    def search(self, key: Floats, k: int, count: bool, deadline: float) -> KnnResult:
+        """The nearest experiences, by `knn`."""
+        inputs: Tensors = {"KEY": key, "K": np.array([k], np.int32)}
+        if count:
+            inputs["COMMAND"] = json_text(KnnCommand(command="search", count=True))
+        return self._json("knn", inputs, KnnResult, deadline)
+
+    def insert(self, experience: Experience, key: Floats, deadline: float) -> str:
+        """Remember an experience, in `knn`."""
+        inputs: Tensors = {"KEY": key, "COMMAND": json_text(KnnCommand(command="insert", experience=experience))}
+        inserted = self._json("knn", inputs, KnnResult, deadline).experience_id
+        if inserted is None:
+            raise ServingError("Model `knn` did not say under which id it remembers the experience.")
+        return inserted
+
+    def feedback(self, experience_id: str, answer: str, deadline: float) -> None:
+        """Count a success, in `knn`."""
+        command = KnnCommand(command="feedback", experience_id=experience_id, answer=answer)
+        self._json("knn", {"COMMAND": json_text(command)}, KnnResult, deadline)
+
+    def reward(self, request: RewardRequest, deadline: float) -> Reward:
+        """The reward of a trajectory, by `reward`."""
+        return self._json("reward", {"TRAJECTORY": json_text(request)}, Reward, deadline)
+
+    def vote(self, ballot: Ballot, deadline: float) -> Verdict:
+        """The verdict, by `vote`."""
+        return self._json("vote", {"BALLOT": json_text(ballot)}, Verdict, deadline)
+
+    def versions(self) -> dict[str, str]:
+        """The versions that the repository serves."""
+        return versions(self._repository, NAMES)
+
+
+def _parsed(model: type[M], array: NDArray[Any], sibling: str) -> M:
+    try:
+        return model.model_validate_json(array.reshape(-1)[0])
+    except (ValidationError, IndexError) as error:
+        raise ServingError(f"Model `{sibling}` answered something that is no {model.__name__}.") from error

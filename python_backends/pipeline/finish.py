@@ -1,0 +1,231 @@
+"""Step four: reward, vote, learning, and the result. Whatever fails here is left out, and the result says why."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from pixelis.errors import PixelisError
+from pixelis.schema import (
+    AgentOutcome,
+    Ballot,
+    Experience,
+    PipelineResult,
+    PreparedRequest,
+    Provenance,
+    RecallOutcome,
+    Reward,
+    RewardRequest,
+    Verdict,
+)
+from pixelis.settings import Retrieval
+from python_backends.experience.key import retrieval_key
+from python_backends.experience.priority import learning_rate, priority
+from python_backends.experience.store import COLD_START
+from python_backends.images import DecodedImages
+from python_backends.pipeline.models import Floats, Models
+from python_backends.pipeline.recall import NO_RETRIEVAL
+from python_backends.pipeline.shares import LEARN, REWARD, VOTE, Stopwatch, share
+from python_backends.pipeline.states import state_texts, state_views
+from python_backends.pipeline.views import retrieval_view
+from python_backends.policy.profile import Profile
+from python_backends.text import normalise
+
+T = TypeVar("T")
+
+_EXPECTED = (COLD_START, NO_RETRIEVAL)
+"""Reasons for having no neighbours that are no failure."""
+
+
+class Finisher:
+    """Composes the result of a request.
+
+    Args:
+        models: the sibling models.
+        profile: the checkpoint's; it says what the policy was told of each operation.
+        decoded: the process's decoded pictures.
+        config: retrieval weights, and from which confidence an answer is learned.
+    """
+
+    def __init__(self, models: Models, profile: Profile, decoded: DecodedImages, config: Retrieval) -> None:
+        self._models = models
+        self._profile = profile
+        self._decoded = decoded
+        self._config = config
+
+    def __call__(
+        self,
+        images: Sequence[bytes],
+        request: PreparedRequest,
+        recalled: RecallOutcome,
+        key: Floats,
+        outcome: AgentOutcome,
+    ) -> PipelineResult:
+        """The result of one request; never raises because retrieval, reward, vote or learning failed.
+
+        Args:
+            images: encoded, unwrapped.
+            request: as `prepare` made it.
+            recalled: as `recall` made it.
+            key: `[1664]`; zeros where `recall` could not make one.
+            outcome: as `reason` made it.
+        """
+        watch, reasons = Stopwatch(), [] if recalled.reason in (None, *_EXPECTED) else [str(recalled.reason)]
+        reward = self._attempt("reward", watch, reasons, lambda: self._reward(images, request, key, outcome, reasons))
+        if reward is not None and reward.reason:
+            reasons.append(f"reward: {reward.reason}")
+        verdict = self._attempt("vote", watch, reasons, lambda: self._vote(request, recalled, outcome))
+        learned = None
+        if not request.options.read_only:
+            learned = self._attempt(
+                "learn", watch, reasons, lambda: self._learn(request, recalled, key, outcome, reward)
+            )
+        verdict = verdict or _unvoted(request, outcome, None)
+        provenance = Provenance(
+            agent_answer=outcome.answer,
+            agent_confidence=outcome.confidence,
+            neighbours=recalled.neighbours,
+            strategy=verdict.strategy,
+            reason=verdict.reason,
+            learned=learned,
+            reasons=reasons,
+        )
+        return PipelineResult(
+            request_id=request.request_id,
+            answer=verdict.answer,
+            confidence=verdict.confidence,
+            trajectory=outcome.actions,
+            reward=reward,
+            provenance=provenance,
+            timings_ms=_timings(request, recalled, outcome, watch),
+            versions=self._models.versions(),
+        )
+
+    def _attempt(self, stage: str, watch: Stopwatch, reasons: list[str], work: Callable[[], T]) -> T | None:
+        started = time.perf_counter()
+        try:
+            return work()
+        except PixelisError as error:
+            reasons.append(f"{stage}: {error.wire()}")
+            return None
+        finally:
+            watch.add(stage, started)
+
+    def _reward(
+        self,
+        images: Sequence[bytes],
+        request: PreparedRequest,
+        key: Floats,
+        outcome: AgentOutcome,
+        reasons: list[str],
+    ) -> Reward:
+        deadline = share(request.deadline, REWARD)
+        states: list[list[float]] = []
+        try:
+            states = self._states(images, request, key, outcome, deadline).tolist()
+        except PixelisError as error:
+            reasons.append(f"state keys: {error.wire()}")
+        asked = RewardRequest(
+            actions=outcome.actions,
+            states=states,
+            image_sizes=request.sizes,
+            answer=outcome.answer,
+            reference_answer=request.options.reference_answer,
+        )
+        return self._models.reward(asked, deadline)
+
+    def _states(
+        self,
+        images: Sequence[bytes],
+        request: PreparedRequest,
+        key: Floats,
+        outcome: AgentOutcome,
+        deadline: float,
+    ) -> Floats:
+        """State keys `[visual steps + 1, 1664]`; the first is the request's own key where that is whole."""
+        pictures = [self._decoded.get(image) for image in images]
+        texts = state_texts(request.question, outcome.actions, self._profile)
+        views, which = state_views(retrieval_view(pictures), pictures, outcome.actions)
+        if len(texts) == 1 and _whole(key):
+            return key[np.newaxis]
+        visual = self._models.embed_image(np.stack(views), deadline)
+        text = self._models.embed_text(texts, deadline)
+        weight = self._config.visual_weight
+        keys = [retrieval_key(visual[v], text[t], weight) for t, v in enumerate(which)]
+        if _whole(key):
+            keys[0] = key
+        return np.stack(keys)
+
+    def _vote(self, request: PreparedRequest, recalled: RecallOutcome, outcome: AgentOutcome) -> Verdict:
+        if not recalled.neighbours and recalled.reason:
+            return _unvoted(request, outcome, recalled.reason)
+        ballot = Ballot(
+            answer=outcome.answer,
+            confidence=outcome.confidence,
+            neighbours=recalled.neighbours,
+            strategy=request.options.strategy,
+        )
+        return self._models.vote(ballot, share(request.deadline, VOTE))
+
+    def _learn(
+        self,
+        request: PreparedRequest,
+        recalled: RecallOutcome,
+        key: Floats,
+        outcome: AgentOutcome,
+        reward: Reward | None,
+    ) -> str | None:
+        """What `read_only: false` asks for: successes counted, and a confident answer remembered; its id."""
+        deadline = share(request.deadline, LEARN)
+        right = request.options.reference_answer
+        if right is not None:
+            for neighbour in recalled.neighbours:
+                if normalise(neighbour.answer) == normalise(right):
+                    self._models.feedback(neighbour.experience_id, right, deadline)
+        if outcome.finish != "answer" or not outcome.answer or outcome.confidence < self._config.learn_confidence:
+            return None
+        total = reward.total if reward else 0.0
+        experience = Experience(
+            # The request's own id, so that feedback on the request finds it.
+            experience_id=request.request_id,
+            question=request.question,
+            answer=outcome.answer,
+            trajectory=outcome.actions,
+            confidence=outcome.confidence,
+            reward=total,
+            priority=priority(outcome.confidence, total),
+            created_at=time.time(),
+            learning_rate=learning_rate(outcome.confidence),
+        )
+        return self._models.insert(experience, key, deadline)
+
+
+def _whole(key: Floats) -> bool:
+    """Whether a key has both its sides: only then is its length 1."""
+    return abs(float(np.linalg.norm(key)) - 1.0) < 1e-3
+
+
+def _unvoted(request: PreparedRequest, outcome: AgentOutcome, reason: str | None) -> Verdict:
+    """The agent's answer and confidence, unchanged."""
+    return Verdict(
+        answer=outcome.answer, confidence=outcome.confidence, strategy=request.options.strategy, reason=reason
+    )
+
+
+def _timings(
+    request: PreparedRequest, recalled: RecallOutcome, outcome: AgentOutcome, watch: Stopwatch
+) -> dict[str, float]:
+    """Milliseconds per stage, the parts of a stage as `stage.part`, and `total` since the request arrived."""
+    timings = {
+        "prepare": request.elapsed_ms,
+        "recall": recalled.elapsed_ms,
+        "reason": outcome.elapsed_ms,
+        "finish": watch.elapsed_ms,
+        "total": round(1000 * (time.time() - request.started_at), 3),
+    }
+    for stage, parts in (("recall", recalled.timings_ms), ("reason", outcome.timings_ms), ("finish", watch.ms)):
+        timings.update({f"{stage}.{part}": value for part, value in parts.items()})
+    return timings

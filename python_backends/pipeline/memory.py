@@ -1,0 +1,97 @@
+"""What the policy has been told so far: prompt ids, visual tokens and frames. It only ever grows at its end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixelis.errors import ServingError
+from python_backends.pipeline.models import Floats
+from python_backends.pipeline.spaces import Frame
+from python_backends.policy import conversation
+from python_backends.policy.profile import Profile
+from python_backends.policy.tokenizer import PolicyTokenizer
+
+
+@dataclass(frozen=True)
+class Voice:
+    """What it takes to talk to a checkpoint.
+
+    Attributes:
+        profile: how it talks.
+        tokenizer: its tokenizer.
+        grid: (t, h, w) in patches of one view.
+        merge: patches a visual token covers along one side.
+    """
+
+    profile: Profile
+    tokenizer: PolicyTokenizer
+    grid: tuple[int, int, int]
+    merge: int
+
+    @classmethod
+    def load(cls, directory: Path) -> Voice:
+        """From a policy artifact (or checkpoint) directory."""
+        profile = Profile.load(directory)
+        vision = json.loads((directory / "config.json").read_text())["vision_config"]
+        patch, merge = int(vision["patch_size"]), int(vision["spatial_merge_size"])
+        width, height = profile.view
+        return cls(profile, PolicyTokenizer(directory), (1, height // patch, width // patch), merge)
+
+    @property
+    def visual_tokens(self) -> int:
+        """Visual tokens of one view."""
+        return self.grid[0] * (self.grid[1] // self.merge) * (self.grid[2] // self.merge)
+
+
+@dataclass
+class Memory:
+    """A conversation, ready for the policy's next turn."""
+
+    voice: Voice
+    ids: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    visual: list[Floats] = field(default_factory=list)
+    frames: list[Frame] = field(default_factory=list)
+
+    def open(self, question: str, tokens: Floats, frames: Sequence[Frame]) -> None:
+        """The opening: all images, then the question."""
+        asked = self.voice.tokenizer.neutral(question)
+        self._append(conversation.opening(self.voice.profile, asked, len(frames)), tokens, frames)
+
+    def said(self, ids: Sequence[int]) -> None:
+        """The policy's own turn, as it wrote it."""
+        self.ids = np.concatenate([self.ids, np.asarray(ids, np.int64)])
+
+    def told(self, observation: str, tokens: Floats, frames: Sequence[Frame]) -> None:
+        """What came of its call: images of new frames, then text."""
+        plain = self.voice.tokenizer.neutral(observation)
+        self._append(conversation.tool_response(plain, len(frames)), tokens, frames)
+
+    @property
+    def grids(self) -> NDArray[np.int32]:
+        """`[images * 3]`, the patch grid of every image."""
+        return np.tile(np.asarray(self.voice.grid, np.int32), len(self.frames))
+
+    @property
+    def visual_tokens(self) -> Floats:
+        """`[n, hidden]`, the visual tokens of all images in order."""
+        return np.concatenate(self.visual)
+
+    def _append(self, text: str, tokens: Floats, frames: Sequence[Frame]) -> None:
+        """Add rendered text; `tokens` are `[len(frames), tokens, hidden]`."""
+        each = self.voice.visual_tokens
+        if len(tokens) != len(frames) or (len(frames) and tokens.shape[1] != each):
+            raise ServingError(
+                f"vision_encoder answered {list(tokens.shape)} for {len(frames)} views of {each} tokens.",
+                mend="Build vision_encoder and policy from the same checkpoint.",
+            )
+        added = self.voice.tokenizer.encode(text, [each] * len(frames))
+        self.ids = np.concatenate([self.ids, added])
+        if len(frames):
+            self.visual.append(np.ascontiguousarray(tokens.reshape(-1, tokens.shape[-1]), np.float32))
+            self.frames.extend(frames)

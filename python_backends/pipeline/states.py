@@ -1,0 +1,60 @@
+"""State keys of a trajectory: the retrieval key of the current view and the text so far, before and after each step.
+
+The reward's dynamics network is trained on these and served with these; both sides use this file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pixelis.schema import Action, OperationName
+from python_backends.pipeline.views import RETRIEVAL, Pixels, crop, view
+from python_backends.policy import conversation
+from python_backends.policy.profile import Profile
+from python_backends.reward.action import image_index
+
+
+def state_texts(question: str, actions: Sequence[Action], profile: Profile) -> list[str]:
+    """The text so far before the first visual step and after each: question, thoughts, and what the policy was told.
+
+    Returns:
+        visual steps + 1 texts.
+    """
+    texts = [question]
+    so_far = question
+    for action in actions:
+        if action.type == "REASONING":
+            so_far += f"\n{action.text}"
+        elif action.type == "VISUAL_OPERATION":
+            name = action.operation.value if action.operation else ""
+            told = conversation.observation(profile, name, action.result, action.error)
+            so_far += f"\n{name} {told}".rstrip()
+            texts.append(so_far)
+    return texts
+
+
+def state_views(first: Pixels, pictures: Sequence[Pixels], actions: Sequence[Action]) -> tuple[list[Pixels], list[int]]:
+    """The current view before the first visual step and after each.
+
+    A ZOOM_IN makes its crop the current view; every other operation leaves it as it is.
+
+    Args:
+        first: `[224, 224, 3]`, the request's retrieval view.
+        pictures: the decoded originals.
+        actions: the trajectory.
+
+    Returns:
+        Distinct views `[224, 224, 3]`, and for each state (visual steps + 1) the index of its view.
+    """
+    views, which = [first], [0]
+    for action in actions:
+        if action.type != "VISUAL_OPERATION":
+            continue
+        region = action.result.get("region")
+        if action.operation is OperationName.ZOOM_IN and action.error is None and region is not None:
+            x1, y1, x2, y2 = (float(value) for value in region)
+            views.append(view(crop(pictures[image_index(action)], (x1, y1, x2, y2)), RETRIEVAL))
+            which.append(len(views) - 1)
+        else:
+            which.append(which[-1])
+    return views, which

@@ -1,0 +1,91 @@
+"""One turn of the policy: its tokens as they come, its text, and how sure it was of a part of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from pixelis.errors import DeadlineExceeded, ServingError
+from pixelis.schema import PolicyEvent
+from python_backends.policy.tokenizer import PolicyTokenizer
+
+
+class TurnText:
+    """Collects a turn's events.
+
+    Args:
+        tokenizer: the policy's.
+        stops: texts at which the turn ends; they are not part of it.
+
+    Attributes:
+        ids: tokens of the turn, without the token that ended it.
+        text: what they say.
+        finish: why it ended; `stop_text` where one of `stops` came up.
+    """
+
+    def __init__(self, tokenizer: PolicyTokenizer, stops: Sequence[str] = ()) -> None:
+        self._end_ids = tokenizer.end_ids
+        self._stream = tokenizer.stream()
+        self._stops = [stop for stop in stops if stop]
+        self._ends: list[int] = []
+        self._logprobs: list[float] = []
+        self.ids: list[int] = []
+        self.text = ""
+        self.tokens = 0
+        self.finish: str | None = None
+
+    def push(self, event: PolicyEvent) -> str:
+        """Take an event; the text that it adds.
+
+        Raises:
+            DeadlineExceeded: the policy ran out of time.
+        """
+        before = len(self.text)
+        for token, logprob in zip(event.tokens, event.logprobs, strict=True):
+            self.tokens += 1
+            if token in self._end_ids:
+                continue
+            self.ids.append(token)
+            self.text += self._stream.push(token)
+            self._ends.append(len(self.text))
+            self._logprobs.append(logprob)
+        if event.finish is not None:
+            self._finish(event.finish)
+        self._cut(before)
+        return self.text[before:]
+
+    def _finish(self, finish: str) -> None:
+        if finish == "deadline":
+            raise DeadlineExceeded("The policy did not finish its turn in time.", mend="Raise `timeout_s`.")
+        self.finish = finish
+        self.text += self._stream.flush()
+        if self._ends:
+            self._ends[-1] = len(self.text)
+
+    def _cut(self, before: int) -> None:
+        """End the text at the first stop text, which may have begun in what was there before."""
+        longest = max((len(stop) for stop in self._stops), default=0)
+        found = [self.text.find(stop, max(0, before - longest)) for stop in self._stops]
+        at = min((position for position in found if position >= 0), default=None)
+        if at is not None:
+            self.text = self.text[:at]
+            self.finish = "stop_text"
+
+    def confidence(self, start: int, end: int) -> float:
+        """exp(mean log-probability) of the tokens that wrote `text[start:end]`; 0 where there are none.
+
+        Raises:
+            ServingError: a log-probability that is not a number.
+        """
+        chosen = []
+        begins = 0
+        for ends, logprob in zip(self._ends, self._logprobs, strict=True):
+            if ends > start and begins < end:
+                chosen.append(logprob)
+            begins = ends
+        if not chosen:
+            return 0.0
+        value = math.exp(math.fsum(chosen) / len(chosen))
+        if math.isnan(value):
+            raise ServingError("The policy answered with a log-probability that is not a number.")
+        return min(value, 1.0)

@@ -1,0 +1,271 @@
+"""Iteration-level batching: sequences join and leave between any two decode steps.
+
+Orca (Yu et al., OSDI 2022). One thread owns the graph and its cache:
+
+    inbox -> waiting (first come, first served) -> prefill into the next free rows -> decode all rows -> events
+                                                        ^ rows 0..n-1 are always the active ones: when a sequence
+                                                          ends, the last row moves into its place
+
+Everything that the thread touches belongs to it alone; other threads only put messages into the inbox.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import queue
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from threading import Thread
+
+import numpy as np
+
+from pixelis.errors import InvalidRequest, PixelisError, ServingError, Unavailable
+from pixelis.schema import PolicyEvent
+from python_backends.policy.batching import prefill_groups
+from python_backends.policy.graph import DecoderGraph, Floats
+from python_backends.policy.metrics import PolicyMetrics
+from python_backends.policy.request import Finish, Sequence
+from python_backends.policy.sampling import greedy
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """A message: end the sequence of this request."""
+
+    request_id: str
+
+
+@dataclass(frozen=True)
+class Close:
+    """A message: end everything and the thread."""
+
+
+class Scheduler:
+    """The decoding thread.
+
+    Args:
+        graph: the graph and its cache; used by this thread alone from here on.
+        metrics: counted into.
+    """
+
+    def __init__(self, graph: DecoderGraph, metrics: PolicyMetrics) -> None:
+        self.inbox: queue.SimpleQueue[Sequence | Cancel | Close] = queue.SimpleQueue()
+        self._graph = graph
+        self._metrics = metrics
+        self._waiting: deque[Sequence] = deque()
+        self._rows: list[Sequence] = []
+        self._tokens = np.zeros(graph.slots, np.int64)
+        self._positions = np.zeros(graph.slots, np.int64)
+        self._lengths = np.zeros(graph.slots, np.int64)
+        self._next_deadline = math.inf
+        self.thread = Thread(target=self._loop, name="policy", daemon=True)
+        self.thread.start()
+
+    # -- the loop -----------------------------------------------------------------------------------------------
+
+    def _loop(self) -> None:
+        while self._receive():
+            self._guard(self._iterate, "scheduling")
+        self._fail(self._all(), Unavailable("The policy is shutting down.", mend="Try again."))
+
+    def _iterate(self) -> None:
+        if time.time() >= self._next_deadline:
+            self._expire()
+        if self._waiting and len(self._rows) < self._graph.slots:
+            self._admit()
+        if self._rows:
+            self._step()
+
+    def _receive(self) -> bool:
+        """Take what is in the inbox; wait for a message when there is nothing to do. False: close."""
+        while not (self._rows or self._waiting) or not self.inbox.empty():
+            message = self.inbox.get()
+            if isinstance(message, Close):
+                return False
+            self._guard(partial(self._handle, message), "queueing")
+        return True
+
+    def _handle(self, message: Sequence | Cancel) -> None:
+        if isinstance(message, Cancel):
+            self._end([s for s in self._all() if s.sampling.request_id == message.request_id], "cancelled")
+        else:
+            self._enqueue(message)
+
+    def _guard(self, work: Callable[[], None], what: str) -> None:
+        """An error outside a graph call is a fault of this file: no sequence survives it, the thread does."""
+        try:
+            work()
+        except Exception as error:
+            log.exception("policy: %s failed", what)
+            self._fail(self._all(), _typed(error, what))
+
+    # -- arrivals and departures --------------------------------------------------------------------------------
+
+    def _enqueue(self, sequence: Sequence) -> None:
+        name = sequence.sampling.request_id
+        if any(other.sampling.request_id == name for other in self._all()):
+            error = InvalidRequest(f"Request id {name!r} is already being answered.", mend="Use an id of its own.")
+            self._deliver(sequence, error)
+            return
+        self._waiting.append(sequence)
+        self._next_deadline = min(self._next_deadline, sequence.deadline)
+        self._count()
+
+    def _expire(self) -> None:
+        now = time.time()
+        self._end([s for s in self._all() if s.deadline <= now], "deadline")
+        self._next_deadline = min((s.deadline for s in self._all()), default=math.inf)
+
+    def _all(self) -> list[Sequence]:
+        return [*self._rows, *self._waiting]
+
+    def _end(self, sequences: list[Sequence], finish: Finish) -> None:
+        """End sequences, active or waiting, before they end themselves."""
+        self._drop(sequences)
+        for sequence in sequences:
+            self._metrics.finished[finish] += 1
+            self._deliver(sequence, _closing_event(sequence, finish))
+
+    def _fail(self, sequences: list[Sequence], error: PixelisError) -> None:
+        self._drop(sequences)
+        for sequence in sequences:
+            self._metrics.finished["error"] += 1
+            self._deliver(sequence, error)
+
+    def _drop(self, sequences: list[Sequence]) -> None:
+        """Take `sequences` out of the queue and out of their rows."""
+        gone = {id(sequence) for sequence in sequences}
+        if not gone:
+            return
+        for row in range(len(self._rows) - 1, -1, -1):
+            if id(self._rows[row]) in gone:
+                self._free(row)
+        self._waiting = deque(s for s in self._waiting if id(s) not in gone)
+        self._count()
+
+    def _free(self, row: int) -> None:
+        """End a row: the last active one moves into it."""
+        last = len(self._rows) - 1
+        if row != last:
+            self._graph.move(last, row, int(self._lengths[last]))
+            self._rows[row] = self._rows[last]
+            for column in (self._tokens, self._positions, self._lengths):
+                column[row] = column[last]
+        self._rows.pop()
+
+    # -- work ---------------------------------------------------------------------------------------------------
+
+    def _admit(self) -> None:
+        """Give the free rows to those who wait longest, and read their prompts."""
+        free = self._graph.slots - len(self._rows)
+        for group in prefill_groups(islice(self._waiting, free)):
+            self._prefill(group)
+
+    def _prefill(self, group: list[Sequence]) -> None:
+        first = len(self._rows)
+        now = time.monotonic()
+        for sequence in group:
+            self._metrics.waited(now - sequence.arrived)
+        try:
+            logits = self._graph.prefill(first, [s.embeds for s in group], [s.positions for s in group])
+        except Exception as error:
+            log.exception("policy: prefill of %d failed", len(group))
+            self._fail(group, _typed(error, "prefill"))
+            return
+        for row, sequence in enumerate(group, first):
+            self._positions[row] = sequence.next_position - 1
+            self._lengths[row] = sequence.length - 1
+        self._drop(group)
+        self._rows.extend(group)
+        metrics = self._metrics
+        real = sum(s.length for s in group)
+        metrics.prefills += 1
+        metrics.prefill_tokens += real
+        metrics.padded_tokens += len(group) * max(s.length for s in group) - real
+        self._accept(first, logits)
+
+    def _step(self) -> None:
+        start = time.perf_counter()
+        count = len(self._rows)
+        try:
+            logits = self._graph.decode(self._tokens[:count], self._positions[:count], self._lengths[:count])
+        except Exception as error:
+            log.exception("policy: a decode step of %d failed", count)
+            self._fail(list(self._rows), _typed(error, "decoding"))
+            return
+        after = time.perf_counter()
+        self._accept(0, logits)
+        metrics = self._metrics
+        metrics.steps += 1
+        metrics.batch_sizes[count] += 1
+        metrics.graph_s += after - start
+        metrics.step_s += time.perf_counter() - start
+
+    def _accept(self, first: int, logits: Floats) -> None:
+        """Take the next token of rows `first` and on, tell the callers, and free the rows that end."""
+        tokens, logprobs = greedy(logits)
+        count = len(tokens)
+        rows = slice(first, first + count)
+        self._tokens[rows] = tokens
+        self._positions[rows] += 1
+        self._lengths[rows] += 1
+        self._metrics.tokens += count
+        ended: list[Sequence] = []
+        for sequence, token, logprob in zip(self._rows[rows], tokens.tolist(), logprobs, strict=True):
+            if not self._push(sequence, token, logprob):
+                ended.append(sequence)
+        self._drop(ended)
+        self._count()
+
+    def _push(self, sequence: Sequence, token: int, logprob: float) -> bool:
+        """One more token of `sequence`; false when it is the last one."""
+        if not math.isfinite(logprob):
+            self._metrics.finished["error"] += 1
+            self._deliver(sequence, ServingError("The policy's logits are not finite for this request."))
+            return False
+        sequence.tokens.append(token)
+        sequence.logprobs.append(logprob)
+        finish = sequence.ending(token)
+        heard = True
+        if sequence.sampling.stream:
+            heard = self._deliver(sequence, PolicyEvent(tokens=[token], logprobs=[logprob], finish=finish))
+        elif finish:
+            heard = self._deliver(sequence, _closing_event(sequence, finish))
+        if finish:
+            self._metrics.finished[finish] += 1
+        elif not heard:
+            self._metrics.finished["cancelled"] += 1
+        return heard and finish is None
+
+    def _deliver(self, sequence: Sequence, event: PolicyEvent | PixelisError) -> bool:
+        """Hand an event to its caller; false when the caller cannot take it any more."""
+        try:
+            sequence.sink(event)
+        except Exception:
+            log.exception("policy: request %s does not take its events", sequence.sampling.request_id)
+            return False
+        return True
+
+    def _count(self) -> None:
+        self._metrics.active = len(self._rows)
+        self._metrics.waiting = len(self._waiting)
+
+
+def _closing_event(sequence: Sequence, finish: Finish) -> PolicyEvent:
+    """The last event: all the tokens, or none where each one had its own event."""
+    if sequence.sampling.stream:
+        return PolicyEvent(finish=finish)
+    return PolicyEvent(tokens=sequence.tokens, logprobs=sequence.logprobs, finish=finish)
+
+
+def _typed(error: Exception, what: str) -> PixelisError:
+    if isinstance(error, PixelisError):
+        return error
+    return ServingError(f"The policy failed in {what} ({type(error).__name__}).", mend="Try again; the log has more.")

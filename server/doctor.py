@@ -1,0 +1,122 @@
+"""What `pixelis doctor` looks at: the start's own checks, and what is worth knowing beside them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from importlib import metadata
+
+from pixelis.errors import PixelisError
+from pixelis.settings import Settings
+from server import checks, layout, remains, repository
+from server.checks import Finding
+
+
+def examine(config: Settings) -> list[Finding]:
+    """Every finding about this machine under these settings. Nothing is changed."""
+    wheel = checks.wheel()
+    findings = [_python(), wheel, checks.numpy()]
+    if wheel.level == "ok":
+        findings.append(checks.libraries())
+    models, found = _repository(config)
+    stubs = sum(model.stubs for model in models)
+    findings += [found, *_leftovers(config), checks.shared_memory(stubs), *_ports(config)]
+    return [*findings, _accelerator(), _onnxruntime(), _threads(config, stubs), _state(config)]
+
+
+def _python() -> Finding:
+    return Finding("python", "ok", f"Python {layout.python_version()}, {os.uname().machine}")
+
+
+def _repository(config: Settings) -> tuple[list[repository.Model], Finding]:
+    where = config.repository.absolute()
+    try:
+        models = repository.scan(where)
+    except PixelisError as error:
+        return [], Finding("repository", "missing", error.message, error.mend)
+    unbuilt = [model.unbuilt for model in models if model.unbuilt]
+    if unbuilt:
+        return models, Finding("repository", "missing", f"Not built: {'; '.join(unbuilt)}.", "Run `pixelis build`.")
+    versions = ", ".join(f"{model.name} {model.version or ''}".strip() for model in models)
+    return models, Finding("repository", "ok", f"{where}: {versions}")
+
+
+def _servers(config: Settings) -> list[remains.Record]:
+    return [record for record in remains.records(config.state.absolute() / "servers").values() if record.alive]
+
+
+def _leftovers(config: Settings) -> list[Finding]:
+    findings = [
+        Finding("server", "ok", f"a Triton of this state folder runs on port {record.ports[0]}, log {record.log}")
+        for record in _servers(config)
+    ]
+    left = remains.left_behind(config.state.absolute() / "servers")
+    if not left:
+        return [*findings, Finding("leftovers", "ok", "nothing of an earlier server is left")]
+    processes = sum(len(one.processes) for one in left)
+    regions = sum(len(one.regions) for one in left)
+    detail = f"{len(left)} killed server(s) left {processes} process(es) and {regions} shared-memory region(s)."
+    return [
+        *findings,
+        Finding("leftovers", "warning", detail, "Run `pixelis doctor --clean` (the next start does it too)."),
+    ]
+
+
+def _ports(config: Settings) -> list[Finding]:
+    server = config.server
+    ours = {number for record in _servers(config) for number in record.ports}
+    named = (("http", server.http_port), ("grpc", server.grpc_port), ("metrics", server.metrics_port))
+    return [
+        Finding(f"{name} port", "ok", f"{server.host}:{number} is held by our own running server")
+        if number in ours
+        else checks.port(name, server.host, number)
+        for name, number in named
+    ]
+
+
+def _accelerator() -> Finding:
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return Finding("accelerator", "ok", "no NVIDIA driver here: everything runs on the CPU")
+    query = [program, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
+    listed = subprocess.run(query, capture_output=True, text=True, timeout=30, check=False)
+    gpus = "; ".join(line.strip() for line in listed.stdout.splitlines())
+    if listed.returncode != 0 or not gpus:
+        detail = (
+            f"nvidia-smi finds no GPU ({(listed.stderr or listed.stdout).strip()[:120]}): everything runs on the CPU."
+        )
+        return Finding("accelerator", "warning", detail, "Check the driver, or the container's --gpus.")
+    return Finding("accelerator", "ok", gpus)
+
+
+def _onnxruntime() -> Finding:
+    for package in ("onnxruntime-gpu", "onnxruntime"):
+        try:
+            kind = "CUDA and CPU" if package.endswith("gpu") else "CPU only"
+            return Finding("executor", "ok", f"{package} {metadata.version(package)} ({kind})")
+        except metadata.PackageNotFoundError:
+            continue
+    detail = "onnxruntime is not installed: the engine models cannot run."
+    return Finding("executor", "missing", detail, "pip install 'pixelis-serving[embedded]'.")
+
+
+def _threads(config: Settings, stubs: int) -> Finding:
+    cores, threads = len(os.sched_getaffinity(0)), config.threads
+    detail = f"{cores} cores; {threads.intra_op} thread(s) for each of {stubs} model processes, {threads.total} in all"
+    if threads.intra_op > cores:
+        mend = f"Set PIXELIS_THREADS__INTRA_OP to at most {cores}."
+        return Finding("threads", "warning", f"{detail}: threads beyond the cores make everything slower.", mend)
+    return Finding("threads", "ok", detail)
+
+
+def _state(config: Settings) -> Finding:
+    state = config.state.absolute()
+    nearest = next(folder for folder in (state, *state.parents) if folder.exists())
+    if not os.access(nearest, os.W_OK):
+        return Finding("state", "missing", f"The state folder {state} cannot be written.", "Set PIXELIS_STATE.")
+    free = shutil.disk_usage(nearest).free / 2**30
+    detail = f"{state}, {free:.1f} GiB free on its disk"
+    if free < 2:
+        return Finding("state", "warning", detail, "Free some space: a build needs about 2 GiB.")
+    return Finding("state", "ok", detail)

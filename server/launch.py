@@ -1,0 +1,67 @@
+"""How Triton is started: its command line and its environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pixelis.settings import Settings
+from server.checks import REGION_BYTES
+from server.layout import Layout
+from server.remains import MARK
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where it listens, on one host."""
+
+    host: str
+    http: int
+    grpc: int
+    metrics: int
+
+    def named(self) -> list[tuple[str, int]]:
+        """Name and number of each."""
+        return [("http", self.http), ("grpc", self.grpc), ("metrics", self.metrics)]
+
+
+def command(
+    layout: Layout, repository: Path, models: Sequence[str], ports: Ports, server_id: str, exit_timeout_s: int
+) -> list[str]:
+    """Triton's command line: explicit model control, no auto-complete, one host for all three ports."""
+    line = [
+        str(layout.binary),
+        f"--model-repository={repository}",
+        f"--backend-directory={layout.backends}",
+        f"--cache-directory={layout.caches}",
+        "--model-control-mode=explicit",
+        "--disable-auto-complete-config",
+        f"--exit-timeout-secs={exit_timeout_s}",
+        f"--backend-config=python,shm-region-prefix-name={server_id}",
+        f"--backend-config=python,shm-default-byte-size={REGION_BYTES}",
+        f"--allow-gpu-metrics={'true' if Path('/dev/nvidiactl').exists() else 'false'}",
+    ]
+    for name, number in ports.named():
+        line += [f"--{name}-address={ports.host}", f"--{name}-port={number}"]
+    return line + [f"--load-model={model}" for model in models]
+
+
+def environment(layout: Layout, repository: Path, config: Settings, server_id: str) -> dict[str, str]:
+    """The environment of the server and its stubs: this process's, the settings as absolute paths, a thread budget."""
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    variables.update(layout.environment())
+    variables.update(
+        {
+            MARK: server_id,
+            "PIXELIS_REPOSITORY": str(repository),
+            "PIXELIS_STATE": str(config.state.absolute()),
+            "OMP_NUM_THREADS": str(config.threads.intra_op),
+            "OMP_WAIT_POLICY": "PASSIVE",
+            "PYTHONUNBUFFERED": "1",  # what a model prints reaches the log at once
+        }
+    )
+    if "PIXELIS_CONFIG" in variables:
+        variables["PIXELIS_CONFIG"] = str(Path(variables["PIXELIS_CONFIG"]).absolute())
+    return variables

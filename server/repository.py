@@ -1,0 +1,102 @@
+"""The model repository as the server sees it: its models, the version of each that is served, what is not built."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pixelis.errors import NotFound, SetupError
+
+ARTIFACT = "artifact"
+"""Parameter of config.pbtxt that names the file a model serves; a model without one is only code."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """One folder of the repository.
+
+    Attributes:
+        name: of the model.
+        folder: `<repository>/<name>`.
+        config: the parsed `ModelConfig` protobuf.
+    """
+
+    name: str
+    folder: Path
+    config: Any
+
+    @property
+    def versions(self) -> list[int]:
+        """Numeric version folders, oldest first."""
+        return sorted(int(path.name) for path in self.folder.iterdir() if path.is_dir() and path.name.isdigit())
+
+    @property
+    def version(self) -> int | None:
+        """The version that `latest(1)` serves."""
+        return self.versions[-1] if self.versions else None
+
+    @property
+    def stubs(self) -> int:
+        """Python-backend processes that it starts."""
+        if self.config.backend != "python":
+            return 0
+        counts = [int(group.count) for group in self.config.instance_group]
+        return max(1, sum(max(1, count) for count in counts))
+
+    @property
+    def unbuilt(self) -> str | None:
+        """Why it cannot be served before `pixelis build`; None when it can."""
+        if self.version is None and self.config.platform != "ensemble":
+            return f"`{self.name}` has no version folder"
+        if ARTIFACT not in self.config.parameters:
+            return None
+        artifact = self.config.parameters[ARTIFACT].string_value
+        if (self.folder / str(self.version) / artifact).exists():
+            return None
+        return f"`{self.name}` has no {artifact} in version {self.version}"
+
+
+def scan(repository: Path, names: Sequence[str] | None = None) -> list[Model]:
+    """The models of a repository, by name.
+
+    Args:
+        repository: folder with one folder a model.
+        names: which; None means every folder with a config.pbtxt.
+
+    Raises:
+        SetupError: no such folder, no model in it, or a config that does not parse.
+        NotFound: a name that the repository does not have.
+    """
+    if not repository.is_dir():
+        mend = "Name it with --repository or PIXELIS_REPOSITORY, or run this in the project's folder."
+        raise SetupError(f"There is no model repository at {repository}.", mend=mend)
+    known = sorted(path.parent.name for path in repository.glob("*/config.pbtxt"))
+    if not known:
+        raise SetupError(f"{repository} has no model with a config.pbtxt.", mend="Run `pixelis build`.")
+    unknown = sorted(set(names or ()) - set(known))
+    if unknown:
+        raise NotFound(f"No model {', '.join(unknown)} in {repository}.", mend=f"Known models: {', '.join(known)}.")
+    return [_model(repository / name) for name in known if names is None or name in names]
+
+
+def _model(folder: Path) -> Model:
+    from google.protobuf import text_format
+    from tritonclient.grpc import model_config_pb2
+
+    path = folder / "config.pbtxt"
+    config = model_config_pb2.ModelConfig()
+    try:
+        text_format.Parse(path.read_text(), config)
+    except text_format.ParseError as error:
+        mend = "`pixelis lint` checks it and `pixelis build` writes it again."
+        raise SetupError(f"{path} is not a Triton model config: {str(error).rstrip('.')}.", mend=mend) from None
+    return Model(folder.name, folder, config)
+
+
+def require_built(models: Sequence[Model]) -> None:
+    """Raises `SetupError` naming every model whose artifact is missing."""
+    reasons = [model.unbuilt for model in models if model.unbuilt]
+    if reasons:
+        raise SetupError(f"The model repository is not built: {'; '.join(reasons)}.", mend="Run `pixelis build`.")

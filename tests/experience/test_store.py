@@ -1,0 +1,201 @@
+"""What the reference got wrong, and what the store promises."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pixelis.errors import InvalidRequest, NotFound
+from pixelis.settings import Retrieval
+from python_backends.experience import ExperienceStore
+from tests.experience.conftest import WIDTH, Place, experience, key
+
+
+def nearest(store: ExperienceStore, seed: int, k: int = 1, count: bool = False) -> list[str]:
+    return [n.answer for n in store.search(key(seed)[None], k, count).neighbours[0]]
+
+
+def test_the_index_grows_and_is_searched(place: Place) -> None:
+    store = place.open()
+    for i in range(20):
+        store.insert(experience(answer=str(i)), key(i))
+    assert store.stats()["indexed"] == store.stats()["count"] == len(store) == 20
+    found = store.search(np.stack([key(3), key(7)]), 2)
+    assert [row[0].answer for row in found.neighbours] == ["3", "7"]
+    assert found.neighbours[0][0].similarity == pytest.approx(1, abs=1e-6)
+    assert (found.reason, found.count, found.epoch) == (None, 20, 20)
+
+
+def test_searches_agree_with_brute_force(place: Place) -> None:
+    store = place.open()
+    keys = np.stack([key(i) for i in range(50)])
+    ids = [store.insert(experience(), row) for row in keys]
+    queries = np.stack([key(1000 + i) for i in range(9)])
+    ks = [0, 1, 2, 3, 5, 8, 13, 50, 99]
+    for row, query, k in zip(store.search(queries, ks).neighbours, queries, ks, strict=True):
+        best = np.argsort(-(keys @ query))[:k]
+        assert [n.experience_id for n in row] == [ids[i] for i in best]
+        np.testing.assert_allclose([n.similarity for n in row], (keys @ query)[best], atol=1e-6)
+
+
+def test_the_lowest_priority_then_the_oldest_goes_from_the_index_too(place: Place) -> None:
+    store = place.open(capacity=3)
+    store.insert(experience("dull-new", confidence=0.9, created_at=200.0), key(1))
+    store.insert(experience("dull-old", confidence=0.9, created_at=100.0), key(2))
+    store.insert(experience("keen", confidence=0.2), key(3))
+    store.insert(experience("a", confidence=0.5), key(4))
+    assert nearest(store, 2, 9)
+    assert "dull-old" not in nearest(store, 2, 9)
+    store.insert(experience("b", confidence=0.5), key(5))
+    assert sorted(nearest(store, 1, 9)) == ["a", "b", "keen"]
+    assert store.stats()["indexed"] == 3
+
+
+def test_ids_are_never_used_again(place: Place) -> None:
+    store = place.open(capacity=2)
+    ids = [store.insert(experience(str(i)), key(i)) for i in range(6)]
+    assert len(set(ids)) == 6
+    store.delete(ids[5])
+    store.insert(experience("new"), key(9))
+    assert "5" not in nearest(store, 5, 9)
+    with pytest.raises(NotFound):
+        store.delete(ids[5])
+    with pytest.raises(InvalidRequest, match="exists"):
+        store.insert(experience(experience_id=ids[4]), key(1))
+
+
+@given(st.lists(st.tuples(st.sampled_from("id"), st.integers(0, 30), st.floats(0, 1)), max_size=30))
+def test_the_index_always_holds_exactly_the_living(tmp_path_factory, steps) -> None:  # type: ignore[no-untyped-def]
+    directory = tmp_path_factory.mktemp("store")
+    config = Retrieval(capacity=5, cold_start_threshold=0)
+    store = ExperienceStore(directory, config, width=WIDTH, snapshot_every=7)
+    living: dict[str, int] = {}
+    for what, seed, confidence in steps:
+        if what == "i":
+            identifier = store.insert(experience(str(seed), confidence), key(seed))
+            living[identifier] = seed
+        elif living:
+            store.delete(sorted(living)[seed % len(living)])
+        living = {i: s for i, s in living.items() if _has(store, i)}
+        assert len(living) == len(store) == store.stats()["indexed"] <= 5
+    store.close()
+    again = ExperienceStore(directory, config, width=WIDTH)
+    found = again.search(key(0)[None], 99).neighbours[0]
+    assert {n.experience_id: n.answer for n in found} == {i: str(s) for i, s in living.items()}
+    assert again.epoch == store.epoch
+    again.close()
+
+
+def _has(store: ExperienceStore, experience_id: str) -> bool:
+    try:
+        store.get(experience_id)
+    except NotFound:
+        return False
+    return True
+
+
+def test_cold_start(place: Place) -> None:
+    store = place.open(cold=2)
+    store.insert(experience(), key(1))
+    found = store.search(key(1)[None], 5)
+    assert (found.neighbours, found.reason) == ([[]], "cold_start")
+    store.insert(experience(), key(2))
+    assert store.search(key(1)[None], 5).reason is None
+
+
+def test_reading_changes_nothing(place: Place) -> None:
+    store = place.open()
+    identifier = store.insert(experience(), key(1))
+
+    def everything() -> object:
+        files = {p: p.read_bytes() for p in place.path.rglob("*") if p.is_file()}
+        return files, store.stats(), store.get(identifier), store.epoch
+
+    before = everything()
+    for _ in range(3):
+        nearest(store, 1)
+    assert everything() == before
+    nearest(store, 1, count=True)
+    assert store.get(identifier).retrieval_count == 1
+    assert everything() != before
+
+
+def test_counting_is_chosen_query_by_query(place: Place) -> None:
+    store = place.open()
+    first, second = store.insert(experience(), key(1)), store.insert(experience(), key(2))
+    store.search(np.stack([key(1), key(2)]), [1, 1], [False, True])
+    assert (store.get(first).retrieval_count, store.get(second).retrieval_count) == (0, 1)
+
+
+def test_feedback(place: Place) -> None:
+    store = place.open()
+    identifier = store.insert(experience(), key(1))
+    store.feedback(identifier, False)
+    assert store.get(identifier).success_count == 0
+    assert store.feedback(identifier, True).success_count == 1
+    assert store.search(key(1)[None], 1).neighbours[0][0].success_count == 1
+    with pytest.raises(NotFound, match="no experience"):
+        store.feedback("01UNKNOWN", True)
+
+
+def test_what_is_computed_at_insertion(place: Place) -> None:
+    store = place.open()
+    kept = store.get(store.insert(experience(confidence=0.7, reward=-0.5, priority=9.0), key(1)))
+    assert kept.priority == pytest.approx(0.4 * 0.3 + 0.4 * 0.5)
+    assert kept.learning_rate == pytest.approx(3e-5)
+    assert len(kept.experience_id) == 26
+
+
+def test_keys_that_are_refused(place: Place) -> None:
+    store = place.open()
+    for bad, words in (
+        (key(1)[:5], r"shape \[5\]"),
+        (np.full(WIDTH, np.nan, np.float32), "finite"),
+        (key(1) * 1.2, "one side missing"),
+    ):
+        with pytest.raises(InvalidRequest, match=words):
+            store.insert(experience(), bad)
+    assert len(store) == store.epoch == 0
+    with pytest.raises(InvalidRequest, match="finite"):
+        store.search(np.full((1, WIDTH), np.inf, np.float32), 1)
+
+
+def test_ages_are_measured_from_creation(place: Place) -> None:
+    store = place.open()
+    store.insert(experience(created_at=time.time() - 7200), key(1))
+    assert store.search(key(1)[None], 1).neighbours[0][0].age_hours == pytest.approx(2, abs=0.01)
+
+
+@pytest.mark.timeout(30)
+def test_threads_do_not_wait_for_themselves_or_each_other(place: Place) -> None:
+    store = place.open(capacity=40, every=25)
+    faults: list[Exception] = []
+
+    def work(seed: int) -> None:
+        try:
+            for i in range(25):
+                identifier = store.insert(experience(str(seed)), key(seed * 1000 + i))
+                store.search(np.stack([key(i), key(seed)]), 3, count=True)
+                if i % 5 == 0:
+                    store.stats()
+                    store.snapshot()
+                    if _has(store, identifier):
+                        store.feedback(identifier, True)
+        except NotFound:
+            pass  # evicted by another thread between two calls: that is an answer
+        except Exception as error:
+            faults.append(error)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert not any(thread.is_alive() for thread in threads)
+    assert not faults
+    assert len(store) == store.stats()["indexed"] == 40

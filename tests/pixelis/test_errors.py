@@ -1,0 +1,29 @@
+"""An error crosses Triton as text and comes back as itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from pixelis import errors
+
+
+def _leaves(root: type[errors.PixelisError]) -> list[type[errors.PixelisError]]:
+    return [root, *(leaf for child in root.__subclasses__() for leaf in _leaves(child))]
+
+
+@pytest.mark.parametrize("cls", _leaves(errors.PixelisError))
+def test_every_class_comes_back_through_tritons_own_words(cls: type[errors.PixelisError]) -> None:
+    error = cls("Point (150, 60) is outside image bounds (100x100).", mend="Give a point inside.")
+    back = errors.from_wire(f"in ensemble 'pixelis', {error.wire()}")
+    assert type(back) is cls
+    assert str(back) == str(error)
+    assert back.status == cls.status
+
+
+def test_codes_are_unique() -> None:
+    codes = [cls.code for cls in _leaves(errors.PixelisError)]
+    assert len(codes) == len(set(codes))
+
+
+def test_text_without_a_code_is_the_servers_fault() -> None:
+    assert type(errors.from_wire("Stub process is not healthy")) is errors.ServingError
