@@ -1,10 +1,10 @@
 """The run: which models need work, the work itself, and what came of it.
 
-    up to date   the newest version was made of exactly this, and is whole: nothing is done
-    from cache   the artifact exists, the repository lacks it: copied out of the build cache, published
-    built        exported, optimised and judged in a process of its own; kept in the cache, published
-    absent       an optional model whose source files are not there: nothing is published
-    failed       why; the other models go on, and the old version keeps serving
+up to date   the newest version was made of exactly this, and is whole: nothing is done
+from cache   the artifact exists, the repository lacks it: copied out of the build cache, published
+built        exported, optimised and judged in a process of its own; kept in the cache, published
+absent       an optional model whose source files are not there: nothing is published
+failed       why; the other models go on, and the old version keeps serving
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from builder.model_spec import ModelSpec
 from builder.spec import Pipeline, pipeline
 from builder.store import Store
 from builder.triton_config import Target
-from pixelis.errors import BuildError, PixelisError
+from pixelis.errors import BuildError, GateFailed, PixelisError
 from pixelis.settings import settings
 
 State = Literal["up to date", "from cache", "built", "absent", "failed"]
@@ -166,10 +166,10 @@ class _Run:
         log = self.store.state / "logs" / f"build-{spec.name}.log"
         try:
             build_apart(self.known, spec.name, staged / "artifact", log, lambda stage: self.watch(spec.name, stage))
-        finally:
-            refused = staged / "artifact" / MANIFEST
-            if refused.is_file() and not Manifest.read(refused.parent).gate.passed:
-                refused.replace(log.with_name(f"gate-{spec.name}.json"))  # everything measured, for whoever mends it
+        except GateFailed as error:
+            measured = log.with_name(f"gate-{spec.name}.json")
+            (staged / "artifact" / MANIFEST).replace(measured)
+            raise GateFailed(error.message, mend=f"Everything measured is in {measured}.") from None
         made = Manifest.read(staged / "artifact")
         if made.key != key:
             raise BuildError(f"The source of {spec.name} changed while it was built.", mend="Build again.")

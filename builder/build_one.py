@@ -1,8 +1,8 @@
 """Build and judge one model in this process: `python -m builder.build_one NAME --out DIR`.
 
-The builder runs this once per model, so that a crash in native code takes one model down and not the build, memory goes
-back to the system in between, and a failure is one line to reproduce. Standard output carries lines of `stage: NAME` and
-at most one `error: CODE: TEXT`; everything that libraries print goes to standard error.
+The builder runs this once per model, so that a crash in native code takes one model down and not the build, memory
+goes back to the system in between, and a failure is one line to reproduce. Standard output carries lines of
+`stage: NAME` and at most one `error: CODE: TEXT`; everything that libraries print goes to standard error.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Is the artifact still right?
 
-The source's own answers are the truth. For every sample (several batch sizes and shapes) and output the artifact is held
-to a tolerance of its precision; one request's answer must not depend on what else is in its batch; names, types and
-shapes must be what the spec promises. What fails is not published.
+The source's own answers are the truth. For every sample (several batch sizes and shapes) and output the artifact is
+held to a tolerance of its precision; one request's answer must not depend on what else is in its batch; names, types
+and shapes must be what the spec promises. What fails is not published.
 """
 
 from __future__ import annotations
@@ -178,9 +178,8 @@ def _contract(answers: Tensors, spec: ModelSpec) -> list[str]:
         if array is None:
             found.append(f"{tensor.name}: missing")
         elif array.dtype != NUMPY[tensor.dtype] or not _fits(array.shape[1:], tensor.dims):
-            found.append(
-                f"{tensor.name}: is {array.dtype.name}{list(array.shape[1:])}, the spec says {tensor.dtype}{list(tensor.dims)}"
-            )
+            is_now, promised = f"{array.dtype.name}{list(array.shape[1:])}", f"{tensor.dtype}{list(tensor.dims)}"
+            found.append(f"{tensor.name}: is {is_now}, the spec says {promised}")
     return found
 
 

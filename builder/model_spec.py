@@ -42,7 +42,7 @@ class Call(_Frozen):
     """A child that a model calls by BLS, at most `times` times one after the other in a request."""
 
     model: str
-    times: int = Field(1, ge=1)
+    times: int = Field(default=1, ge=1)
 
 
 class Step(_Frozen):
@@ -75,11 +75,11 @@ class ModelSpec(_Frozen):
     kind: Kind
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
-    max_batch_size: int = Field(0, ge=0)
-    queue_delay_us: int = Field(0, ge=0)
-    instances: int = Field(1, ge=1)
+    max_batch_size: int = Field(default=0, ge=0)
+    queue_delay_us: int = Field(default=0, ge=0)
+    instances: int = Field(default=1, ge=1)
     decoupled: bool = False
-    source: str | None = Field(None, pattern=r"^[\w.]+:\w+$")
+    source: str | None = Field(default=None, pattern=r"^[\w.]+:\w+$")
     arguments: dict[str, str] = Field(default_factory=dict)
     required: bool = True
     format: FormatName = "onnx"

@@ -42,7 +42,8 @@ class Pipeline(BaseModel):
         if len(set(names)) != len(names):
             raise ValueError(f"a model name occurs twice: {sorted(names)}")
         for model in self.models:
-            unknown = {c.model for c in (*model.calls, *model.steps)} - set(names)
+            used = {call.model for call in model.calls} | {step.model for step in model.steps}
+            unknown = used - set(names)
             if unknown:
                 raise ValueError(f"{model.name} uses models that do not exist: {sorted(unknown)}")
         return self
@@ -80,8 +81,8 @@ def _t(name: str, dtype: DType, *dims: int, optional: bool = False, ragged: bool
     return TensorSpec(name=name, dtype=dtype, dims=dims, optional=optional, ragged=ragged)
 
 
-# Variable-length inputs are ragged, or requests of different lengths never share a batch. OPTIONS is optional for callers
-# with other tools (perf_analyzer); our clients always send it, because requests with and without it do not batch.
+# Variable-length inputs are ragged, or requests of different lengths never share a batch. OPTIONS is optional for
+# callers with other tools (perf_analyzer); our clients always send it, as requests with and without it do not batch.
 IMAGE = _t("IMAGE", "BYTES", -1, ragged=True)
 IMAGE_STREAM = _t("IMAGE", "BYTES", -1)
 QUESTION = _t("QUESTION", "BYTES", 1)
@@ -147,7 +148,7 @@ def _engines(batch: int, view: View) -> tuple[ModelSpec, ...]:
             (_t("STATE", "FP32", KEY), _t("ACTION", "FP32", 16)),
             (_t("NEXT_STATE", "FP32", KEY),),
         ),
-        # Pages differ in size and sides are multiples of 32: callers batch equal sizes, the buckets are the usual sides.
+        # Pages differ in size, sides are multiples of 32: callers batch equal sizes, the buckets are the usual sides.
         engine(
             "ocr_detect",
             "builder.sources.ocr_detect:OcrDetect",

@@ -138,7 +138,8 @@ class Store:
         path = self.repository / model / "1" / SHIM
         if not path.is_file():
             raise BuildError(
-                f"{path} is missing.", mend="It is committed: `git checkout model_repository`, or see docs on adding a model."
+                f"{path} is missing.",
+                mend="It is committed: `git checkout model_repository`, or see docs on adding a model.",
             )
         return path
 

@@ -21,18 +21,18 @@ class Tolerance(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    max_abs: float = Field(1e-3, ge=0)
-    max_rel: float = Field(1e-3, ge=0)
-    mean_abs: float = Field(1e-4, ge=0)
-    cosine: float = Field(0.9999, ge=-1, le=1)
-    argmax: float = Field(1.0, ge=0, le=1, description="share of positions")
+    max_abs: float = Field(default=1e-3, ge=0)
+    max_rel: float = Field(default=1e-3, ge=0)
+    mean_abs: float = Field(default=1e-4, ge=0)
+    cosine: float = Field(default=0.9999, ge=-1, le=1)
+    argmax: float = Field(default=1.0, ge=0, le=1, description="share of positions")
     tie: float = Field(
-        1e-5,
+        default=1e-5,
         ge=0,
-        description="two candidates closer than this in the reference, relative to the larger of 1 and the maximum, are "
-        "one: which of them wins says nothing about the artifact",
+        description="two candidates closer than this in the reference, relative to the larger of 1 and the maximum, "
+        "are one: which of them wins says nothing about the artifact",
     )
-    integer: float = Field(0.999, ge=0, le=1, description="share of equal elements")
+    integer: float = Field(default=0.999, ge=0, le=1, description="share of equal elements")
 
 
 TOLERANCES: dict[Precision, Tolerance] = {

@@ -1,8 +1,8 @@
 """config.pbtxt from the spec, typed all the way: a `ModelConfig` protobuf, printed as text.
 
-Two targets. `embedded` is the tritonserver of the pytriton wheel: it has the Python backend and no other, so engine models
-run there through `python_backends`. `ngc` is a full Triton image: engine models run in its own ONNX Runtime backend, with
-no Python in between.
+Two targets. `embedded` is the tritonserver of the pytriton wheel: it has the Python backend and no other, so engine
+models run there through `python_backends`. `ngc` is a full Triton image: engine models run in its own ONNX Runtime
+backend, with no Python in between.
 
 No queue policy is ever written (priority levels, queue sizes, timeouts): any of them makes the dynamic batcher stall in
 quanta of about half a second.
@@ -91,7 +91,10 @@ def text(made: ModelConfig) -> str:
 
     printed = text_format.MessageToString(made)
     return HEADER + re.sub(
-        r"^dynamic_batching \{\n\}", "dynamic_batching {\n  max_queue_delay_microseconds: 0\n}", printed, flags=re.MULTILINE
+        r"^dynamic_batching \{\n\}",
+        "dynamic_batching {\n  max_queue_delay_microseconds: 0\n}",
+        printed,
+        flags=re.MULTILINE,
     )
 
 

@@ -20,7 +20,9 @@ def evaluate(
     first_seed: Annotated[int, typer.Option(min=0, help="Seed of the first scene.")] = 100_000,
     split: Annotated[str, typer.Option(help="held_out, or train to see how far apart the two are.")] = "held_out",
     concurrency: Annotated[int, typer.Option(min=1, help="Requests at once.")] = 8,
-    url: Annotated[str | None, typer.Option(help="gRPC address of a running server; without it one is started.")] = None,
+    url: Annotated[
+        str | None, typer.Option(help="gRPC address of a running server; without it one is started.")
+    ] = None,
     k: Annotated[int, typer.Option(min=0, help="Neighbours that may vote.")] = 5,
     failures: Annotated[Path | None, typer.Option(help="Write what was answered wrong here, a JSON line each.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One measurement object on stdout.")] = False,

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from builder.nano.episodes import FAMILIES, Question, ask
+from builder.nano.episodes import FAMILIES as FAMILIES
+from builder.nano.episodes import Question, ask
 from builder.nano.render import render
 from builder.nano.scenes import make_scene
 from builder.nano.words import Split

@@ -20,7 +20,7 @@ class _Wire(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
-_M = TypeVar("_M", bound=_Wire)
+_M = TypeVar("_M", bound=BaseModel)
 
 
 class Strategy(str, Enum):

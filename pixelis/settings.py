@@ -101,7 +101,7 @@ class Settings(BaseSettings):
     server: Server = Field(default_factory=Server)
     threads: Threads = Field(default_factory=Threads)
     checkpoint: Path | None = Field(
-        None, description="Hugging Face directory that the policy is built from; none = the nano that comes with Pixelis"
+        None, description="Hugging Face directory that the policy is built from; none = the nano that comes along"
     )
     repository: Path = Field(Path("model_repository"), description="the Triton model repository")
     state: Path = Field(Path(".pixelis"), description="logs, build cache, persisted experiences")
@@ -115,6 +115,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then the environment, then the TOML file."""
         sources: tuple[PydanticBaseSettingsSource, ...] = (init_settings, env_settings)
         path = os.environ.get("PIXELIS_CONFIG")
         if path:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import triton_python_backend_utils as pb_utils
+from numpy.typing import NDArray
 
 from pixelis.errors import (
     DeadlineExceeded,
@@ -27,6 +28,7 @@ from pixelis.errors import (
     Unavailable,
     from_wire,
 )
+from pixelis.settings import settings
 from python_backends.deadlines import call_by, stream_by
 from python_backends.rows import Contract, Row, Tensors, split
 
@@ -43,8 +45,8 @@ _NOT_UP = (
 class Model:
     """What every served model has in common.
 
-    A subclass gives `setup`. Attributes: `name`, `version`, `directory` (of the version served),
-    `repository` (that holds the siblings), `contract`, `metrics`, `caller`.
+    A subclass gives `setup`. Attributes: `name`, `version`, `directory` (of the version served), `repository` (that
+    holds the siblings), `threads` (its budget), `contract`, `metrics`, `caller`.
     """
 
     def initialize(self, args: Mapping[str, str]) -> None:
@@ -54,6 +56,8 @@ class Model:
         self.version: str = args["model_version"]
         self.repository = Path(args["model_repository"]).parent
         self.directory = Path(args["model_repository"]) / self.version
+        budget = config.get("parameters", {}).get("threads", {}).get("string_value")
+        self.threads = int(budget) if budget else settings().threads.intra_op
         self.contract = Contract(config)
         self.metrics = Metrics(self.name, self.version)
         self.caller = Caller()
@@ -203,7 +207,11 @@ class Caller:
         request = pb_utils.InferenceRequest(
             model_name=model, requested_output_names=list(outputs), inputs=_tensors(inputs)
         )
-        return call_by(deadline, lambda: _read(request.exec(), model, outputs), model)
+        return call_by(deadline, lambda: _read(_exec(request, model), model, outputs), model)
+
+    def one(self, model: str, inputs: Mapping[str, NDArray[Any]], output: str, deadline: float) -> NDArray[Any]:
+        """As `call`, for a model of which one output is wanted."""
+        return self.call(model, dict(inputs), [output], deadline)[output]
 
     def stream(self, model: str, inputs: Tensors, outputs: Sequence[str], deadline: float) -> Iterator[Tensors]:
         """The answers of a decoupled `model`, as they come; raises as `call` does."""
@@ -212,7 +220,7 @@ class Caller:
         )
 
         def answers() -> Iterator[Tensors]:
-            for response in request.exec(decoupled=True):
+            for response in _exec(request, model, decoupled=True):
                 if response.has_error() or response.output_tensors():
                     yield _read(response, model, outputs)
 
@@ -264,6 +272,14 @@ def _rows(request: Any, batched: bool) -> list[Row]:
 
 def _tensors(arrays: Tensors) -> list[Any]:
     return [pb_utils.Tensor(name, array) for name, array in arrays.items()]
+
+
+def _exec(request: Any, model: str, **how: bool) -> Any:
+    """Run a BLS request; that it could not even be sent is an error of ours too."""
+    try:
+        return request.exec(**how)
+    except pb_utils.TritonModelException as error:
+        raise _sibling_error(str(error), model) from error
 
 
 def _read(response: Any, model: str, outputs: Sequence[str]) -> Tensors:

@@ -145,7 +145,7 @@ class Pool:
     def submit(self, work: Callable[[], None]) -> None:
         """Queue `work`, which must handle its own exceptions."""
         with self._lock:
-            grow = self._idle == 0 and self._threads < self._size
+            grow = self._idle <= 0 and self._threads < self._size
             if grow:
                 self._threads += 1
             else:

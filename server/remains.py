@@ -84,7 +84,7 @@ def records(folder: Path) -> dict[Path, Record]:
     return found
 
 
-def _marked() -> dict[str, list[int]]:
+def marked() -> dict[str, list[int]]:
     """Processes by the server that they belong to; other users' cannot be read and are not ours."""
     found: dict[str, list[int]] = {}
     needle = MARK.encode() + b"="
@@ -104,7 +104,7 @@ def _marked() -> dict[str, list[int]]:
 def of(server_id: str) -> Remains:
     """What runs and lies in shared memory for one server."""
     regions = sorted(path.name for path in SHM.glob(f"{server_id}*"))
-    return Remains(server_id, _marked().get(server_id, []), regions)
+    return Remains(server_id, marked().get(server_id, []), regions)
 
 
 def left_behind(folder: Path) -> list[Remains]:
@@ -129,7 +129,7 @@ def sweep(server_id: str, *, patience_s: float = 3.0) -> Remains:
         for pid in left:
             _kill(pid)
         time.sleep(0.02)
-        left = _marked().get(server_id, [])
+        left = marked().get(server_id, [])
     for region in of(server_id).regions:
         (SHM / region).unlink(missing_ok=True)
     return found

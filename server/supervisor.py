@@ -102,7 +102,8 @@ class Supervisor:
                 preexec_fn=_die_with(os.getpid()),
             )
         while not _ended(triton.pid) and not self.asked:
-            self.asked = self.asked or self._orphaned()
+            if self._orphaned():  # never assign its result: a signal may set `asked` meanwhile
+                self.asked = True
         end = time.monotonic() + self.task.grace_s
         if self.asked:
             triton.terminate()

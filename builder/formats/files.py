@@ -16,6 +16,11 @@ class FilesFormat(Format):
     file = ""
 
     def export(self, source: Source, directory: Path) -> None:
+        """What the source writes, and at least one file.
+
+        Raises:
+            BuildError: it wrote none.
+        """
         directory.mkdir(parents=True, exist_ok=True)
         source.export_onnx(directory)
         if not any(directory.iterdir()):
@@ -26,5 +31,6 @@ class FilesFormat(Format):
         return []
 
     def describe(self, directory: Path) -> Description:
+        """The size alone: there is no single graph to read."""
         size = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
         return Description(inputs=(), outputs=(), nodes=0, parameters=0, size_bytes=size, opset=0)

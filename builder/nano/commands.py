@@ -1,4 +1,4 @@
-"""`pixelis nano train`, `pixelis nano examples` and `pixelis nano seed`: make the default checkpoint and what comes with it."""
+"""`pixelis nano train`, `examples` and `seed`: make the default checkpoint and what comes with it."""
 
 from __future__ import annotations
 
@@ -58,3 +58,36 @@ def examples(
 
     for path in write(out):
         sys.stdout.write(f"{path}\n")
+
+
+@app.command("seed")
+def seed(
+    scenes: Annotated[int, typer.Option(min=20, help="Training scenes to play, an episode each.")] = 640,
+    dynamics_seed: Annotated[int, typer.Option(min=0, help="Of the dynamics network's training.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Play training scenes: makes the experiences that the index starts with, and the dynamics network.
+
+    Needs the other models built (policy, encoders, OCR). Build `dynamics` and `knn` after it.
+
+    Example: pixelis nano seed --scenes 640
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from builder.nano import seeds
+    from pixelis.settings import settings
+
+    with Progress(console=Console(file=sys.stderr), disable=as_json) as progress:
+        task = progress.add_task("playing training scenes", total=scenes)
+        lived = list(seeds.play(settings(), scenes, lambda: progress.advance(task)))
+    report = seeds.train_dynamics(lived, dynamics_seed)
+    kept = seeds.write(lived)
+    said = {"episodes": scenes, "right": kept, "dynamics": report.as_dict()}
+    if as_json:
+        sys.stdout.write(json.dumps(said, indent=2) + "\n")
+        return
+    sys.stdout.write(
+        f"{kept} of {scenes} episodes were right and became experiences.\n"
+        f"dynamics: held-out error {report.held_out_mse:.3e}, no change {report.no_change_mse:.3e}\n"
+    )

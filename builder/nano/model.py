@@ -1,7 +1,7 @@
 """The nano: a `Qwen2_5_VLForConditionalGeneration` of about three million parameters, and how it is run in training.
 
-Training does not go through the vision tower's own `forward`, which loops over images: every view has the same grid and every layer
-full attention, so a batch of views is one call per layer (`vision_tokens`). A test holds both equal.
+Training does not go through the vision tower's own `forward`, which loops over images: every view has the same grid and
+every layer full attention, so a batch of views is one call per layer (`vision_tokens`). A test holds both equal.
 """
 
 from __future__ import annotations
@@ -128,8 +128,8 @@ def forward(model: Any, batch: dict[str, Tensor], heads: Heads | None) -> tuple[
     """Logits where a token is to be learnt `[M, vocabulary]`, and the auxiliary loss.
 
     Args:
-        batch: `ids [B, S]`, `positions [3, B, S]`, `views [N, VIEW, VIEW, 3]`, `learn [B, S]` (the *next* token counts),
-            `targets [K, 4]` and `target_rows [K]` (flat indexes of image tokens). Padding is on the right, so causal
+        batch: `ids [B, S]`, `positions [3, B, S]`, `views [N, VIEW, VIEW, 3]`, `learn [B, S]` (the *next* token
+            counts), `targets [K, 4]` and `target_rows [K]` (flat indexes of image tokens). Padding is on the right, so causal
             attention needs no mask.
         heads: the auxiliary heads; none skips them.
     """

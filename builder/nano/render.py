@@ -45,7 +45,7 @@ def _backdrop(scene: Scene, w: int, h: int) -> Pixels:
         y, x = rng.integers(photo.shape[0] - side + 1), rng.integers(photo.shape[1] - side + 1)
         picture = cv2.resize(photo[y : y + side, x : x + side], (w, h), interpolation=cv2.INTER_LINEAR)
         gain = rng.uniform(0.55, 1.0)
-        return np.clip(picture * gain + rng.uniform(0, 40), 0, 255).astype(np.uint8)
+        return np.asarray(np.clip(picture * gain + rng.uniform(0, 40), 0, 255), dtype=np.uint8)
     if scene.background is None:
         raise AssertionError("a scene has a photo or a background colour")
     canvas = np.empty((h, w, 3), np.float32)
@@ -59,7 +59,9 @@ def _backdrop(scene: Scene, w: int, h: int) -> Pixels:
 def _unit(kind: str) -> NDArray[np.float64]:
     def ring(n: int, radii: tuple[float, ...], start: float = -90) -> NDArray[np.float64]:
         angles = [math.radians(start + 360 * i / n) for i in range(n)]
-        return np.array([(radii[i % len(radii)] * math.cos(a), radii[i % len(radii)] * math.sin(a)) for i, a in enumerate(angles)])
+        return np.array(
+            [(radii[i % len(radii)] * math.cos(a), radii[i % len(radii)] * math.sin(a)) for i, a in enumerate(angles)]
+        )
 
     if kind == "circle":
         return ring(48, (1.0,))
@@ -75,7 +77,9 @@ def _unit(kind: str) -> NDArray[np.float64]:
         return ring(6, (1.0,), start=0)
     if kind == "plus":
         t = 0.33
-        return np.array([(-t, -1), (t, -1), (t, -t), (1, -t), (1, t), (t, t), (t, 1), (-t, 1), (-t, t), (-1, t), (-1, -t), (-t, -t)])
+        return np.array(
+            [(-t, -1), (t, -1), (t, -t), (1, -t), (1, t), (t, t), (t, 1), (-t, 1), (-t, t), (-1, t), (-1, -t), (-t, -t)]
+        )
     if kind == "heart":
         s = np.linspace(0, 2 * math.pi, 48, endpoint=False)
         x = 16 * np.sin(s) ** 3

@@ -83,12 +83,12 @@ def _background(rng: random.Random) -> Rgb:
 def _free(box: tuple[int, int, int, int], size: tuple[int, int], others: list[Thing]) -> bool:
     gx, gy = GAP * size[0] / VIEW, GAP * size[1] / VIEW
     x1, y1, x2, y2 = box
-    return all(
-        x2 + gx <= t.box[0] or t.box[2] + gx <= x1 or y2 + gy <= t.box[1] or t.box[3] + gy <= y1 for t in others
-    )
+    return all(x2 + gx <= t.box[0] or t.box[2] + gx <= x1 or y2 + gy <= t.box[1] or t.box[3] + gy <= y1 for t in others)
 
 
-def _place(rng: random.Random, w: int, h: int, size: tuple[int, int], others: list[Thing]) -> tuple[int, int, int, int] | None:
+def _place(
+    rng: random.Random, w: int, h: int, size: tuple[int, int], others: list[Thing]
+) -> tuple[int, int, int, int] | None:
     margin = int(0.02 * min(size))
     if w + 2 * margin >= size[0] or h + 2 * margin >= size[1]:
         return None

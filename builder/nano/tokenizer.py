@@ -1,7 +1,7 @@
 """The nano's tokenizer: a real `tokenizer.json` of words, call fragments, coordinate bins and single characters.
 
-One token stands for one 7-pixel bin of the view, so a region costs four tokens and its error is counted in bins. A number
-is a bin only where JSON puts it (after `[` or a space, before `,` or `]`); digits in a label stay single characters.
+One token stands for one 7-pixel bin of the view, so a region costs four tokens and its error is counted in bins. A
+number is a bin only where JSON puts it (after `[` or a space, before `,` or `]`); digits in a label stay single characters.
 """
 
 from __future__ import annotations
@@ -23,21 +23,26 @@ SPECIAL = (
     "<|image_pad|>", "<|video_pad|>",
 )  # fmt: skip
 VISIBLE = ("<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>")
-FRAGMENTS = tuple(
-    f'{{"name": "{name}", "arguments": {{"{field}": ['
-    for name, field in (
-        ("ZOOM_IN", "region"), ("READ_TEXT", "region"), ("GET_PROPERTIES", "bbox"), ("SEGMENT_OBJECT_AT", "point"),
-        ("TRACK_OBJECT", "init_bbox"),
-    )
-) + ("]}}", ", ", '{"text": "', '{"color": "', '{"area": ', '{"error": "', '"}', "target_image")  # fmt: skip
+_CALLS = {
+    "ZOOM_IN": "region",
+    "READ_TEXT": "region",
+    "GET_PROPERTIES": "bbox",
+    "SEGMENT_OBJECT_AT": "point",
+    "TRACK_OBJECT": "init_bbox",
+}
+FRAGMENTS = (
+    *(f'{{"name": "{name}", "arguments": {{"{argument}": [' for name, argument in _CALLS.items()),
+    *("]}}", ", ", '{"text": "', '{"color": "', '{"area": ', '{"error": "', '"}', "target_image"),
+)
 WORDS = (
-    "user", "assistant", "system", "What", "Which", "How", "Where", "Tell", "Name", "Read", "me", "is", "are", "the", "of",
-    "on", "in", "written", "label", "labels", "text", "does", "say", "have", "has", "colour", "color", "shape", "shapes",
-    "many", "there", "largest", "smallest", "end", "object", "leave", "leaves", "by", "left", "right", "top", "bottom",
-    "picture", "image", "show", "shown", "a", "an", "to", "which", "what", "it", "kind", "find", "Find", "point", "at", "much",
-    "count", "Count", "does", "biggest", "clip", "video", "go", "goes", "out", "side", "gray",
-    *COLOURS, *SHAPES, *(s + "s" for s in SHAPES),
-)  # fmt: skip
+    *"user assistant system What Which How Where Tell Name Read me is are the of on in written label labels".split(),
+    *"text does say have has colour color shape shapes many there largest smallest end object leave leaves".split(),
+    *"by left right top bottom picture image show shown a an to which what it kind find Find point at much".split(),
+    *"count Count biggest clip video go goes out side gray".split(),
+    *COLOURS,
+    *SHAPES,
+    *(s + "s" for s in SHAPES),
+)
 
 _PATTERN = "|".join(
     (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar
 
@@ -51,7 +52,7 @@ class Experiences(Source):
         """All stored keys, in batches of several sizes."""
         keys = _read_keys(self.directory)
         cuts = [0, 1, min(4, len(keys)), *range(68, len(keys), 64), len(keys)]
-        return [{"KEY": keys[a:b]} for a, b in zip(cuts, cuts[1:], strict=False) if b > a]
+        return [{"KEY": keys[a:b]} for a, b in pairwise(cuts) if b > a]
 
     def reference(self, inputs: Tensors) -> Tensors:
         """The place of each key, the first one where keys are equal."""
@@ -88,7 +89,9 @@ class Experiences(Source):
         norms = np.linalg.norm(keys.astype(np.float64), axis=1)
         wrong = np.flatnonzero(~(np.abs(norms - 1) <= NORM_TOLERANCE))  # NaN is wrong too
         if len(wrong):
-            found.append(f"{len(wrong)} keys are not finite and of length 1, the first is {wrong[0]} ({norms[wrong[0]]:g})")
+            found.append(
+                f"{len(wrong)} keys are not finite and of length 1, the first is {wrong[0]} ({norms[wrong[0]]:g})"
+            )
         return found
 
 
@@ -99,7 +102,7 @@ def _read_keys(directory: Path) -> NDArray[np.float32]:
         BuildError: not an array of numbers with two axes and at least one row.
     """
     try:
-        keys = np.load(directory / KEYS, allow_pickle=False)
+        keys: NDArray[np.float32] = np.load(directory / KEYS, allow_pickle=False)
     except (OSError, ValueError) as error:
         raise BuildError(f"{directory / KEYS} cannot be read: {error}.", mend=MEND) from None
     if keys.ndim != 2 or not len(keys) or not np.issubdtype(keys.dtype, np.floating):

@@ -65,7 +65,8 @@ def arguments_to_original(arguments: dict[str, Any], frame: Frame, space: Space)
     two or four finite numbers is left as it is: the operation itself says what is wrong with it.
     """
     mapped = dict(arguments)
-    if mapped.pop("normalized", False) is True:
+    if mapped.get("normalized") is True:
+        del mapped["normalized"]
         space = "relative_1"
     for name, value in mapped.items():
         if name in _BOXES | _POINTS:

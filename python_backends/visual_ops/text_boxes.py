@@ -8,7 +8,6 @@ polygon, so no polygon clipping is needed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -76,56 +75,3 @@ def _score(probability: NDArray[np.float32], corners: NDArray[np.float32]) -> fl
     inside = np.zeros((y2 - y1 + 1, x2 - x1 + 1), np.uint8)
     cv2.fillPoly(inside, [(corners - (x1, y1)).astype(np.int32)], 1)
     return float(cv2.mean(probability[y1 : y2 + 1, x1 : x2 + 1], inside)[0])
-
-
-def reading_order(boxes: Sequence[tuple[float, float, float, float]]) -> list[list[int]]:
-    """Indexes of `boxes` (x1, y1, x2, y2) as rows from top to bottom, each from left to right.
-
-    Columns of text are read one after the other where an empty gutter separates them over several rows.
-    """
-    return _rows(list(range(len(boxes))), boxes)
-
-
-def _rows(chosen: list[int], boxes: Sequence[tuple[float, float, float, float]]) -> list[list[int]]:
-    columns = _columns(chosen, boxes)
-    if len(columns) > 1:
-        return [row for column in columns for row in _rows(column, boxes)]
-    rows: list[list[int]] = []
-    for index in sorted(chosen, key=lambda i: boxes[i][1] + boxes[i][3]):
-        if rows and _same_row(boxes[index], [boxes[i] for i in rows[-1]]):
-            rows[-1].append(index)
-        else:
-            rows.append([index])
-    return [sorted(row, key=lambda i: boxes[i][0]) for row in rows]
-
-
-def _same_row(box: tuple[float, float, float, float], row: list[tuple[float, float, float, float]]) -> bool:
-    """Whether more than half of the lower one's height is shared."""
-    top, bottom = float(np.mean([b[1] for b in row])), float(np.mean([b[3] for b in row]))
-    shared = min(box[3], bottom) - max(box[1], top)
-    return shared > 0.5 * min(box[3] - box[1], bottom - top)
-
-
-def _columns(chosen: list[int], boxes: Sequence[tuple[float, float, float, float]]) -> list[list[int]]:
-    """`chosen` split at the widest empty gutter, if at least three lines on either side run beside each other."""
-    if len(chosen) < 6:
-        return [chosen]
-    height = float(np.median([boxes[i][3] - boxes[i][1] for i in chosen]))
-    order = sorted(chosen, key=lambda i: boxes[i][0])
-    reach, best, cut = boxes[order[0]][2], 0.8 * height, 0
-    for place in range(1, len(order)):
-        gap = boxes[order[place]][0] - reach
-        if gap > best and min(place, len(order) - place) >= 3:
-            best, cut = gap, place
-        reach = max(reach, boxes[order[place]][2])
-    left, right = order[:cut], order[cut:]
-    if not cut or not _beside(left, right, boxes):
-        return [chosen]
-    return [*_columns(left, boxes), *_columns(right, boxes)]
-
-
-def _beside(left: list[int], right: list[int], boxes: Sequence[tuple[float, float, float, float]]) -> bool:
-    tops = [min(boxes[i][1] for i in side) for side in (left, right)]
-    bottoms = [max(boxes[i][3] for i in side) for side in (left, right)]
-    shared = min(bottoms) - max(tops)
-    return shared > 0.5 * min(bottoms[0] - tops[0], bottoms[1] - tops[1])

@@ -77,5 +77,5 @@ def test_missing_and_broken_artifacts(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="pixelis build"):
         load_engine(tmp_path, threads=1)
     (tmp_path / "model.onnx").write_bytes(b"not a model")
-    with pytest.raises(SetupError, match="cannot load model.onnx"):
+    with pytest.raises(SetupError, match=r"cannot load model\.onnx"):
         load_engine(tmp_path, threads=1)

@@ -1,0 +1,1 @@
+"""What `pixelis lint` holds a repository to: one module a subject, one function a rule."""

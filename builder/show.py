@@ -1,0 +1,102 @@
+"""How manifests look on a terminal."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+from pydantic import BaseModel
+from rich.console import Console
+from rich.table import Table
+
+from builder.compare import Difference
+from builder.manifest import Manifest
+from builder.model_spec import ModelSpec
+from builder.store import Store
+from pixelis.errors import PixelisError
+
+NUMBERS = ("max_abs", "mean_abs", "max_rel", "cosine", "argmax", "equal")
+
+
+class Summary(BaseModel):
+    """One line about a model."""
+
+    model: str
+    kind: str
+    version: int | None = None
+    format: str | None = None
+    precision: str | None = None
+    gate: str | None = None
+    size_bytes: int | None = None
+    digest: str | None = None
+
+    def cells(self) -> tuple[str, ...]:
+        """For a table; `-` where a model has no artifact."""
+        size = None if self.size_bytes is None else f"{self.size_bytes / 2**20:.1f}"
+        digest = self.digest[:12] if self.digest else None
+        values = (self.model, self.kind, self.version, self.format, self.precision, self.gate, size, digest)
+        return tuple("-" if value is None else str(value) for value in values)
+
+
+def summary(store: Store, spec: ModelSpec) -> Summary:
+    """The model's newest version in one line; `gate` says so where it is not built or its manifest is unreadable."""
+    line = Summary(model=spec.name, kind=spec.kind)
+    if not spec.built:
+        return line.model_copy(update={"version": max(store.versions(spec.name), default=None)})
+    try:
+        manifest = store.manifest(spec.name)
+    except PixelisError as error:
+        return line.model_copy(update={"gate": "not built" if store.latest(spec.name) is None else error.message})
+    return line.model_copy(
+        update={
+            "version": manifest.version,
+            "format": manifest.format,
+            "precision": manifest.precision,
+            "gate": "passed" if manifest.gate.passed else "failed",
+            "size_bytes": manifest.size_bytes,
+            "digest": manifest.digest,
+        }
+    )
+
+
+def print_manifest(console: Console, manifest: Manifest) -> None:
+    """Facts, files, and every number of the gate."""
+    made = datetime.fromtimestamp(manifest.created_at, timezone.utc).isoformat(timespec="seconds")
+    facts = {
+        "model": f"{manifest.model} version {manifest.version}",
+        "digest": manifest.digest,
+        "format": f"{manifest.format} {manifest.precision}",
+        "source": f"{manifest.source} {manifest.source_digest}",
+        "builder": f"{manifest.builder} {manifest.builder_digest}",
+        "libraries": ", ".join(f"{name} {version}" for name, version in manifest.libraries.items()),
+        "optimisations": "; ".join(manifest.optimisations) or "none",
+        "size": f"{manifest.size_bytes / 2**20:.1f} MiB, {manifest.parameters:,} parameters, {manifest.nodes} nodes",
+        "made": f"{made} in " + ", ".join(f"{stage} {s:.1f} s" for stage, s in manifest.seconds.items()),
+        "gate": _verdict(manifest),
+    }
+    for name, value in facts.items():
+        console.print(f"{name:>14}  {value}", highlight=False, markup=False, soft_wrap=True)
+    console.print(_gate_table(manifest))
+    files = Table("file", "bytes", "sha-256", box=None, header_style="bold")
+    for name, record in manifest.files.items():
+        files.add_row(name, f"{record.size:,}", record.sha256)
+    console.print(files)
+
+
+def _verdict(manifest: Manifest) -> str:
+    gate = manifest.gate
+    word = "passed" if gate.passed else f"failed: {'; '.join(gate.reasons)}"
+    return f"{word} ({gate.samples} samples, batch sizes {gate.batch_sizes}, {gate.elapsed_s:.1f} s)"
+
+
+def _gate_table(manifest: Manifest) -> Table:
+    table = Table("output", "against", *NUMBERS, box=None, header_style="bold")
+    for name, report in manifest.gate.outputs.items():
+        table.add_row(name, "its source", *_numbers(report.against_source))
+        if report.alone is not None:
+            table.add_row("", "itself alone", *_numbers(report.alone))
+    return table
+
+
+def _numbers(measured: Difference) -> list[str]:
+    values = [getattr(measured, name) for name in NUMBERS]
+    return ["" if value is None else f"{value:.4g}" for value in values]

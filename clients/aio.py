@@ -1,0 +1,115 @@
+"""The asyncio client: the synchronous one's methods, awaited."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from types import TracebackType
+from typing import Any, TypeVar
+
+from numpy.typing import ArrayLike
+
+from clients import wire
+from clients.client import Protocol, address, metrics_address
+from clients.metrics import read_metrics
+from clients.rest import AioHttpTransport
+from clients.rpc import AioGrpcTransport
+from clients.wire import Call, Picture
+from pixelis.schema import Event, KnnCommand, KnnResult, OperationResult, Options, PipelineResult
+
+T = TypeVar("T")
+
+
+class AsyncPixelisClient:
+    """Asks a running server from asyncio; see `PixelisClient` for what the methods take, return and raise.
+
+        async with AsyncPixelisClient() as client:
+            answers = await asyncio.gather(*(client.ask(image, question) for image in images))
+
+    Args:
+        url: `host:port`; none = the settings' own server.
+        protocol: `grpc` or `http`.
+        metrics_url: `host:port` of the metrics; none = the settings' port on the same host.
+    """
+
+    def __init__(self, url: str | None = None, protocol: Protocol = "grpc", metrics_url: str | None = None) -> None:
+        self.url = address(url, protocol)
+        self._metrics_url = metrics_address(self.url, metrics_url)
+        self._transport = AioGrpcTransport(self.url) if protocol == "grpc" else AioHttpTransport(self.url)
+
+    async def ask(
+        self,
+        images: Picture | Sequence[Picture],
+        question: str,
+        options: Options | None = None,
+        *,
+        request_id: str = "",
+        **changes: Any,
+    ) -> PipelineResult:
+        """The answer to a question about pictures."""
+        asked = wire.options(options, changes)
+        return await self._infer(wire.ask(wire.encoded(images), question, asked, request_id))
+
+    async def stream(
+        self,
+        images: Picture | Sequence[Picture],
+        question: str,
+        options: Options | None = None,
+        *,
+        request_id: str = "",
+        **changes: Any,
+    ) -> AsyncIterator[Event]:
+        """The same question, answered step by step. Closing the iterator cancels the request."""
+        asked = wire.options(options, changes)
+        call = wire.stream(wire.encoded(images), question, asked, request_id)
+        async with aclosing(self._transport.stream(call)) as answers:
+            async for tensors in answers:
+                yield call.parse(tensors)
+
+    async def ops(
+        self,
+        images: Picture | Sequence[Picture],
+        operation: str,
+        arguments: dict[str, Any] | None = None,
+        *,
+        image_index: int = 0,
+    ) -> OperationResult:
+        """One visual operation; a bad argument is the `error` of the result."""
+        asked = wire.operation(operation, arguments or {}, image_index)
+        return await self._infer(wire.operate(wire.encoded(images), asked))
+
+    async def search(self, key: ArrayLike, k: int = 5) -> KnnResult:
+        """The `k` nearest experiences of a retrieval key `[1664]`; changes nothing."""
+        return await self._infer(wire.knn(None, key, k))
+
+    async def knn(self, command: KnnCommand, key: ArrayLike | None = None) -> KnnResult:
+        """Any command of `knn`."""
+        return await self._infer(wire.knn(command, key))
+
+    async def stats(self) -> KnnResult:
+        """How many experiences there are, and how they are indexed."""
+        return await self.knn(KnnCommand(command="stats"))
+
+    async def is_ready(self, model: str | None = None) -> bool:
+        """Whether the server, or one of its models, takes requests."""
+        return await self._transport.ready(model)
+
+    async def metrics(self) -> dict[str, float]:
+        """Every sample of the server's Prometheus metrics: `name{labels}` -> value."""
+        return await asyncio.to_thread(read_metrics, self._metrics_url)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._transport.close()
+
+    async def __aenter__(self) -> AsyncPixelisClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _infer(self, call: Call[T]) -> T:
+        return call.parse(await self._transport.infer(call))

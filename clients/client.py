@@ -1,0 +1,142 @@
+"""The synchronous client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from types import TracebackType
+from typing import Any, Literal, TypeVar
+
+from numpy.typing import ArrayLike
+
+from clients import wire
+from clients.metrics import read_metrics
+from clients.rest import HttpTransport
+from clients.rpc import GrpcTransport
+from clients.wire import Call, Picture
+from pixelis.schema import Event, KnnCommand, KnnResult, OperationResult, Options, PipelineResult
+from pixelis.settings import settings
+
+T = TypeVar("T")
+Protocol = Literal["grpc", "http"]
+
+
+def address(url: str | None, protocol: Protocol) -> str:
+    """`host:port` of `url`, its scheme left out; without one, where the settings say that a server is."""
+    if url is not None:
+        return url.split("://", 1)[-1].rstrip("/")
+    server = settings().server
+    return f"{server.host}:{server.grpc_port if protocol == 'grpc' else server.http_port}"
+
+
+def metrics_address(url: str, metrics_url: str | None) -> str:
+    """`host:port` of the metrics: as given, else the configured port on the server's host."""
+    return metrics_url or f"{url.rsplit(':', 1)[0]}:{settings().server.metrics_port}"
+
+
+class PixelisClient:
+    """Asks a running server. Safe to share between threads.
+
+        with PixelisClient() as client:
+            print(client.ask("label.png", "What is written on the red label?").answer)
+
+    Every method raises `pixelis.errors`: `Unavailable` where no server answers, `DeadlineExceeded` where it is late,
+    and what the server said otherwise.
+
+    Args:
+        url: `host:port`; none = the settings' own server.
+        protocol: `grpc`, or `http` (binary tensors, and server-sent events for streams); the answers are the same.
+        metrics_url: `host:port` of the metrics; none = the settings' port on the same host.
+    """
+
+    def __init__(self, url: str | None = None, protocol: Protocol = "grpc", metrics_url: str | None = None) -> None:
+        self.url = address(url, protocol)
+        self._metrics_url = metrics_address(self.url, metrics_url)
+        self._transport = GrpcTransport(self.url) if protocol == "grpc" else HttpTransport(self.url)
+
+    def ask(
+        self,
+        images: Picture | Sequence[Picture],
+        question: str,
+        options: Options | None = None,
+        *,
+        request_id: str = "",
+        **changes: Any,
+    ) -> PipelineResult:
+        """The answer to a question about pictures, with its trajectory, reward and provenance.
+
+        Args:
+            images: encoded bytes, a path or a PIL picture; or several, or frames in order.
+            question: what to ask.
+            options: the request's options.
+            request_id: a name for it; none = the server makes one.
+            **changes: single options, such as `k=0` or `timeout_s=10`.
+        """
+        asked = wire.options(options, changes)
+        return self._infer(wire.ask(wire.encoded(images), question, asked, request_id))
+
+    def stream(
+        self,
+        images: Picture | Sequence[Picture],
+        question: str,
+        options: Options | None = None,
+        *,
+        request_id: str = "",
+        **changes: Any,
+    ) -> Iterator[Event]:
+        """The same question, answered step by step; the last event carries the same result. Closing it cancels."""
+        asked = wire.options(options, changes)
+        call = wire.stream(wire.encoded(images), question, asked, request_id)
+        return self._events(call)
+
+    def ops(
+        self,
+        images: Picture | Sequence[Picture],
+        operation: str,
+        arguments: dict[str, Any] | None = None,
+        *,
+        image_index: int = 0,
+    ) -> OperationResult:
+        """One visual operation; a bad argument is the `error` of the result."""
+        asked = wire.operation(operation, arguments or {}, image_index)
+        return self._infer(wire.operate(wire.encoded(images), asked))
+
+    def search(self, key: ArrayLike, k: int = 5) -> KnnResult:
+        """The `k` nearest experiences of a retrieval key `[1664]`; changes nothing."""
+        return self._infer(wire.knn(None, key, k))
+
+    def knn(self, command: KnnCommand, key: ArrayLike | None = None) -> KnnResult:
+        """Any command of `knn`."""
+        return self._infer(wire.knn(command, key))
+
+    def stats(self) -> KnnResult:
+        """How many experiences there are, and how they are indexed."""
+        return self.knn(KnnCommand(command="stats"))
+
+    def is_ready(self, model: str | None = None) -> bool:
+        """Whether the server, or one of its models, takes requests."""
+        return self._transport.ready(model)
+
+    def metrics(self) -> dict[str, float]:
+        """Every sample of the server's Prometheus metrics: `name{labels}` -> value."""
+        return read_metrics(self._metrics_url)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+    def __enter__(self) -> PixelisClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _infer(self, call: Call[T]) -> T:
+        return call.parse(self._transport.infer(call))
+
+    def _events(self, call: Call[T]) -> Iterator[T]:
+        with closing(self._transport.stream(call)) as answers:
+            for tensors in answers:
+                yield call.parse(tensors)

@@ -1,0 +1,176 @@
+"""Calls of the public models, as data: what goes out, and how what comes back is read.
+
+A `Call` knows nothing of protocols; the clients hand it to a transport, so that all of them say the same.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+from PIL import Image
+
+from clients.tensors import Tensors, text
+from pixelis.errors import InvalidImage, InvalidRequest, ServingError, from_wire
+from pixelis.schema import (
+    Event,
+    KnnCommand,
+    KnnResult,
+    Operation,
+    OperationResult,
+    Options,
+    PipelineResult,
+    parse_as,
+)
+
+T = TypeVar("T")
+
+Picture = bytes | str | os.PathLike[str] | Image.Image
+"""Encoded bytes, a path, or a decoded picture."""
+
+MARGIN_S = 5.0
+"""How much longer than the server's own deadline a client waits, so that the server's reason can arrive."""
+
+OPERATION_TIMEOUT_S = 60.0
+KNN_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """One request.
+
+    Attributes:
+        model: its name.
+        inputs: its tensors, with the batch dimension where the model has one.
+        timeout_s: how long to wait for the (last) answer.
+        parse: output tensors to the answer.
+        request_id: the caller's name for it; empty = the server makes one.
+    """
+
+    model: str
+    inputs: Tensors
+    timeout_s: float
+    parse: Callable[[Tensors], T]
+    request_id: str = ""
+
+
+def encoded(pictures: Picture | Sequence[Picture]) -> list[bytes]:
+    """The encoded bytes of each picture; a decoded one becomes a PNG.
+
+    Raises:
+        InvalidRequest: there is none.
+        InvalidImage: a file that cannot be read.
+    """
+    if isinstance(pictures, (bytes, str, os.PathLike, Image.Image)):
+        pictures = [pictures]
+    if not pictures:
+        raise InvalidRequest("There is no image.", mend="Give at least one.")
+    return [_encoded(picture) for picture in pictures]
+
+
+def options(given: Options | None, changes: dict[str, Any]) -> Options:
+    """`given` with `changes`. Raises `InvalidRequest`, which lists the known keys."""
+    fields = {} if given is None else given.model_dump(mode="json", exclude_unset=True)
+    return Options.parse(json.dumps({**fields, **changes}))
+
+
+def ask(images: Sequence[bytes], question: str, asked: Options, request_id: str = "") -> Call[PipelineResult]:
+    """A question to the ensemble `pixelis`. Only options that were set travel: the rest are the server's defaults."""
+    inputs = _batched(_question(images, question, asked))
+    return Call("pixelis", inputs, asked.timeout_s + MARGIN_S, _result, request_id)
+
+
+def stream(images: Sequence[bytes], question: str, asked: Options, request_id: str = "") -> Call[Event]:
+    """The same question to `agent`, which answers with events."""
+    return Call("agent", _question(images, question, asked), asked.timeout_s + MARGIN_S, _event, request_id)
+
+
+def operation(name: str, arguments: dict[str, Any], image_index: int = 0) -> Operation:
+    """A visual operation. Raises `InvalidRequest` where there is none of that name, or it cannot travel as JSON."""
+    fields = {"operation": name.upper(), "arguments": arguments, "image_index": image_index}
+    try:
+        return parse_as(Operation, json.dumps(fields), "OPERATION")
+    except TypeError as error:
+        raise InvalidRequest(f"The arguments are not JSON: {error}.", mend="Use numbers, text and lists.") from None
+
+
+def operate(images: Sequence[bytes], asked: Operation) -> Call[OperationResult]:
+    """One visual operation."""
+    inputs = {"IMAGE": text(*images), "OPERATION": text(asked.model_dump_json())}
+    return Call("visual_ops", _batched(inputs), OPERATION_TIMEOUT_S, lambda out: _object(OperationResult, out))
+
+
+def knn(command: KnnCommand | None, key: ArrayLike | None = None, k: int | None = None) -> Call[KnnResult]:
+    """A search (a key) or a command (with a key, where it needs one) to `knn`."""
+    inputs: Tensors = {}
+    if key is not None:
+        inputs["KEY"] = np.asarray(key, np.float32).ravel()
+    if k is not None:
+        inputs["K"] = np.array([k], np.int32)
+    if command is not None:
+        inputs["COMMAND"] = text(command.model_dump_json(exclude_none=True))
+    return Call("knn", _batched(inputs), KNN_TIMEOUT_S, lambda out: _object(KnnResult, out))
+
+
+def generate_body(call: Call[Any]) -> bytes:
+    """A streamed call as the JSON of `/generate_stream`: images as `data:` URLs, for JSON holds no raw bytes."""
+    images = [data_url(image) for image in call.inputs["IMAGE"]]
+    rest = {name: array[0].decode() for name, array in call.inputs.items() if name != "IMAGE"}
+    return json.dumps({**({"id": call.request_id} if call.request_id else {}), "IMAGE": images, **rest}).encode()
+
+
+def data_url(image: bytes) -> str:
+    """`data:image/...;base64,...`; the kind is what the first bytes say, and nobody relies on it."""
+    kind = "png" if image.startswith(b"\x89PNG") else "webp" if image[8:12] == b"WEBP" else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(image).decode()}"
+
+
+def _encoded(picture: Picture) -> bytes:
+    if isinstance(picture, bytes):
+        return picture
+    if isinstance(picture, Image.Image):
+        buffer = io.BytesIO()
+        picture.save(buffer, "PNG")
+        return buffer.getvalue()
+    try:
+        return Path(picture).read_bytes()
+    except OSError as error:
+        raise InvalidImage(f"{picture} cannot be read: {error.strerror}.", mend="Give the path of a picture.") from None
+
+
+def _question(images: Sequence[bytes], question: str, asked: Options) -> Tensors:
+    chosen = asked.model_dump_json(exclude_unset=True)
+    return {"IMAGE": text(*images), "QUESTION": text(question), "OPTIONS": text(chosen)}
+
+
+def _batched(inputs: Tensors) -> Tensors:
+    return {name: array[np.newaxis] for name, array in inputs.items()}
+
+
+def _object(model: type[T], outputs: Tensors, name: str = "RESULT") -> T:
+    if name not in outputs or outputs[name].size != 1:
+        raise ServingError(f"The server answered without `{name}`.", mend="Are client and server of one version?")
+    try:
+        parsed: T = parse_as(model, outputs[name].item(), name)  # type: ignore[type-var]
+    except InvalidRequest as error:
+        raise ServingError(f"The server's answer is not understood: {error.message}") from None
+    return parsed
+
+
+def _result(outputs: Tensors) -> PipelineResult:
+    return _object(PipelineResult, outputs)
+
+
+def _event(outputs: Tensors) -> Event:
+    event = _object(Event, outputs, "EVENT")
+    if event.event == "error":
+        raise from_wire(f"{event.code}: {event.text}")
+    return event

@@ -1,0 +1,5 @@
+"""`embed_text`, as Triton loads it. What it does is in `python_backends/serving/engine.py`."""
+
+from python_backends.serving.engine import Engine as TritonPythonModel
+
+__all__ = ["TritonPythonModel"]

@@ -1,0 +1,5 @@
+"""`recall`, as Triton loads it. What it does is in `python_backends/serving/steps.py`."""
+
+from python_backends.serving.steps import Recall as TritonPythonModel
+
+__all__ = ["TritonPythonModel"]

@@ -1,0 +1,5 @@
+"""`vote`, as Triton loads it. What it does is in `python_backends/serving/services.py`."""
+
+from python_backends.serving.services import Vote as TritonPythonModel
+
+__all__ = ["TritonPythonModel"]

@@ -1,0 +1,139 @@
+"""`Models` in this process: the artifacts that Triton serves, run without it, for tests, a dry run and evaluation."""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixelis.errors import DeadlineExceeded, PixelisError
+from pixelis.schema import (
+    Ballot,
+    Experience,
+    KnnResult,
+    Operation,
+    OperationResult,
+    PolicyEvent,
+    Reward,
+    RewardRequest,
+    Sampling,
+    Verdict,
+)
+from pixelis.settings import Settings
+from python_backends.artifacts import artifact, versions
+from python_backends.engine import Engine, load_engine
+from python_backends.experience.serve import open_store
+from python_backends.images import DecodedImages
+from python_backends.pipeline.models import NAMES, Floats
+from python_backends.pipeline.neural import Neural, predict
+from python_backends.pipeline.words import TextTokens
+from python_backends.policy.request import PolicyRequest
+from python_backends.policy.runtime import PolicyRuntime
+from python_backends.reward.total import compute
+from python_backends.text import normalise
+from python_backends.visual_ops.ocr import EngineOcr
+from python_backends.visual_ops.operate import operate
+from python_backends.voting.vote import vote
+
+
+class LocalModels:
+    """The artifacts of one repository, loaded when first used. See `models.Models`.
+
+    Args:
+        config: `repository`, `state`, limits and the thread budget. The experiences lie in its state directory, which
+            a running `knn` must not share while this one writes.
+        decoded: decoded pictures; none = a cache of its own.
+    """
+
+    def __init__(self, config: Settings, decoded: DecodedImages | None = None) -> None:
+        self._config = config
+        self._decoded = decoded or DecodedImages()
+        self._engines: dict[str, Engine] = {}
+        self._most = config.batching.max_batch_size
+        neural = Neural(self._one, TextTokens(artifact(config.repository, "embed_text")), self._most)
+        self.embed_image = neural.embed_image
+        self.embed_text = neural.embed_text
+        self.vision_tokens = neural.vision_tokens
+        threads = config.threads.intra_op
+        self._policy = PolicyRuntime(artifact(config.repository, "policy"), threads=threads)
+        detector, recognizer = (artifact(config.repository, name) for name in ("ocr_detect", "ocr_recognize"))
+        self._ocr = EngineOcr(detector, recognizer, threads)
+        self._store = open_store(config, _seeds(config.repository))
+
+    def close(self) -> None:
+        """End the policy's thread and close the experiences."""
+        self._policy.close()
+        self._store.close()
+
+    def __enter__(self) -> LocalModels:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _one(self, model: str, inputs: dict[str, NDArray[np.generic]], output: str, deadline: float) -> Floats:
+        if time.time() > deadline:
+            raise DeadlineExceeded(f"`{model}` was not reached in time.", mend="Raise `timeout_s`.")
+        if model not in self._engines:
+            folder = artifact(self._config.repository, model)
+            self._engines[model] = load_engine(folder, self._config.threads.intra_op)
+        return np.asarray(self._engines[model].run(inputs)[output], np.float32)
+
+    def generate(
+        self, prompt_ids: NDArray[np.int64], visual: Floats, grids: NDArray[np.int32], sampling: Sampling
+    ) -> Iterator[PolicyEvent]:
+        """One turn of the policy."""
+        events: queue.SimpleQueue[PolicyEvent | PixelisError] = queue.SimpleQueue()
+        self._policy.submit(PolicyRequest(prompt_ids, visual, grids, sampling), events.put)
+        while True:
+            event = events.get()
+            if isinstance(event, PixelisError):
+                raise event
+            yield event
+            if event.finish is not None:
+                return
+
+    def cancel(self, request_id: str) -> None:
+        """End a turn."""
+        self._policy.cancel(request_id)
+
+    def operate(self, images: Sequence[bytes], operation: Operation, deadline: float) -> OperationResult:
+        """A visual operation."""
+        return operate([self._decoded.get(image) for image in images], operation, self._ocr)
+
+    def search(self, key: Floats, k: int, count: bool, deadline: float) -> KnnResult:
+        """The nearest experiences."""
+        found = self._store.search(key[np.newaxis], k, count)
+        return KnnResult(neighbours=found.neighbours[0], reason=found.reason, count=found.count, epoch=found.epoch)
+
+    def insert(self, experience: Experience, key: Floats, deadline: float) -> str:
+        """Remember an experience."""
+        return self._store.insert(experience, key)
+
+    def feedback(self, experience_id: str, answer: str, deadline: float) -> None:
+        """Count a success."""
+        correct = normalise(self._store.get(experience_id).answer) == normalise(answer)
+        self._store.feedback(experience_id, correct)
+
+    def reward(self, request: RewardRequest, deadline: float) -> Reward:
+        """The reward of a trajectory."""
+        return compute(request, lambda states, actions: predict(self._one, states, actions, self._most, deadline))
+
+    def vote(self, ballot: Ballot, deadline: float) -> Verdict:
+        """The verdict."""
+        return vote(ballot, self._config.retrieval)
+
+    def versions(self) -> dict[str, str]:
+        """The versions that the repository holds."""
+        return versions(self._config.repository, NAMES)
+
+
+def _seeds(repository: Path) -> Path | None:
+    try:
+        return artifact(repository, "knn")
+    except PixelisError:
+        return None  # an unseeded store is a cold start, which every result says

@@ -1,0 +1,89 @@
+"""The same steps as one stream: `execute` returns at once, a pool of threads sends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from pixelis.errors import PixelisError
+from pixelis.schema import Event
+from pixelis.settings import settings
+from python_backends.adapter import Sink, StreamModel
+from python_backends.artifacts import artifact
+from python_backends.deadlines import Pool
+from python_backends.images import DecodedImages
+from python_backends.pipeline.agent import Agent as Steps
+from python_backends.pipeline.finish import Finisher
+from python_backends.pipeline.memory import Voice
+from python_backends.pipeline.prepare import Preparer
+from python_backends.pipeline.reason import Cancelled, Reasoner
+from python_backends.rows import Row, json_text
+from python_backends.serving.steps import siblings
+
+STREAMS = 32
+"""Requests that run side by side; more wait their turn."""
+
+_POLL_SECONDS = 0.05
+
+
+class Agent(StreamModel):
+    """`IMAGE`, `QUESTION`, `OPTIONS` -> `EVENT`s; the last one is `answer` or `error`."""
+
+    def setup(self) -> None:
+        """Read the checkpoint and wire the steps."""
+        models, decoded = siblings(self), DecodedImages()
+        voice = Voice.load(artifact(self.repository, "policy"))
+        self._steps = Steps(
+            models=models,
+            preparer=Preparer(voice.profile, settings().limits, decoded),
+            reasoner=Reasoner(models, voice, decoded),
+            finisher=Finisher(models, voice.profile, decoded, settings().retrieval),
+        )
+        self._pool = Pool(STREAMS, "agent")
+
+    def serve(self, row: Row, sink: Sink) -> None:
+        """Queue a request."""
+        self._pool.submit(lambda: self._run(row, sink))
+
+    def _run(self, row: Row, sink: Sink) -> None:
+        started = time.perf_counter()
+        try:
+            self._stream(row, sink)
+        except Cancelled:
+            self.metrics.count("pixelis_agent_cancelled_total")
+        except Exception as error:  # whatever it is, the stream ends with it
+            self._fail(sink, error)
+        finally:
+            self.metrics.observe("pixelis_stage_seconds", time.perf_counter() - started)
+            sink.close()
+
+    def _stream(self, row: Row, sink: Sink) -> None:
+        options = row.string("OPTIONS") if "OPTIONS" in row else None
+        events = self._steps.run(
+            row.strings("IMAGE"),
+            row.string("QUESTION"),
+            options,
+            row.request_id,
+            cancelled=polled(lambda: sink.cancelled),
+        )
+        for event in events:
+            sink.send({"EVENT": json_text(event)})
+
+    def _fail(self, sink: Sink, error: BaseException) -> None:
+        known: PixelisError = self.failure(error)
+        self.metrics.count("pixelis_request_errors_total", code=known.code)
+        sink.send({"EVENT": json_text(Event(event="error", code=known.code, text=str(known)))})
+
+
+def polled(ask: Callable[[], bool]) -> Callable[[], bool]:
+    """`ask`, at most twenty times a second: each asking is a message to Triton."""
+    state = {"next": 0.0}
+
+    def cancelled() -> bool:
+        now = time.monotonic()
+        if now < state["next"]:
+            return False
+        state["next"] = now + _POLL_SECONDS
+        return ask()
+
+    return cancelled

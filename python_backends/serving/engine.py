@@ -1,0 +1,49 @@
+"""Engine models: an artifact, and the requests of one execution as one call of it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from pixelis.errors import PixelisError
+from python_backends.adapter import UnaryModel
+from python_backends.engine import load_engine
+from python_backends.rows import Row, Tensors
+
+Shape = tuple[tuple[int, ...], ...]
+
+
+class Engine(UnaryModel):
+    """Runs the artifact of its own version folder."""
+
+    def setup(self) -> None:
+        """Load the artifact, within the thread budget of one model."""
+        self._engine = load_engine(self.directory, self.threads)
+        self._names = [description.name for description in self._engine.inputs]
+
+    def finalize(self) -> None:
+        """Let go of the artifact."""
+        self._engine.close()
+
+    def answer(self, rows: Sequence[Row]) -> Sequence[Tensors | BaseException]:
+        """Rows of one shape go into one call; another shape is another call."""
+        groups: dict[Shape, list[int]] = defaultdict(list)
+        answers: dict[int, Tensors | BaseException] = {}
+        for i, row in enumerate(rows):
+            try:
+                groups[tuple(row.array(name).shape for name in self._names)].append(i)
+            except PixelisError as error:
+                answers[i] = error
+        for members in groups.values():
+            answers.update(zip(members, self._run([rows[i] for i in members]), strict=True))
+        return [answers[i] for i in range(len(rows))]
+
+    def _run(self, rows: Sequence[Row]) -> Sequence[Tensors | BaseException]:
+        self.metrics.observe("pixelis_engine_batch_rows", len(rows))
+        try:
+            outputs = self._engine.run({name: np.stack([row.array(name) for row in rows]) for name in self._names})
+        except PixelisError as error:
+            return [error] * len(rows)
+        return [{name: array[i] for name, array in outputs.items()} for i in range(len(rows))]

@@ -1,0 +1,53 @@
+"""The experiences: one process owns the index; a batch's searches share one pass over it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pixelis.errors import InvalidRequest, PixelisError
+from pixelis.schema import KnnCommand
+from pixelis.settings import settings
+from python_backends.adapter import UnaryModel
+from python_backends.experience.serve import KnnReply, KnnRequest, execute, open_store
+from python_backends.rows import Row, Tensors, json_text, text
+
+
+class Knn(UnaryModel):
+    """`KEY` (and `K`) -> neighbours; or `COMMAND`."""
+
+    def setup(self) -> None:
+        """Open the store; the version folder's seeds fill it at its first start."""
+        seeds = self.directory if (self.directory / "experiences.jsonl").exists() else None
+        self._store = open_store(settings(), seeds)
+
+    def finalize(self) -> None:
+        """Close the journal."""
+        self._store.close()
+
+    def answer(self, rows: Sequence[Row]) -> Sequence[Tensors | BaseException]:
+        """Replies in the order of the requests; a malformed one is an error in its place."""
+        requests = [_request(row) for row in rows]
+        replies = iter(execute(self._store, [found for found in requests if isinstance(found, KnnRequest)]))
+        answers: list[Tensors | BaseException] = []
+        for found in requests:
+            reply = found if isinstance(found, PixelisError) else next(replies)
+            answers.append(reply if isinstance(reply, PixelisError) else _outputs(reply))
+        self.metrics.gauge("pixelis_experiences", len(self._store))
+        return answers
+
+
+def _request(row: Row) -> KnnRequest | PixelisError:
+    try:
+        k = None
+        if "K" in row:
+            if row.array("K").size != 1:
+                raise InvalidRequest(f"Input K has {row.array('K').size} elements; it takes exactly 1.")
+            k = int(row.array("K").reshape(-1)[0])
+        command = row.parsed("COMMAND", KnnCommand) if "COMMAND" in row else None
+        return KnnRequest(key=row.array("KEY") if "KEY" in row else None, k=k, command=command)
+    except PixelisError as error:
+        return error
+
+
+def _outputs(reply: KnnReply) -> Tensors:
+    return {"IDS": text(*reply.ids), "SCORES": reply.scores, "RESULT": json_text(reply.result)}

@@ -1,0 +1,60 @@
+"""Models that take and give JSON and keep no state: `reward` and `vote`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel
+
+from pixelis.errors import PixelisError
+from pixelis.schema import Ballot, RewardRequest
+from pixelis.settings import settings
+from python_backends.adapter import UnaryModel
+from python_backends.deadlines import run_all
+from python_backends.pipeline.neural import predict
+from python_backends.reward.total import compute
+from python_backends.rows import Row, Tensors, json_text
+from python_backends.voting.vote import vote
+
+BLS_SECONDS = 10.0
+"""Longest that a service waits for its own children; its callers have deadlines of their own."""
+
+
+def each(rows: Sequence[Row], work: Callable[[Row], BaseModel]) -> list[Tensors | BaseException]:
+    """`RESULT` of each row, one after the other."""
+    answers: list[Tensors | BaseException] = []
+    for row in rows:
+        try:
+            answers.append({"RESULT": json_text(work(row))})
+        except PixelisError as error:
+            answers.append(error)
+    return answers
+
+
+class Vote(UnaryModel):
+    """Agent and neighbours -> verdict."""
+
+    def answer(self, rows: Sequence[Row]) -> Sequence[Tensors | BaseException]:
+        """`BALLOT` -> `RESULT`."""
+        config = settings().retrieval
+        return each(rows, lambda row: vote(row.parsed("BALLOT", Ballot), config))
+
+
+class Reward(UnaryModel):
+    """Trajectory -> components of its reward. Calls `dynamics`."""
+
+    def answer(self, rows: Sequence[Row]) -> Sequence[Tensors | BaseException]:
+        """`TRAJECTORY` -> `RESULT`; rows side by side, so that their calls of `dynamics` batch."""
+        until = time.time() + 2 * BLS_SECONDS
+        return run_all([lambda row=row: self._one(row) for row in rows], [until] * len(rows), "reward")  # type: ignore[misc]
+
+    def _one(self, row: Row) -> Tensors:
+        request = row.parsed("TRAJECTORY", RewardRequest)
+        return {"RESULT": json_text(compute(request, self._dynamics))}
+
+    def _dynamics(self, states: NDArray[np.float32], actions: NDArray[np.float32]) -> NDArray[np.float32]:
+        most = settings().batching.max_batch_size
+        return predict(self.caller.one, states, actions, most, time.time() + BLS_SECONDS)

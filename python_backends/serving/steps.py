@@ -1,0 +1,149 @@
+"""The ensemble's steps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from pixelis.errors import PixelisError
+from pixelis.schema import AgentOutcome, PreparedRequest, RecallOutcome
+from pixelis.settings import settings
+from python_backends.adapter import Model, UnaryModel
+from python_backends.artifacts import artifact
+from python_backends.deadlines import abandoned, run_all
+from python_backends.images import DecodedImages
+from python_backends.pipeline.bls import TritonModels
+from python_backends.pipeline.encoded import unwrap
+from python_backends.pipeline.finish import Finisher
+from python_backends.pipeline.memory import Voice
+from python_backends.pipeline.prepare import Preparer
+from python_backends.pipeline.reason import Reasoner, outcome_of
+from python_backends.pipeline.recall import recall
+from python_backends.pipeline.words import TextTokens
+from python_backends.policy.profile import Profile
+from python_backends.rows import Row, Tensors, json_text, text
+
+GRACE_SECONDS = 1.0
+"""How long after a request's deadline its step is waited for: it ends by itself, with the better message."""
+
+
+def siblings(model: Model) -> TritonModels:
+    """The other models of the repository, by BLS."""
+    tokens = TextTokens(artifact(model.repository, "embed_text"))
+    return TritonModels(model.caller, model.repository, tokens, settings().batching.max_batch_size)
+
+
+def side_by_side(
+    model: Model, rows: Sequence[Row], work: Callable[[Row, PreparedRequest], Tensors]
+) -> list[Tensors | BaseException]:
+    """Every row in a thread of its own, until its own deadline: a slow one does not hold up its company's work."""
+    requests = [_request(row) for row in rows]
+    good = [(row, request) for row, request in zip(rows, requests, strict=True) if isinstance(request, PreparedRequest)]
+    before = abandoned.value
+    done = iter(
+        run_all(
+            [lambda row=row, request=request: work(row, request) for row, request in good],  # type: ignore[misc]
+            [request.deadline + GRACE_SECONDS for _, request in good],
+            model.name,
+        )
+    )
+    if abandoned.value > before:
+        model.metrics.count("pixelis_abandoned_threads_total", abandoned.value - before)
+    return [next(done) if isinstance(request, PreparedRequest) else request for request in requests]
+
+
+def _request(row: Row) -> PreparedRequest | PixelisError:
+    try:
+        return row.parsed("REQUEST", PreparedRequest)
+    except PixelisError as error:
+        return error
+
+
+class Prepare(UnaryModel):
+    """Limits, decoding, views."""
+
+    def setup(self) -> None:
+        """Read the checkpoint's view size."""
+        profile = Profile.load(artifact(self.repository, "policy"))
+        self._prepare = Preparer(profile, settings().limits, DecodedImages())
+
+    def answer(self, rows: Sequence[Row]) -> Sequence[Tensors | BaseException]:
+        """`IMAGE`, `QUESTION`, `OPTIONS` -> `REQUEST`, `VIEWS`, `RETRIEVAL_VIEW`."""
+        answers: list[Tensors | BaseException] = []
+        for row in rows:
+            try:
+                answers.append(self._one(row))
+            except PixelisError as error:
+                answers.append(error)
+        return answers
+
+    def _one(self, row: Row) -> Tensors:
+        options = row.string("OPTIONS") if "OPTIONS" in row else None
+        prepared = self._prepare(row.strings("IMAGE"), row.string("QUESTION"), options, row.request_id)
+        return {
+            "REQUEST": json_text(prepared.request),
+            "VIEWS": prepared.views,
+            "RETRIEVAL_VIEW": prepared.retrieval_view,
+        }
+
+
+class Recall(UnaryModel):
+    """Retrieval key and neighbours; one call of each encoder for the whole batch."""
+
+    def setup(self) -> None:
+        """Read the text encoder's tokenizer."""
+        self._models = siblings(self)
+
+    def answer(self, rows: Sequence[Row]) -> Sequence[Tensors | BaseException]:
+        """`REQUEST`, `RETRIEVAL_VIEW` -> `NEIGHBOURS`, `KEY`."""
+        requests = [row.parsed("REQUEST", PreparedRequest) for row in rows]
+        views = np.stack([row.array("RETRIEVAL_VIEW") for row in rows])
+        found = recall(self._models, requests, views)
+        return [{"NEIGHBOURS": json_text(one.outcome), "KEY": one.key} for one in found]
+
+
+class Reason(UnaryModel):
+    """The agent loop; the requests of a batch run side by side."""
+
+    def setup(self) -> None:
+        """Read the checkpoint's tokenizer and profile."""
+        voice = Voice.load(artifact(self.repository, "policy"))
+        self._reasoner = Reasoner(siblings(self), voice, DecodedImages())
+
+    def answer(self, rows: Sequence[Row]) -> Sequence[Tensors | BaseException]:
+        """`IMAGE`, `REQUEST`, `VIEWS` -> `OUTCOME`."""
+        return side_by_side(self, rows, self._one)
+
+    def _one(self, row: Row, request: PreparedRequest) -> Tensors:
+        images = unwrap(row.strings("IMAGE"), settings().limits)
+        outcome = outcome_of(self._reasoner.run(images, request, row.array("VIEWS")))
+        return {"OUTCOME": json_text(outcome)}
+
+
+class Finish(UnaryModel):
+    """Reward, vote, learning, result; the requests of a batch run side by side."""
+
+    def setup(self) -> None:
+        """Read the checkpoint's profile."""
+        profile = Profile.load(artifact(self.repository, "policy"))
+        self._finish = Finisher(siblings(self), profile, DecodedImages(), settings().retrieval)
+
+    def answer(self, rows: Sequence[Row]) -> Sequence[Tensors | BaseException]:
+        """`IMAGE`, `REQUEST`, `NEIGHBOURS`, `KEY`, `OUTCOME` -> `ANSWER`, `CONFIDENCE`, `RESULT`."""
+        started = time.time()
+        answers = side_by_side(self, rows, self._one)
+        self.metrics.observe("pixelis_finish_seconds", time.time() - started)
+        return answers
+
+    def _one(self, row: Row, request: PreparedRequest) -> Tensors:
+        images = unwrap(row.strings("IMAGE"), settings().limits)
+        recalled = row.parsed("NEIGHBOURS", RecallOutcome)
+        outcome = row.parsed("OUTCOME", AgentOutcome)
+        result = self._finish(images, request, recalled, row.array("KEY"), outcome)
+        return {
+            "ANSWER": text(result.answer),
+            "CONFIDENCE": np.array([result.confidence], np.float32),
+            "RESULT": json_text(result),
+        }

@@ -1,0 +1,26 @@
+"""`visual_ops`: the arguments as the result, or as the reason why not."""
+
+import hashlib
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+from pixelis.schema import Operation, OperationResult
+
+
+class TritonPythonModel:
+    def execute(self, requests):
+        return [self._one(request) for request in requests]
+
+    def _one(self, request):
+        images = pb_utils.get_input_tensor_by_name(request, "IMAGE").as_numpy().ravel()
+        raw = pb_utils.get_input_tensor_by_name(request, "OPERATION").as_numpy().ravel()[0]
+        asked = Operation.model_validate_json(raw)
+        result = OperationResult(operation=asked.operation, elapsed_ms=2.0)
+        if "bad" in asked.arguments:
+            result.error = "Point (150, 60) is outside image bounds (100x100)"
+        else:
+            digests = [hashlib.sha256(image).hexdigest() for image in images]
+            result.result = {**asked.arguments, "digests": digests, "index": asked.image_index}
+        text = np.array([[result.model_dump_json().encode()]], np.object_)
+        return pb_utils.InferenceResponse([pb_utils.Tensor("RESULT", text)])

@@ -1,0 +1,25 @@
+"""Fixtures that several rooms share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.checkpoints import write_random_checkpoint
+
+
+@pytest.fixture(scope="session")
+def random_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Hugging Face directory of the nano's shape with random weights."""
+    return write_random_checkpoint(tmp_path_factory.mktemp("random-nano"))
+
+
+@pytest.fixture(scope="session")
+def policy_artifact(random_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A version folder of `policy`, built from the random checkpoint."""
+    from builder.sources.decoder import Decoder
+
+    directory = tmp_path_factory.mktemp("policy")
+    Decoder(random_checkpoint).export_onnx(directory)
+    return directory

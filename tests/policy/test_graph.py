@@ -1,0 +1,94 @@
+"""The graph on its cache: ragged batches and rows in the middle answer as a sequence alone does."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pixelis.errors import SetupError
+from python_backends.policy.graph import DecoderGraph
+
+LENGTHS = (11, 70, 8, 130)
+
+
+@pytest.fixture(scope="module")
+def graph(policy_artifact: Path) -> DecoderGraph:
+    return DecoderGraph(policy_artifact, slots=8, max_len=256, threads=1)
+
+
+def _prompts(graph: DecoderGraph) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    rng = np.random.default_rng(1)
+    embeds = [rng.standard_normal((n, graph.config.hidden)).astype(np.float32) for n in LENGTHS]
+    return embeds, [np.tile(np.arange(n), (3, 1)) for n in LENGTHS]
+
+
+def _alone(graph: DecoderGraph, steps: int) -> list[list[np.ndarray]]:
+    out = []
+    for embeds, positions in zip(*_prompts(graph), strict=True):
+        logits = [graph.prefill(0, [embeds], [positions])[0]]
+        for step in range(steps):
+            at = np.array([len(embeds) + step])
+            logits.append(graph.decode(np.array([20 + step]), at, at)[0].copy())
+        out.append(logits)
+    return out
+
+
+def test_a_ragged_batch_answers_as_each_row_alone(graph: DecoderGraph) -> None:
+    wanted = _alone(graph, steps=70)
+    embeds, positions = _prompts(graph)
+    got = [graph.prefill(0, embeds, positions)]
+    for step in range(70):  # over a step of the mask's width
+        at = np.array(LENGTHS) + step
+        got.append(graph.decode(np.full(4, 20 + step), at, at).copy())
+    for row in range(4):
+        np.testing.assert_allclose([step[row] for step in got], wanted[row], atol=2e-5)
+
+
+def test_rows_join_and_move_without_touching_others(graph: DecoderGraph) -> None:
+    wanted = _alone(graph, steps=1)
+    embeds, positions = _prompts(graph)
+    graph.prefill(0, embeds[:2], positions[:2])
+    late = graph.prefill(2, embeds[2:], positions[2:])
+    np.testing.assert_allclose(late, [wanted[2][0], wanted[3][0]], atol=2e-5)
+    graph.move(3, 0, LENGTHS[3])
+    at = np.array([LENGTHS[3], LENGTHS[1], LENGTHS[2]])
+    got = graph.decode(np.full(3, 20), at, at)
+    np.testing.assert_allclose(got, [wanted[row][1] for row in (3, 1, 2)], atol=2e-5)
+
+
+def test_what_an_earlier_sequence_left_behind_is_not_seen(graph: DecoderGraph) -> None:
+    wanted = _alone(graph, steps=1)
+    for buffer in graph._cache.values():
+        buffer[:] = np.nan
+    embeds, positions = _prompts(graph)
+    graph.prefill(0, embeds, positions)
+    at = np.array(LENGTHS)
+    got = graph.decode(np.full(4, 20), at, at)
+    np.testing.assert_allclose(got, [row[1] for row in wanted], atol=2e-5)
+    for buffer in graph._cache.values():
+        buffer[:] = 0
+
+
+def test_a_full_row_can_be_used_to_its_last_place(policy_artifact: Path) -> None:
+    graph = DecoderGraph(policy_artifact, slots=1, max_len=100, threads=1)
+    embeds = np.zeros((99, graph.config.hidden), np.float32)
+    graph.prefill(0, [embeds], [np.tile(np.arange(99), (3, 1))])
+    assert np.isfinite(graph.decode(np.array([20]), np.array([99]), np.array([99]))).all()
+
+
+def test_max_len_stays_within_the_rotary_tables(policy_artifact: Path) -> None:
+    assert DecoderGraph(policy_artifact, slots=1, max_len=10**6, threads=1).max_len == 2048
+
+
+def test_files_that_do_not_fit_are_found_at_load(policy_artifact: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(policy_artifact, broken)
+    np.save(broken / "embed_tokens.npy", np.zeros((3, 3), np.float32))
+    with pytest.raises(SetupError, match=r"float32\[3, 3\]"):
+        DecoderGraph(broken, slots=1, max_len=64, threads=1)
+    (broken / "embed_tokens.npy").unlink()
+    with pytest.raises(SetupError, match=r"has no embed_tokens\.npy"):
+        DecoderGraph(broken, slots=1, max_len=64, threads=1)

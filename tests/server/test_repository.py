@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pixelis.errors import NotFound, SetupError
+from server.repository import require_built, scan
+
+CONFIG = 'name: "%s" backend: "python" instance_group [ { count: %d } ]'
+ARTIFACT = 'parameters [ { key: "artifact" value: { string_value: "model.onnx" } } ]'
+
+
+def model(root: Path, name: str, versions: tuple[int, ...] = (1,), instances: int = 1, more: str = "") -> Path:
+    for version in versions:
+        (root / name / str(version)).mkdir(parents=True)
+    (root / name).mkdir(exist_ok=True)
+    (root / name / "config.pbtxt").write_text(CONFIG % (name, instances) + more)
+    return root / name
+
+
+def test_versions_and_stubs(tmp_path: Path) -> None:
+    model(tmp_path, "a", (1, 2, 10), instances=2)
+    (tmp_path / "a" / "notes").mkdir()
+    (tmp_path / "no-model").mkdir()
+    (found,) = scan(tmp_path)
+    assert (found.name, found.versions, found.version, found.stubs) == ("a", [1, 2, 10], 10, 2)
+    require_built([found])
+
+
+def test_what_is_not_built_is_named_all_at_once(tmp_path: Path) -> None:
+    model(tmp_path, "coded")
+    model(tmp_path, "empty", ())
+    model(tmp_path, "unbuilt", more=ARTIFACT)
+    built = model(tmp_path, "built", (1, 2), more=ARTIFACT)
+    (built / "2" / "model.onnx").touch()
+    with pytest.raises(SetupError, match=r"`empty` has no version.*`unbuilt` has no model.onnx in version 1") as caught:
+        require_built(scan(tmp_path))
+    assert caught.value.mend == "Run `pixelis build`."
+    assert "built`;" not in caught.value.message.replace("unbuilt", "")
+    require_built(scan(tmp_path, ["built", "coded"]))
+
+
+def test_names_and_folders_that_are_not_there(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match="no model repository"):
+        scan(tmp_path / "absent")
+    with pytest.raises(SetupError, match="no model with a config"):
+        scan(tmp_path)
+    model(tmp_path, "a")
+    with pytest.raises(NotFound, match="No model b"):
+        scan(tmp_path, ["a", "b"])
+
+
+def test_a_config_that_does_not_parse_is_named_with_its_line(tmp_path: Path) -> None:
+    model(tmp_path, "a", more="\nnonsense: 3")
+    with pytest.raises(SetupError, match=r"a/config.pbtxt.*2:1") as caught:
+        scan(tmp_path)
+    assert "pixelis lint" in str(caught.value.mend)
