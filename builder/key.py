@@ -51,7 +51,8 @@ def build_key(spec: ModelSpec, source_digest: str) -> str:
         "kind": spec.kind,
         "source": spec.source,
         "source_digest": source_digest,
-        "arguments": spec.arguments,
+        # A path enters by what lies there (the source's digest), so that a checkpoint may move.
+        "arguments": {name: value for name, value in spec.arguments.items() if not Path(value).exists()},
         "format": spec.format,
         "precision": spec.precision,
         "tensors": [tensor.model_dump() for tensor in (*spec.inputs, *spec.outputs)],

@@ -81,6 +81,8 @@ def _executor(made: ModelConfig, spec: ModelSpec, target: Target, values: Settin
     # Never automatic: that means one instance for every GPU, and several `knn` would be several indexes.
     group.kind = ModelInstanceGroup.KIND_CPU
     parameters = {"threads": threads} if spec.built else {}
+    if spec.built and spec.required:
+        parameters["artifact"] = "manifest.json"  # so that `serve` and `doctor` can say beforehand what is not built
     for name, value in {**parameters, **spec.parameters}.items():
         made.parameters[name].string_value = value
 

@@ -37,6 +37,8 @@ class Steps:
             call(self._console, event.step, event.operation.operation.value, event.operation.arguments)
         elif event.event == "observation" and event.observation is not None:
             observed(self._console, event.observation)
+        elif event.event == "observation":  # a call that could not be read: there is no operation, only the reason
+            self._console.print(f"   [red]{escape(event.text)}[/]", highlight=False)
         elif event.event == "answer" and event.result is not None:
             summary(self._console, event.result)
 

@@ -29,7 +29,7 @@ from pixelis.errors import (
     from_wire,
 )
 from pixelis.settings import settings
-from python_backends.deadlines import call_by, stream_by
+from python_backends.deadlines import abandoned, call_by, stream_by
 from python_backends.rows import Contract, Row, Tensors, split
 
 _NOT_UP = (
@@ -61,6 +61,7 @@ class Model:
         self.contract = Contract(config)
         self.metrics = Metrics(self.name, self.version)
         self.caller = Caller()
+        self._abandoned = 0
         self.setup()
 
     def setup(self) -> None:
@@ -76,6 +77,13 @@ class Model:
         trace = "".join(traceback.format_exception(error))
         pb_utils.Logger.log_error(f"{self.name}: {trace}")
         return ServingError(f"Model `{self.name}` failed on this request ({type(error).__name__}).")
+
+    def report_abandoned(self) -> None:
+        """Count the threads that did not come back by their deadline since the last report."""
+        now = abandoned.value
+        if now > self._abandoned:
+            self.metrics.count("pixelis_abandoned_threads_total", now - self._abandoned)
+            self._abandoned = now
 
     def refuse(self, error: BaseException) -> Any:
         """The response that carries `error`."""
@@ -104,6 +112,7 @@ class UnaryModel(Model):
             else:
                 responses.append(self._respond([next(answers) for _ in found]))
         self.metrics.observe("pixelis_stage_seconds", time.perf_counter() - started)
+        self.report_abandoned()
         return responses
 
     def _decode(self, request: Any) -> list[Row] | BaseException:
@@ -296,7 +305,9 @@ def _read(response: Any, model: str, outputs: Sequence[str]) -> Tensors:
 def _sibling_error(message: str, model: str) -> PixelisError:
     error = from_wire(message)
     if type(error) is ServingError and any(words in message for words in _NOT_UP):
-        return Unavailable(f"Model `{model}` is not up.", mend="The watchdog repairs it; try again.")
+        return Unavailable(
+            f"Model `{model}` is not up.", mend="Its process has died or it is not loaded: load it again."
+        )
     return error
 
 

@@ -35,9 +35,9 @@ def _repository(config: Settings) -> tuple[list[repository.Model], Finding]:
         models = repository.scan(where)
     except PixelisError as error:
         return [], Finding("repository", "missing", error.message, error.mend)
-    unbuilt = [model.unbuilt for model in models if model.unbuilt]
-    if unbuilt:
-        return models, Finding("repository", "missing", f"Not built: {'; '.join(unbuilt)}.", "Run `pixelis build`.")
+    unbuilt = repository.unbuilt(models)
+    if unbuilt is not None:
+        return models, Finding("repository", "missing", f"{where} is not built: {unbuilt}.", "Run `pixelis build`.")
     versions = ", ".join(f"{model.name} {model.version or ''}".strip() for model in models)
     return models, Finding("repository", "ok", f"{where}: {versions}")
 

@@ -139,10 +139,21 @@ class EmbeddedTriton:
     def _check(self, stubs: int) -> None:
         for check in (checks.wheel, checks.numpy, checks.libraries):
             check().raise_if_missing()
-        remains.clean(self.state / "servers")
+        self._make_room()
         checks.shared_memory(stubs).raise_if_missing()
         for name, number in self.ports.named():
             checks.port(name, self.ports.host, number).raise_if_missing()
+
+    def _make_room(self) -> None:
+        """Sweeps what dead servers left, and waits for one on our ports that is already about to end."""
+        folder, ours = self.state / "servers", {number for _, number in self.ports.named()}
+        end = time.monotonic() + self.config.server.exit_timeout_s + KILL_AFTER_S
+        remains.clean(folder)
+        while time.monotonic() < end:
+            ending = [one for one in remains.records(folder).values() if one.alive and one.stopping]
+            if not any(ours & set(one.ports) for one in ending):
+                return
+            time.sleep(POLL_S)
 
     def _launch(self, names: list[str]) -> None:
         laid = layout.lay_out(self.state)

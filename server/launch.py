@@ -12,6 +12,9 @@ from server.checks import REGION_BYTES
 from server.layout import Layout
 from server.remains import MARK
 
+STUB_TIMEOUT_S = 120
+"""How long a stub may take to come up: twenty start at once, on two cores, and Triton's default is 30."""
+
 
 @dataclass(frozen=True)
 class Ports:
@@ -41,6 +44,7 @@ def command(
         f"--exit-timeout-secs={exit_timeout_s}",
         f"--backend-config=python,shm-region-prefix-name={server_id}",
         f"--backend-config=python,shm-default-byte-size={REGION_BYTES}",
+        f"--backend-config=python,stub-timeout-seconds={STUB_TIMEOUT_S}",
         f"--allow-gpu-metrics={'true' if Path('/dev/nvidiactl').exists() else 'false'}",
     ]
     for name, number in ports.named():

@@ -29,6 +29,7 @@ class Record:
         born: start time of the supervisor in clock ticks since boot; tells it from a later process of the same id.
         ports: HTTP, gRPC and metrics port.
         log: where Triton's log goes.
+        stopping: it was asked to end, and will free its ports in a moment.
     """
 
     server_id: str
@@ -36,6 +37,7 @@ class Record:
     born: int
     ports: tuple[int, int, int]
     log: str
+    stopping: bool = False
 
     def write(self, folder: Path) -> Path:
         """Writes `<folder>/<id>.json` by one rename."""

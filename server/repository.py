@@ -10,7 +10,7 @@ from typing import Any
 from pixelis.errors import NotFound, SetupError
 
 ARTIFACT = "artifact"
-"""Parameter of config.pbtxt that names the file a model serves; a model without one is only code."""
+"""Parameter of config.pbtxt that names a file which the served version must have; code alone has none."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,13 @@ class Model:
     def unbuilt(self) -> str | None:
         """Why it cannot be served before `pixelis build`; None when it can."""
         if self.version is None and self.config.platform != "ensemble":
-            return f"`{self.name}` has no version folder"
+            return "no version folder"
         if ARTIFACT not in self.config.parameters:
             return None
         artifact = self.config.parameters[ARTIFACT].string_value
         if (self.folder / str(self.version) / artifact).exists():
             return None
-        return f"`{self.name}` has no {artifact} in version {self.version}"
+        return f"no {artifact} in version {self.version}"
 
 
 def scan(repository: Path, names: Sequence[str] | None = None) -> list[Model]:
@@ -97,6 +97,15 @@ def _model(folder: Path) -> Model:
 
 def require_built(models: Sequence[Model]) -> None:
     """Raises `SetupError` naming every model whose artifact is missing."""
-    reasons = [model.unbuilt for model in models if model.unbuilt]
-    if reasons:
-        raise SetupError(f"The model repository is not built: {'; '.join(reasons)}.", mend="Run `pixelis build`.")
+    reason = unbuilt(models)
+    if reason is not None:
+        raise SetupError(f"The model repository is not built: {reason}.", mend="Run `pixelis build`.")
+
+
+def unbuilt(models: Sequence[Model]) -> str | None:
+    """Which of the models are not built and why; models with the same reason are named together."""
+    names: dict[str, list[str]] = {}
+    for model in models:
+        if model.unbuilt:
+            names.setdefault(model.unbuilt, []).append(model.name)
+    return "; ".join(f"{', '.join(named)}: {reason}" for reason, named in names.items()) or None

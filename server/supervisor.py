@@ -83,10 +83,10 @@ class Supervisor:
             record.unlink(missing_ok=True)
         return 0 if self.asked else code if code >= 0 else 128 - code
 
-    def _record(self) -> Path:
+    def _record(self, stopping: bool = False) -> Path:
         ports = (self.task.ports[0], self.task.ports[1], self.task.ports[2])
         birth = remains.born(os.getpid()) or 0
-        record = remains.Record(self.task.server_id, os.getpid(), birth, ports, self.task.log)
+        record = remains.Record(self.task.server_id, os.getpid(), birth, ports, self.task.log, stopping)
         return record.write(Path(self.task.records))
 
     def _supervise(self) -> int:
@@ -106,6 +106,7 @@ class Supervisor:
                 self.asked = True
         end = time.monotonic() + self.task.grace_s
         if self.asked:
+            self._record(stopping=True)
             triton.terminate()
         while not _ended(triton.pid) and time.monotonic() < end:
             time.sleep(POLL_S / 2)

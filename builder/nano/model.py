@@ -129,8 +129,8 @@ def forward(model: Any, batch: dict[str, Tensor], heads: Heads | None) -> tuple[
 
     Args:
         batch: `ids [B, S]`, `positions [3, B, S]`, `views [N, VIEW, VIEW, 3]`, `learn [B, S]` (the *next* token
-            counts), `targets [K, 4]` and `target_rows [K]` (flat indexes of image tokens). Padding is on the right, so causal
-            attention needs no mask.
+            counts), `targets [K, 4]` and `target_rows [K]` (flat indexes of image tokens).
+            Padding is on the right, so causal attention needs no mask.
         heads: the auxiliary heads; none skips them.
     """
     image_token = model.config.image_token_id

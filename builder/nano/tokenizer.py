@@ -1,7 +1,7 @@
 """The nano's tokenizer: a real `tokenizer.json` of words, call fragments, coordinate bins and single characters.
 
 One token stands for one 7-pixel bin of the view, so a region costs four tokens and its error is counted in bins. A
-number is a bin only where JSON puts it (after `[` or a space, before `,` or `]`); digits in a label stay single characters.
+number is a bin only where JSON puts it (after `[` or a space, before `,` or `]`); digits in a label stay single.
 """
 
 from __future__ import annotations

@@ -92,9 +92,9 @@ class Decoder(Source):
             embedded = graph.embeddings[ids]
             grids = []
             if len(views):
-                pixels, thw = VisionEncoder(self.checkpoint).pixels(views)
-                embedded[ids == graph.config.image_token] = visual_features(load_model(self.checkpoint), pixels, thw)
-                grids = [tuple(grid) for grid in thw.tolist()]
+                pixels, shapes = VisionEncoder(self.checkpoint).pixels(views)
+                embedded[ids == graph.config.image_token] = visual_features(load_model(self.checkpoint), pixels, shapes)
+                grids = [tuple(grid) for grid in shapes.tolist()]
             place, after = mrope_positions(ids, grids, graph.config.image_token, graph.config.merge)
             embeds.append(embedded)
             positions.append(place)

@@ -95,11 +95,15 @@ class FixedGridTower(nn.Module):
         elif self.window is None:
             mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=self.mask)
         else:
-            parts = (
-                x.reshape(-1, heads, length // self.window, self.window, width // heads) for x in (query, key, value)
+            # windows join the batch: exporters take attention of rank 4 only
+            windows, head = length // self.window, width // heads
+            query, key, value = (
+                x.reshape(-1, heads, windows, self.window, head).transpose(1, 2).reshape(-1, heads, self.window, head)
+                for x in (query, key, value)
             )
-            mixed = F.scaled_dot_product_attention(*parts)
-            mixed = mixed.reshape(-1, heads, length, width // heads)
+            mixed = F.scaled_dot_product_attention(query, key, value)
+            mixed = mixed.reshape(batch, windows, heads, self.window, head).transpose(1, 2)
+            mixed = mixed.reshape(batch, heads, length, head)
         out: Tensor = attention.proj(mixed.transpose(1, 2).reshape(batch, length, width))
         return out
 

@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pixelis.schema import Action, Event
+from pixelis.settings import Settings
 from python_backends.deadlines import Job
+from python_backends.images import DecodedImages
 from python_backends.pipeline.finish import Finisher
+from python_backends.pipeline.memory import Voice
 from python_backends.pipeline.models import Models
 from python_backends.pipeline.prepare import Prepared, Preparer
 from python_backends.pipeline.reason import Reasoner, never
@@ -29,6 +32,24 @@ class Agent:
     preparer: Preparer
     reasoner: Reasoner
     finisher: Finisher
+
+    @classmethod
+    def wire(cls, models: Models, voice: Voice, config: Settings, decoded: DecodedImages | None = None) -> Agent:
+        """The steps for a checkpoint.
+
+        Args:
+            models: the sibling models.
+            voice: the checkpoint's tokenizer and profile.
+            config: limits and retrieval weights.
+            decoded: the process's decoded pictures; none = a cache of its own.
+        """
+        pictures = decoded or DecodedImages()
+        return cls(
+            models=models,
+            preparer=Preparer(voice.profile, config.limits, pictures),
+            reasoner=Reasoner(models, voice, pictures),
+            finisher=Finisher(models, voice.profile, pictures, config.retrieval),
+        )
 
     def run(
         self,

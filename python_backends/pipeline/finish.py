@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from pixelis.errors import PixelisError
+from pixelis.errors import DeadlineExceeded, PixelisError, ServingError, Unavailable
 from pixelis.schema import (
     AgentOutcome,
     Ballot,
@@ -22,15 +22,13 @@ from pixelis.schema import (
     Verdict,
 )
 from pixelis.settings import Retrieval
-from python_backends.experience.key import retrieval_key
 from python_backends.experience.priority import learning_rate, priority
 from python_backends.experience.store import COLD_START
 from python_backends.images import DecodedImages
 from python_backends.pipeline.models import Floats, Models
 from python_backends.pipeline.recall import NO_RETRIEVAL
-from python_backends.pipeline.shares import LEARN, REWARD, VOTE, Stopwatch, share
-from python_backends.pipeline.states import state_texts, state_views
-from python_backends.pipeline.views import retrieval_view
+from python_backends.pipeline.shares import LEARN, REWARD, STATES, VOTE, Stopwatch, share
+from python_backends.pipeline.states import state_keys
 from python_backends.policy.profile import Profile
 from python_backends.text import normalise
 
@@ -38,6 +36,9 @@ T = TypeVar("T")
 
 _EXPECTED = (COLD_START, NO_RETRIEVAL)
 """Reasons for having no neighbours that are no failure."""
+
+_OURS = tuple(f"{error.code}: " for error in (ServingError, Unavailable, DeadlineExceeded))
+"""How an action's error begins that is the server's fault and not the policy's."""
 
 
 class Finisher:
@@ -73,7 +74,7 @@ class Finisher:
             key: `[1664]`; zeros where `recall` could not make one.
             outcome: as `reason` made it.
         """
-        watch, reasons = Stopwatch(), [] if recalled.reason in (None, *_EXPECTED) else [str(recalled.reason)]
+        watch, reasons = Stopwatch(), _failures(recalled, outcome)
         reward = self._attempt("reward", watch, reasons, lambda: self._reward(images, request, key, outcome, reasons))
         if reward is not None and reward.reason:
             reasons.append(f"reward: {reward.reason}")
@@ -122,10 +123,9 @@ class Finisher:
         outcome: AgentOutcome,
         reasons: list[str],
     ) -> Reward:
-        deadline = share(request.deadline, REWARD)
         states: list[list[float]] = []
         try:
-            states = self._states(images, request, key, outcome, deadline).tolist()
+            states = self._states(images, request, key, outcome)
         except PixelisError as error:
             reasons.append(f"state keys: {error.wire()}")
         asked = RewardRequest(
@@ -135,29 +135,27 @@ class Finisher:
             answer=outcome.answer,
             reference_answer=request.options.reference_answer,
         )
-        return self._models.reward(asked, deadline)
+        return self._models.reward(asked, share(request.deadline, REWARD))
 
     def _states(
-        self,
-        images: Sequence[bytes],
-        request: PreparedRequest,
-        key: Floats,
-        outcome: AgentOutcome,
-        deadline: float,
-    ) -> Floats:
-        """State keys `[visual steps + 1, 1664]`; the first is the request's own key where that is whole."""
-        pictures = [self._decoded.get(image) for image in images]
-        texts = state_texts(request.question, outcome.actions, self._profile)
-        views, which = state_views(retrieval_view(pictures), pictures, outcome.actions)
-        if len(texts) == 1 and _whole(key):
-            return key[np.newaxis]
-        visual = self._models.embed_image(np.stack(views), deadline)
-        text = self._models.embed_text(texts, deadline)
-        weight = self._config.visual_weight
-        keys = [retrieval_key(visual[v], text[t], weight) for t, v in enumerate(which)]
-        if _whole(key):
-            keys[0] = key
-        return np.stack(keys)
+        self, images: Sequence[bytes], request: PreparedRequest, key: Floats, outcome: AgentOutcome
+    ) -> list[list[float]]:
+        """State keys; where nothing was done, the request's own key is the only one."""
+        if _whole(key) and not any(action.type == "VISUAL_OPERATION" for action in outcome.actions):
+            states = key[np.newaxis]
+        else:
+            pictures = [self._decoded.get(image) for image in images]
+            states = state_keys(
+                self._models,
+                self._profile,
+                pictures,
+                request.question,
+                outcome.actions,
+                share(request.deadline, STATES),
+                self._config.visual_weight,
+            )
+        found: list[list[float]] = states.tolist()
+        return found
 
     def _vote(self, request: PreparedRequest, recalled: RecallOutcome, outcome: AgentOutcome) -> Verdict:
         if not recalled.neighbours and recalled.reason:
@@ -201,6 +199,13 @@ class Finisher:
             learning_rate=learning_rate(outcome.confidence),
         )
         return self._models.insert(experience, key, deadline)
+
+
+def _failures(recalled: RecallOutcome, outcome: AgentOutcome) -> list[str]:
+    """What failed before this step and was done without."""
+    told = [] if recalled.reason in (None, *_EXPECTED) else [str(recalled.reason)]
+    failed = {f"visual_ops: {action.error}" for action in outcome.actions if (action.error or "").startswith(_OURS)}
+    return [*told, *sorted(failed)]
 
 
 def _whole(key: Floats) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import time
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from pixelis.settings import Settings
 from python_backends.artifacts import artifact, versions
 from python_backends.engine import Engine, load_engine
 from python_backends.experience.serve import open_store
+from python_backends.experience.store import ExperienceStore
 from python_backends.images import DecodedImages
 from python_backends.pipeline.models import NAMES, Floats
 from python_backends.pipeline.neural import Neural, predict
@@ -58,16 +60,26 @@ class LocalModels:
         self.embed_image = neural.embed_image
         self.embed_text = neural.embed_text
         self.vision_tokens = neural.vision_tokens
-        threads = config.threads.intra_op
-        self._policy = PolicyRuntime(artifact(config.repository, "policy"), threads=threads)
-        detector, recognizer = (artifact(config.repository, name) for name in ("ocr_detect", "ocr_recognize"))
-        self._ocr = EngineOcr(detector, recognizer, threads)
-        self._store = open_store(config, _seeds(config.repository))
+
+    @cached_property
+    def _policy(self) -> PolicyRuntime:
+        return PolicyRuntime(artifact(self._config.repository, "policy"), threads=self._config.threads.intra_op)
+
+    @cached_property
+    def _ocr(self) -> EngineOcr:
+        detector, recognizer = (artifact(self._config.repository, name) for name in ("ocr_detect", "ocr_recognize"))
+        return EngineOcr(detector, recognizer, self._config.threads.intra_op)
+
+    @cached_property
+    def _store(self) -> ExperienceStore:
+        return open_store(self._config, _seeds(self._config.repository))
 
     def close(self) -> None:
-        """End the policy's thread and close the experiences."""
-        self._policy.close()
-        self._store.close()
+        """End the policy's thread and close the experiences, where they were opened."""
+        for name in ("_policy", "_store"):
+            opened = vars(self).get(name)
+            if opened is not None:
+                opened.close()
 
     def __enter__(self) -> LocalModels:
         return self

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 RECALL = 0.5
+STATES = 0.3
 REWARD = 0.4
 VOTE = 0.5
 LEARN = 0.5

@@ -7,11 +7,45 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from pixelis.schema import Action, OperationName
-from python_backends.pipeline.views import RETRIEVAL, Pixels, crop, view
+from python_backends.experience.key import retrieval_key
+from python_backends.pipeline.models import Floats, Models
+from python_backends.pipeline.views import RETRIEVAL, Pixels, crop, retrieval_view, view
 from python_backends.policy import conversation
 from python_backends.policy.profile import Profile
 from python_backends.reward.action import image_index
+
+
+def state_keys(
+    models: Models,
+    profile: Profile,
+    pictures: Sequence[Pixels],
+    question: str,
+    actions: Sequence[Action],
+    deadline: float,
+    visual_weight: float = 0.7,
+) -> Floats:
+    """State keys `[visual steps + 1, 1664]`, every distinct view and text embedded once.
+
+    Args:
+        models: `embed_image` and `embed_text` are called.
+        profile: says what the policy was told of each operation.
+        pictures: the decoded originals.
+        question: as asked.
+        actions: the trajectory.
+        deadline: seconds since the epoch.
+        visual_weight: share of the visual side of a key.
+
+    Raises:
+        ServingError: an encoder did not answer.
+    """
+    texts = state_texts(question, actions, profile)
+    views, which = state_views(retrieval_view(pictures), pictures, actions)
+    visual = models.embed_image(np.stack(views), deadline)
+    text = models.embed_text(texts, deadline)
+    return np.stack([retrieval_key(visual[v], text[t], visual_weight) for t, v in enumerate(which)])
 
 
 def state_texts(question: str, actions: Sequence[Action], profile: Profile) -> list[str]:

@@ -184,6 +184,7 @@ class Scheduler:
             self._lengths[row] = sequence.length - 1
         self._drop(group)
         self._rows.extend(group)
+        self._count()
         metrics = self._metrics
         real = sum(s.length for s in group)
         metrics.prefills += 1
@@ -200,16 +201,18 @@ class Scheduler:
             log.exception("policy: a decode step of %d failed", count)
             self._fail(list(self._rows), _typed(error, "decoding"))
             return
-        after = time.perf_counter()
-        self._accept(0, logits)
         metrics = self._metrics
         metrics.steps += 1
         metrics.batch_sizes[count] += 1
-        metrics.graph_s += after - start
+        metrics.graph_s += time.perf_counter() - start
+        self._accept(0, logits)
         metrics.step_s += time.perf_counter() - start
 
     def _accept(self, first: int, logits: Floats) -> None:
-        """Take the next token of rows `first` and on, tell the callers, and free the rows that end."""
+        """Take the next token of rows `first` and on, free the rows that end, and tell the callers.
+
+        Callers come last: whoever has seen a last event finds the row free and the request counted.
+        """
         tokens, logprobs = greedy(logits)
         count = len(tokens)
         rows = slice(first, first + count)
@@ -217,32 +220,33 @@ class Scheduler:
         self._positions[rows] += 1
         self._lengths[rows] += 1
         self._metrics.tokens += count
-        ended: list[Sequence] = []
-        for sequence, token, logprob in zip(self._rows[rows], tokens.tolist(), logprobs, strict=True):
-            if not self._push(sequence, token, logprob):
-                ended.append(sequence)
-        self._drop(ended)
-        self._count()
+        taken = zip(self._rows[rows], tokens.tolist(), logprobs, strict=True)
+        outgoing = [(sequence, *self._advance(sequence, token, logprob)) for sequence, token, logprob in taken]
+        self._drop([sequence for sequence, _, over in outgoing if over])
+        lost = [
+            sequence
+            for sequence, event, over in outgoing
+            if event is not None and not self._deliver(sequence, event) and not over
+        ]
+        self._drop(lost)
+        if lost:
+            self._metrics.finished["cancelled"] += len(lost)
 
-    def _push(self, sequence: Sequence, token: int, logprob: float) -> bool:
-        """One more token of `sequence`; false when it is the last one."""
+    def _advance(
+        self, sequence: Sequence, token: int, logprob: float
+    ) -> tuple[PolicyEvent | PixelisError | None, bool]:
+        """One more token of `sequence`: what its caller is to be told, and whether it ends here."""
         if not math.isfinite(logprob):
             self._metrics.finished["error"] += 1
-            self._deliver(sequence, ServingError("The policy's logits are not finite for this request."))
-            return False
+            return ServingError("The policy's logits are not finite for this request."), True
         sequence.tokens.append(token)
         sequence.logprobs.append(logprob)
         finish = sequence.ending(token)
-        heard = True
-        if sequence.sampling.stream:
-            heard = self._deliver(sequence, PolicyEvent(tokens=[token], logprobs=[logprob], finish=finish))
-        elif finish:
-            heard = self._deliver(sequence, _closing_event(sequence, finish))
-        if finish:
+        if finish is not None:
             self._metrics.finished[finish] += 1
-        elif not heard:
-            self._metrics.finished["cancelled"] += 1
-        return heard and finish is None
+        if sequence.sampling.stream:
+            return PolicyEvent(tokens=[token], logprobs=[logprob], finish=finish), finish is not None
+        return (_closing_event(sequence, finish) if finish is not None else None), finish is not None
 
     def _deliver(self, sequence: Sequence, event: PolicyEvent | PixelisError) -> bool:
         """Hand an event to its caller; false when the caller cannot take it any more."""

@@ -11,12 +11,9 @@ from pixelis.settings import settings
 from python_backends.adapter import Sink, StreamModel
 from python_backends.artifacts import artifact
 from python_backends.deadlines import Pool
-from python_backends.images import DecodedImages
 from python_backends.pipeline.agent import Agent as Steps
-from python_backends.pipeline.finish import Finisher
 from python_backends.pipeline.memory import Voice
-from python_backends.pipeline.prepare import Preparer
-from python_backends.pipeline.reason import Cancelled, Reasoner
+from python_backends.pipeline.reason import Cancelled
 from python_backends.rows import Row, json_text
 from python_backends.serving.steps import siblings
 
@@ -31,14 +28,8 @@ class Agent(StreamModel):
 
     def setup(self) -> None:
         """Read the checkpoint and wire the steps."""
-        models, decoded = siblings(self), DecodedImages()
         voice = Voice.load(artifact(self.repository, "policy"))
-        self._steps = Steps(
-            models=models,
-            preparer=Preparer(voice.profile, settings().limits, decoded),
-            reasoner=Reasoner(models, voice, decoded),
-            finisher=Finisher(models, voice.profile, decoded, settings().retrieval),
-        )
+        self._steps = Steps.wire(siblings(self), voice, settings())
         self._pool = Pool(STREAMS, "agent")
 
     def serve(self, row: Row, sink: Sink) -> None:
@@ -55,6 +46,7 @@ class Agent(StreamModel):
             self._fail(sink, error)
         finally:
             self.metrics.observe("pixelis_stage_seconds", time.perf_counter() - started)
+            self.report_abandoned()
             sink.close()
 
     def _stream(self, row: Row, sink: Sink) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -12,7 +11,7 @@ from pixelis.schema import AgentOutcome, PreparedRequest, RecallOutcome
 from pixelis.settings import settings
 from python_backends.adapter import Model, UnaryModel
 from python_backends.artifacts import artifact
-from python_backends.deadlines import abandoned, run_all
+from python_backends.deadlines import run_all
 from python_backends.images import DecodedImages
 from python_backends.pipeline.bls import TritonModels
 from python_backends.pipeline.encoded import unwrap
@@ -41,7 +40,6 @@ def side_by_side(
     """Every row in a thread of its own, until its own deadline: a slow one does not hold up its company's work."""
     requests = [_request(row) for row in rows]
     good = [(row, request) for row, request in zip(rows, requests, strict=True) if isinstance(request, PreparedRequest)]
-    before = abandoned.value
     done = iter(
         run_all(
             [lambda row=row, request=request: work(row, request) for row, request in good],  # type: ignore[misc]
@@ -49,8 +47,6 @@ def side_by_side(
             model.name,
         )
     )
-    if abandoned.value > before:
-        model.metrics.count("pixelis_abandoned_threads_total", abandoned.value - before)
     return [next(done) if isinstance(request, PreparedRequest) else request for request in requests]
 
 
@@ -132,10 +128,7 @@ class Finish(UnaryModel):
 
     def answer(self, rows: Sequence[Row]) -> Sequence[Tensors | BaseException]:
         """`IMAGE`, `REQUEST`, `NEIGHBOURS`, `KEY`, `OUTCOME` -> `ANSWER`, `CONFIDENCE`, `RESULT`."""
-        started = time.time()
-        answers = side_by_side(self, rows, self._one)
-        self.metrics.observe("pixelis_finish_seconds", time.time() - started)
-        return answers
+        return side_by_side(self, rows, self._one)
 
     def _one(self, row: Row, request: PreparedRequest) -> Tensors:
         images = unwrap(row.strings("IMAGE"), settings().limits)

@@ -23,11 +23,15 @@ from python_backends.visual_ops.text_lines import Reading, read_lines, straighte
 MARGIN = 0.25
 """Margin on each side, as a share of the region's shorter side, for regions cut tightly around a label."""
 SMALL = 640
-"""A region whose longer side is at most this is small: it gets a margin and is scaled to `SMALL_SIDE`."""
-SMALL_SIDE = 320
-LARGE_SIDE = 1280
+"""A region whose longer side is at most this is small: it gets a margin."""
+SIDES = {True: (320, 640), False: (960, 1600)}
+"""Longer side that the detector sees, at the first and at the second look, of a small region and of a large one."""
+SHORTEST = 64
+"""The shorter side keeps this many pixels, or very long regions would lose their letters."""
+LOW_LINE = 18
+"""Lines lower than this many pixels at the first look deserve a second one."""
 MULTIPLE = 32
-MIN_CONFIDENCE = 0.5
+MIN_CONFIDENCE = 0.6
 """Lines read with less are taken for things that only look like letters."""
 WHOLE_CONFIDENCE = 0.8
 """From which a small region in which nothing was detected is believed when read as one line."""
@@ -89,18 +93,29 @@ def _canvas(image: Pixels, region: tuple[int, int, int, int]) -> Canvas:
 
 
 def _detect(canvas: Canvas, ocr: Ocr) -> list[Quad]:
-    """Boxes in pixels of the canvas."""
-    height, width = canvas.pixels.shape[:2]
-    longer = max(height, width)
-    aim = SMALL_SIDE if canvas.margin else min(longer, LARGE_SIDE)
-    # Very long regions would lose their letters: their shorter side keeps 64 pixels.
-    scale = max(aim / longer, min(64 / min(height, width), LARGE_SIDE / longer))
+    """Boxes in pixels of the canvas: a quick look first, a closer one where letters are small or none are found."""
+    quick, close = SIDES[canvas.margin > 0]
+    longer = max(canvas.pixels.shape[:2])
+    first, lowest = _look(canvas.pixels, quick, ocr)
+    if lowest >= LOW_LINE or min(longer, close) <= quick:
+        return first
+    second, _ = _look(canvas.pixels, min(longer, close), ocr)
+    return second or first
+
+
+def _look(pixels: Pixels, aim: int, ocr: Ocr) -> tuple[list[Quad], float]:
+    """Boxes, and the height of the lower ones in pixels that the detector saw (a lower quartile; 0 for no box)."""
+    height, width = pixels.shape[:2]
+    longest = max(height, width)
+    scale = max(aim / longest, min(SHORTEST / min(height, width), SIDES[False][1] / longest))
     shape = [max(MULTIPLE, round(side * scale / MULTIPLE) * MULTIPLE) for side in (width, height)]
     mode = cv2.INTER_AREA if shape[0] < width else cv2.INTER_LINEAR
-    probability = ocr.detect(np.asarray(cv2.resize(canvas.pixels, shape, interpolation=mode), np.uint8))
+    boxes = find_boxes(ocr.detect(np.asarray(cv2.resize(pixels, shape, interpolation=mode), np.uint8)))
     back = np.array([width / shape[0], height / shape[1]], np.float32)
     limit = np.array([width, height], np.float32)
-    return [np.clip(box.quad * back, 0, limit).astype(np.float32) for box in find_boxes(probability)]
+    heights = [min(math.dist(box.quad[0], box.quad[3]), math.dist(box.quad[0], box.quad[1])) for box in boxes]
+    quads = [np.clip(box.quad * back, 0, limit).astype(np.float32) for box in boxes]
+    return quads, float(np.percentile(heights, 25)) if heights else 0.0
 
 
 def _whole(canvas: Canvas, ocr: Ocr) -> list[tuple[Quad, Reading]]:

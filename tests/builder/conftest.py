@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,8 @@ from builder.model_spec import ModelSpec
 from builder.spec import Pipeline
 from builder.store import Store
 from tests.builder.tiny import linear_spec, write_shims, write_weights
+
+NAMES = ("alpha", "beta")
 
 
 @dataclass
@@ -49,9 +51,14 @@ def place(tmp_path: Path) -> Place:
     return make_place(tmp_path)
 
 
+def make_pipeline(root: Path) -> Pipeline:
+    return Pipeline(models=tuple(linear_spec(name, root / f"{name}.npy") for name in NAMES))
+
+
 def make_place(root: Path) -> Place:
-    models = [linear_spec(name, write_weights(root / f"{name}.npy", seed)) for seed, name in enumerate(("alpha", "beta"))]
-    known = Pipeline(models=tuple(models))
+    for seed, name in enumerate(NAMES):
+        write_weights(root / f"{name}.npy", seed)
+    known = make_pipeline(root)
     write_shims(root / "repository", known)
     return Place(root, known)
 
@@ -67,14 +74,6 @@ def built_template(tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 @pytest.fixture
 def built(built_template: Place, tmp_path: Path) -> Place:
-    """Both models published as version 2, in a folder of the test's own (weights stay where they are)."""
-    import shutil
-
+    """Both models published as version 2, in a folder of the test's own."""
     shutil.copytree(built_template.root, tmp_path, dirs_exist_ok=True)
-    return Place(tmp_path, built_template.known)
-
-
-@pytest.fixture
-def states() -> Callable[[BuildReport], dict[str, str]]:
-    """Model -> what became of it."""
-    return lambda report: {outcome.model: outcome.state for outcome in report.models}
+    return Place(tmp_path, make_pipeline(tmp_path))

@@ -46,14 +46,13 @@ def test_the_manifest_says_what_was_made_of_what(built: Place) -> None:
     assert not built.store.faults("alpha", 2)
 
 
-def test_a_changed_source_rebuilds_just_that_model(place: Place) -> None:
-    place.build()
-    old = place.store.folder("alpha", 2).joinpath("model.onnx").read_bytes()
-    write_weights(place.root / "alpha.npy", seed=7)
-    report = place.build()
+def test_a_changed_source_rebuilds_just_that_model(built: Place) -> None:
+    old = built.store.folder("alpha", 2).joinpath("model.onnx").read_bytes()
+    write_weights(built.root / "alpha.npy", seed=7)
+    report = built.build()
     assert states(report) == {"alpha": "built", "beta": "up to date"}
-    assert place.store.versions("alpha") == [1, 2, 3]
-    assert place.store.folder("alpha", 2).joinpath("model.onnx").read_bytes() == old
+    assert built.store.versions("alpha") == [1, 2, 3]
+    assert built.store.folder("alpha", 2).joinpath("model.onnx").read_bytes() == old
 
 
 def test_serving_settings_rebuild_nothing_but_the_config(built: Place) -> None:
@@ -205,5 +204,3 @@ def test_one_model_by_hand(place: Place) -> None:
     run = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False)
     assert run.stdout.split("\n")[:3] == ["stage: export", "stage: optimise", "stage: gate"], run.stderr
     assert json.loads((out / "manifest.json").read_text())["gate"]["passed"]
-    run = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False)
-    assert (run.returncode, run.stdout.startswith("error: build: ")) == (1, True)

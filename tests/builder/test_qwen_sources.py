@@ -54,6 +54,24 @@ def test_the_fixed_grid_tower_equals_transformers(width: int, height: int) -> No
     torch.testing.assert_close(got.reshape(wanted.shape), wanted, atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("side", [168, 224], ids=["ragged windows", "equal windows"])
+def test_windows_survive_the_export(side: int, tmp_path: Path) -> None:
+    import torch
+
+    from builder.formats.onnx import export_module
+
+    fixed = FixedGridTower(_tower(full=[1]), side, side, [0.5] * 3, [0.5] * 3).eval()
+    views = np.stack([scene(side, side, seed) for seed in range(5)])
+    path = tmp_path / "model.onnx"
+    export_module(fixed, [torch.from_numpy(views[:2])], ("VIEW",), ("TOKENS",), {"VIEW": {0: "batch"}}, path)
+    with torch.inference_mode():
+        wanted = fixed(torch.from_numpy(views)).numpy()
+    engine = load_engine(tmp_path, threads=1)
+    np.testing.assert_allclose(engine.run({"VIEW": views})["TOKENS"], wanted, atol=1e-5)
+    np.testing.assert_allclose(engine.run({"VIEW": views[:1]})["TOKENS"], wanted[:1], atol=1e-5)
+
+
 @pytest.fixture(scope="module")
 def encoder_artifact(random_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("vision_encoder")

@@ -248,6 +248,7 @@ def test_a_caller_that_breaks_is_dropped_and_others_go_on(runtime: PolicyRuntime
         raise ConnectionError("gone")
 
     wanted = ask(runtime, request(runtime, 2)).wait()
+    assert runtime.metrics.active == 0
     runtime.submit(request(runtime, 1, max_tokens=10_000), broken)
     other = ask(runtime, request(runtime, 2)).wait()
     assert seen.wait(20)

@@ -81,7 +81,7 @@ def test_a_model_that_does_not_load_is_named_with_its_reason(triton: EmbeddedTri
 
 
 def test_what_can_be_known_before_is_said_before(triton: EmbeddedTriton, config: Settings, tmp_path: Path) -> None:
-    with pytest.raises(SetupError, match=r"`unbuilt` has no model\.onnx in version 1") as unbuilt:
+    with pytest.raises(SetupError, match=r"unbuilt: no model\.onnx in version 1") as unbuilt:
         triton.start(["echo", "unbuilt"])
     assert "pixelis build" in str(unbuilt.value.mend)
     with pytest.raises(NotFound, match="No model nowhere") as unknown:
@@ -142,12 +142,19 @@ def hold(environment: dict[str, str]) -> tuple[subprocess.Popen[str], int]:
     return holder, int(holder.stdout.readline())
 
 
-def test_a_killed_parent_takes_everything_with_it(child_environment: dict[str, str]) -> None:
+def test_a_killed_parent_takes_everything_with_it(
+    triton: EmbeddedTriton, config: Settings, child_environment: dict[str, str]
+) -> None:
     holder, _ = hold(child_environment)
-    assert regions()
+    (record,) = remains.records(config.state / "servers").values()
+    assert remains.of(record.server_id).regions
     holder.kill()
     holder.communicate()
-    assert until(lambda: not regions() and not processes())
+    assert until(lambda: any(one.stopping for one in remains.records(config.state / "servers").values()))
+    triton.start(["echo"])  # waits until the ports are free again
+    left = remains.of(record.server_id)
+    assert (left.processes, left.regions) == ([], [])
+    assert ask(triton.grpc_url, "echo", [6]).tolist() == [[6]]
 
 
 def test_a_killed_parent_and_supervisor_are_cleaned_up_by_the_next_start(

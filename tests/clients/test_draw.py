@@ -1,0 +1,121 @@
+"""What is drawn, and where."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageColor
+
+from clients import draw
+from pixelis.errors import InvalidImage, InvalidRequest
+from pixelis.schema import Action, OperationName, OperationResult, PipelineResult, Provenance
+
+WHITE = Image.new("RGB", (200, 100), "white")
+
+
+def op(name: str, result: dict[str, Any] | None = None, error: str | None = None, **arguments: Any) -> Action:
+    return Action(
+        type="VISUAL_OPERATION",
+        operation=OperationName(name),
+        arguments=arguments,
+        result=result or {},
+        error=error,
+    )
+
+
+def result(*actions: Action) -> PipelineResult:
+    return PipelineResult(
+        request_id="r",
+        answer="red",
+        confidence=0.9,
+        trajectory=list(actions),
+        reward=None,
+        provenance=Provenance(agent_answer="red", agent_confidence=0.9),
+        timings_ms={},
+        versions={},
+    )
+
+
+def test_marks_say_what_was_looked_at() -> None:
+    found = draw.marks(
+        [
+            op("ZOOM_IN", region=[5, 5, 50, 50], result={"region": [0, 0, 50, 50]}),
+            Action(type="REASONING", text="hm"),
+            op("SEGMENT_OBJECT_AT", point=[9, 8], result={"bbox": [1, 2, 30, 40]}),
+            op("READ_TEXT", error="empty", region=[0, 0, 1, 1]),
+            op("GET_PROPERTIES", bbox=[0.1, 0.2, 0.5, 0.6], normalized=True),
+            op("READ_TEXT", result={"lines": [{"text": "a", "bbox": [1, 1, 9, 9]}, "odd"]}),
+            op("ZOOM_IN", image_index=1, region=[0, 0, 9, 9]),
+        ],
+        (200, 100),
+    )
+    assert [(m.label, m.box, m.point) for m in found] == [
+        ("1 ZOOM_IN", (0, 0, 50, 50), None),
+        ("2 SEGMENT_OBJECT_AT", (1, 2, 30, 40), None),
+        ("", None, (9, 8)),
+        ("4 GET_PROPERTIES", (20, 20, 100, 60), None),
+        ("", (1, 1, 9, 9), None),
+    ]
+
+
+def test_a_box_is_drawn_on_its_last_pixels() -> None:
+    image = np.array(draw.annotate(WHITE, [draw.Mark("", "#0072b2", box=(20, 30, 60, 70))]))
+    colour = ImageColor.getrgb("#0072b2")
+    drawn = np.argwhere((image == colour).all(axis=2))
+    assert drawn.min(axis=0).tolist() == [30, 20]
+    assert drawn.max(axis=0).tolist() == [69, 59]
+    assert np.array(WHITE).min() == 255
+
+
+def test_marks_anywhere_can_be_drawn() -> None:
+    odd = [
+        draw.Mark("9 ZOOM_IN", "#e69f00", box=(-50, -50, 900, 900)),
+        draw.Mark("9 ZOOM_IN", "#e69f00", box=(50, 50, 50, 50)),
+        draw.Mark("9 ZOOM_IN", "#e69f00", box=(90, 90, 10, 10)),
+        draw.Mark("9 ZOOM_IN", "#e69f00", point=(199, 0)),
+    ]
+    assert draw.annotate(WHITE, odd).size == WHITE.size
+
+
+def test_an_answer_is_the_caption() -> None:
+    action = op("READ_TEXT", region=[10, 10, 90, 90])
+    image = draw.answered(WHITE, result(action))
+    assert image.width == 200
+    assert image.height > 100
+    long = result(action).model_copy(update={"answer": "wörter 漢字\n" * 50})
+    assert draw.answered(WHITE, long).size == image.size
+
+
+def test_pictures_are_drawn_upright() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    buffer = io.BytesIO()
+    WHITE.save(buffer, "JPEG", exif=exif)
+    assert draw.annotate(buffer.getvalue(), []).size == (100, 200)
+
+
+def test_operated() -> None:
+    good = OperationResult(operation=OperationName.ZOOM_IN, result={"region": [0, 0, 50, 50]})
+    assert draw.operated(WHITE, {}, good).size == (200, 100)
+    bad = OperationResult(operation=OperationName.ZOOM_IN, error="outside")
+    assert draw.operated(WHITE, {}, bad).height > 100
+
+
+def test_save(tmp_path: Path) -> None:
+    for name, kind in (("a.png", "PNG"), ("deep/b.JPG", "JPEG")):
+        draw.save(WHITE, tmp_path / name)
+        assert Image.open(tmp_path / name).format == kind
+    with pytest.raises(InvalidRequest, match=r"\.png"):
+        draw.save(WHITE, tmp_path / "a.txt")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InvalidRequest, match="cannot be written"):
+        draw.save(WHITE, tmp_path / "file" / "a.png")
+
+
+def test_bytes_that_are_no_picture() -> None:
+    with pytest.raises(InvalidImage):
+        draw.annotate(b"no picture", [])
