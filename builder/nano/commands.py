@@ -18,7 +18,7 @@ CHECKPOINT = Path(__file__).parent / "checkpoint"
 def train(
     out: Annotated[Path, typer.Option(help="Hugging Face directory to write.")] = CHECKPOINT,
     state: Annotated[Path, typer.Option(help="Folder of the resumable state.")] = Path(".pixelis/nano"),
-    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps in all.")] = 4500,
+    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps in all.")] = 3200,
     seed: Annotated[int, typer.Option(min=0, help="Of the weights and of every scene.")] = 1,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the trainer.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")] = False,
@@ -27,7 +27,7 @@ def train(
 
     About a second a step on one core. Ctrl-C loses at most 250 steps; the same command goes on.
 
-    Example: pixelis nano train --steps 4500 --seed 1
+    Example: pixelis nano train --steps 3200 --seed 1
     """
     from builder.nano.train import Recipe
     from builder.nano.train import train as run
@@ -40,7 +40,7 @@ def train(
         said = json.loads(line)
         sys.stderr.write(
             f"step {said['step']}/{steps}  loss {said['loss']:.4f}  auxiliary {said['auxiliary']:.3f}  "
-            f"token accuracy {said['token_accuracy']:.3f}  {said['seconds_per_step']:.2f} s a step\n"
+            f"tokens {said['token_accuracy']:.3f}  coordinates {said['coordinate_accuracy']:.3f}  {said['seconds_per_step']:.2f} s a step\n"
         )
 
     run(Recipe(seed=seed, steps=steps, threads=threads), state, out, report)

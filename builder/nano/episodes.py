@@ -81,6 +81,11 @@ def _bins(box: tuple[float, float, float, float], margin: float) -> list[int]:
     return [min(max(v, 0), top) * bin_ for v in (*low, *high)]
 
 
+def target_box(thing: Thing, size: tuple[int, int]) -> list[int]:
+    """What the policy should write for a thing: a label with a margin, so that one bin of error cuts no text."""
+    return _bins(thing.view_box(size), margin=2.0 if thing.kind == "label" else 0.0)
+
+
 @dataclass
 class Episode:
     """Token ids with what is to be learnt, and the views in order of appearance."""
@@ -88,7 +93,7 @@ class Episode:
     ids: list[int] = field(default_factory=list)
     learn: list[bool] = field(default_factory=list)
     views: list[Pixels] = field(default_factory=list)
-    targets: Ints = field(default_factory=lambda: np.zeros((0, 4), np.int64))
+    targets: Ints = field(default_factory=lambda: np.zeros((0, 8), np.int64))
 
     def add(self, tokenizer: Tokenizer, text: str, learn: bool) -> None:
         """Append `text`; an image in it becomes as many tokens as a view has."""
@@ -116,14 +121,16 @@ def crop_view(picture: Pixels, region: list[int]) -> Pixels:
 
 
 def _targets(scene: Scene) -> Ints:
-    """Row, column, colour and shape class of each image token of the scene's view `[36, 4]`."""
+    """Of each image token of the scene's view: row, column, colour, shape, and the edges of what covers it `[36, 8]`."""
     colours, shapes = list(COLOURS), list(SHAPES)
-    out = np.zeros((_SIDE * _SIDE, 4), np.int64)
+    out = np.zeros((_SIDE * _SIDE, 8), np.int64)
+    out[:, 4:] = -100
     cells = np.arange(_SIDE * _SIDE)
     out[:, 0], out[:, 1] = cells // _SIDE, cells % _SIDE
     best = np.zeros(_SIDE * _SIDE)
     for thing in scene.things:
         x1, y1, x2, y2 = thing.view_box(scene.size)
+        edges = [value // nano_tokenizer.BIN for value in target_box(thing, scene.size)]
         for cell in cells:
             cx, cy = (cell % _SIDE) * 28, (cell // _SIDE) * 28
             overlap = max(0.0, min(x2, cx + 28) - max(x1, cx)) * max(0.0, min(y2, cy + 28) - max(y1, cy))
@@ -131,6 +138,7 @@ def _targets(scene: Scene) -> Ints:
                 best[cell] = overlap
                 out[cell, 2] = 1 + colours.index(thing.colour)
                 out[cell, 3] = 1 + (len(shapes) if thing.kind == "label" else shapes.index(thing.kind))
+                out[cell, 4:] = edges
     return out
 
 
@@ -162,10 +170,9 @@ def make_episode(question: Question, profile: Profile, *, vary_text: bool = True
     episode.views.append(view_of(picture))
     episode.targets = _targets(scene)
     episode.add(tokenizer, conversation.opening(profile, question.text, 1), False)
-    box = question.thing.view_box(scene.size)
+    region = target_box(question.thing, scene.size)
     if question.family == "label":
         text = _other_text(rng) if vary_text and rng.random() < 0.12 else question.answer
-        region = _bins(box, margin=2.0)
         episode.add(tokenizer, conversation.tool_call("ZOOM_IN", {"region": region}) + conversation.END, True)
         seen = conversation.observation(profile, "ZOOM_IN", {})
         episode.add(tokenizer, conversation.tool_response(seen, 1).removeprefix(conversation.END), False)
@@ -174,8 +181,7 @@ def make_episode(question: Question, profile: Profile, *, vary_text: bool = True
         seen = conversation.observation(profile, "READ_TEXT", {"text": text})
         answer = text
     else:
-        bbox = _bins(box, margin=0.0)
-        episode.add(tokenizer, conversation.tool_call("GET_PROPERTIES", {"bbox": bbox}) + conversation.END, True)
+        episode.add(tokenizer, conversation.tool_call("GET_PROPERTIES", {"bbox": region}) + conversation.END, True)
         answer = rng.choice(list(COLOURS)) if vary_text and rng.random() < 0.12 else question.answer
         seen = conversation.observation(profile, "GET_PROPERTIES", {"color": {"name": answer}})
     episode.add(tokenizer, conversation.tool_response(seen).removeprefix(conversation.END), False)

@@ -73,20 +73,43 @@ def create(seed: int) -> Any:
 
 
 class Heads(nn.Module):
-    """Auxiliary heads of training: row, column, colour and shape of what every image token covers."""
+    """Auxiliary heads of training, thrown away afterwards: what every image token of a scene's view covers.
+
+    Trained on tokens alone, a nano learns the form of its calls within minutes and then guesses coordinates for a long
+    time. The heads make the tokens say what a call needs: colour, shape and, relative to the token, the edges of the thing that
+    covers it (from the tower, which knows no absolute position), then row, column and the edges as they would be
+    written (from the language model's second layer).
+    """
 
     def __init__(self, hidden: int = 192) -> None:
         super().__init__()
-        self.classes = {"row": SIDE, "column": SIDE, "colour": len(COLOURS) + 1, "shape": len(SHAPES) + 2}
-        self.linear = nn.Linear(hidden, sum(self.classes.values()))
+        kinds, edges = [len(COLOURS) + 1, len(SHAPES) + 2], len(nano_tokenizer.BINS)
+        self.tower = [*kinds, *[2 * edges] * 4]
+        self.inside = [SIDE, SIDE, *kinds, *[edges] * 4]
+        self.from_tower = nn.Linear(hidden, sum(self.tower))
+        self.from_inside = nn.Linear(hidden, sum(self.inside))
 
-    def forward(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        """Mean cross-entropy over the heads. hidden `[N, hidden]`, targets `[N, 4]` in the order of `classes`."""
-        loss = hidden.new_zeros(())
-        parts = self.linear(hidden).float().split(list(self.classes.values()), dim=-1)
-        for i, part in enumerate(parts):
-            loss = loss + nn.functional.cross_entropy(part, targets[:, i])
-        return loss / len(parts)
+    def forward(self, tower: Tensor, inside: Tensor, targets: Tensor) -> Tensor:
+        """Mean cross-entropy over all heads.
+
+        Args:
+            tower: visual tokens `[N, hidden]`.
+            inside: the second layer's output at the same tokens `[N, hidden]`.
+            targets: `[N, 8]`: row, column, colour, shape and the edges x1, y1, x2, y2 in bins (-100 where nothing is).
+        """
+        edges = targets[:, 4:]
+        cell = 4 * targets[:, [1, 0, 1, 0]]
+        relative = torch.where(edges < 0, edges, edges - cell + len(nano_tokenizer.BINS))
+        losses = [
+            *_cross_entropies(self.from_tower(tower), self.tower, torch.cat([targets[:, 2:4], relative], dim=1)),
+            *_cross_entropies(self.from_inside(inside), self.inside, targets),
+        ]
+        return torch.stack(losses).mean()
+
+
+def _cross_entropies(logits: Tensor, classes: list[int], targets: Tensor) -> list[Tensor]:
+    parts = logits.float().split(classes, dim=-1)
+    return [nn.functional.cross_entropy(part, targets[:, i]) for i, part in enumerate(parts)]
 
 
 def patchify(views: Tensor) -> Tensor:
@@ -129,7 +152,7 @@ def forward(model: Any, batch: dict[str, Tensor], heads: Heads | None) -> tuple[
 
     Args:
         batch: `ids [B, S]`, `positions [3, B, S]`, `views [N, VIEW, VIEW, 3]`, `learn [B, S]` (the *next* token
-            counts), `targets [K, 4]` and `target_rows [K]` (flat indexes of image tokens).
+            counts), `targets [K, 8]` and `target_rows [K]` (flat indexes of image tokens).
             Padding is on the right, so causal attention needs no mask.
         heads: the auxiliary heads; none skips them.
     """
@@ -150,7 +173,9 @@ def forward(model: Any, batch: dict[str, Tensor], heads: Heads | None) -> tuple[
     logits = model.lm_head(out.last_hidden_state[batch["learn"]])
     auxiliary = logits.new_zeros((), dtype=torch.float32)
     if heads is not None:
-        auxiliary = heads(kept[0].reshape(-1, kept[0].shape[-1])[batch["target_rows"]], batch["targets"])
+        rows = batch["target_rows"]
+        tower, inside = (x.reshape(-1, x.shape[-1])[rows] for x in (embeds, kept[0]))
+        auxiliary = heads(tower, inside, batch["targets"])
     return logits, auxiliary
 
 

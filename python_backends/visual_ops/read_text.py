@@ -22,10 +22,11 @@ from python_backends.visual_ops.text_lines import Reading, read_lines, straighte
 
 MARGIN = 0.25
 """Margin on each side, as a share of the region's shorter side, for regions cut tightly around a label."""
-SMALL = 640
-"""A region whose longer side is at most this is small: it gets a margin."""
-SIDES = {True: (320, 640), False: (960, 1600)}
-"""Longer side that the detector sees, at the first and at the second look, of a small region and of a large one."""
+MAX_MARGIN = 64
+QUICK = (320, 960)
+"""Bounds of the longer side at the first look, which is at half the region's resolution."""
+CLOSE = (640, 1600)
+"""Bounds of the longer side at the second look, which is at the region's resolution."""
 SHORTEST = 64
 """The shorter side keeps this many pixels, or very long regions would lose their letters."""
 LOW_LINE = 18
@@ -34,7 +35,7 @@ MULTIPLE = 32
 MIN_CONFIDENCE = 0.6
 """Lines read with less are taken for things that only look like letters."""
 WHOLE_CONFIDENCE = 0.8
-"""From which a small region in which nothing was detected is believed when read as one line."""
+"""From which a region in which nothing was detected is believed when read as one line."""
 
 
 @dataclass(frozen=True)
@@ -85,21 +86,18 @@ def read_text(image: Pixels, arguments: dict[str, Any], ocr: Ocr) -> dict[str, A
 def _canvas(image: Pixels, region: tuple[int, int, int, int]) -> Canvas:
     x1, y1, x2, y2 = region
     pixels = image[y1:y2, x1:x2]
-    if max(pixels.shape[:2]) > SMALL:
-        return Canvas(pixels, (x1, y1), 0)
-    margin = max(2, round(MARGIN * min(pixels.shape[:2])))
+    margin = min(max(2, round(MARGIN * min(pixels.shape[:2]))), MAX_MARGIN)
     padded = cv2.copyMakeBorder(pixels, margin, margin, margin, margin, cv2.BORDER_REPLICATE)
     return Canvas(np.asarray(padded, np.uint8), (x1 - margin, y1 - margin), margin)
 
 
 def _detect(canvas: Canvas, ocr: Ocr) -> list[Quad]:
     """Boxes in pixels of the canvas: a quick look first, a closer one where letters are small or none are found."""
-    quick, close = SIDES[canvas.margin > 0]
     longer = max(canvas.pixels.shape[:2])
-    first, lowest = _look(canvas.pixels, quick, ocr)
-    if lowest >= LOW_LINE or min(longer, close) <= quick:
+    first, lowest = _look(canvas.pixels, min(max(longer // 2, QUICK[0]), QUICK[1]), ocr)
+    if lowest >= LOW_LINE:
         return first
-    second, _ = _look(canvas.pixels, min(longer, close), ocr)
+    second, _ = _look(canvas.pixels, min(max(longer, CLOSE[0]), CLOSE[1]), ocr)
     return second or first
 
 
@@ -107,7 +105,7 @@ def _look(pixels: Pixels, aim: int, ocr: Ocr) -> tuple[list[Quad], float]:
     """Boxes, and the height of the lower ones in pixels that the detector saw (a lower quartile; 0 for no box)."""
     height, width = pixels.shape[:2]
     longest = max(height, width)
-    scale = max(aim / longest, min(SHORTEST / min(height, width), SIDES[False][1] / longest))
+    scale = max(aim / longest, min(SHORTEST / min(height, width), CLOSE[1] / longest))
     shape = [max(MULTIPLE, round(side * scale / MULTIPLE) * MULTIPLE) for side in (width, height)]
     mode = cv2.INTER_AREA if shape[0] < width else cv2.INTER_LINEAR
     boxes = find_boxes(ocr.detect(np.asarray(cv2.resize(pixels, shape, interpolation=mode), np.uint8)))
@@ -119,11 +117,11 @@ def _look(pixels: Pixels, aim: int, ocr: Ocr) -> tuple[list[Quad], float]:
 
 
 def _whole(canvas: Canvas, ocr: Ocr) -> list[tuple[Quad, Reading]]:
-    """A small region without detected lines, read as one line; kept where the reader is sure."""
-    if not canvas.margin:
-        return []
+    """A region without detected lines, read as one line if it is shaped like one; kept where the reader is sure."""
     margin = canvas.margin
     height, width = canvas.pixels.shape[:2]
+    if height - 2 * margin > width - 2 * margin or max(height, width) > CLOSE[0]:
+        return []
     inner = canvas.pixels[margin : height - margin, margin : width - margin]
     reading = read_lines([inner], ocr)[0]
     if reading.confidence < WHOLE_CONFIDENCE:

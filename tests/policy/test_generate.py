@@ -19,7 +19,7 @@ from python_backends.policy.request import PolicyRequest
 from python_backends.policy.runtime import PolicyRuntime
 from python_backends.policy.tokenizer import PolicyTokenizer
 from tests.checkpoints import trained_checkpoint
-from tests.policy.support import ask
+from tests.policy.support import ask, request
 
 QUESTIONS = (
     ("What is written on the red label?", 1),
@@ -85,3 +85,8 @@ def test_greedy_tokens_of_the_nano_equal_transformers(tmp_path: Path) -> None:
     assert checkpoint is not None
     Decoder(checkpoint).export_onnx(tmp_path)
     _compare(checkpoint, tmp_path, count=48)
+    with PolicyRuntime(tmp_path, slots=8, max_len=512) as runtime:
+        asked = [request(runtime, seed, images=1 + seed % 2, max_tokens=20) for seed in range(32)]
+        alone = [ask(runtime, one).wait().tokens for one in asked]
+        busy = [ask(runtime, one) for one in asked]
+        assert [caller.wait().tokens for caller in busy] == alone

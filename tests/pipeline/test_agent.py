@@ -1,0 +1,62 @@
+"""The stream of the four steps; what it ends with is what the steps answer one after the other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from pixelis.errors import InvalidImage, Unavailable
+from pixelis.schema import PipelineResult
+from pixelis.settings import Settings
+from python_backends.images import DecodedImages
+from python_backends.pipeline.agent import Agent
+from python_backends.pipeline.finish import Finisher
+from python_backends.pipeline.memory import Voice
+from python_backends.pipeline.prepare import Prepared
+from python_backends.pipeline.reason import Reasoner, outcome_of
+from python_backends.pipeline.recall import recall
+from tests.pipeline.conftest import png
+from tests.pipeline.scripted import ScriptedModels, call
+
+TURNS = [call("ZOOM_IN", region=[0, 0, 84, 84]), call("READ_TEXT", region=[0, 0, 84, 84]), "red"]
+
+
+def comparable(result: PipelineResult) -> dict[str, object]:
+    """Without what differs from run to run: the id and the times."""
+    found = result.model_dump(exclude={"request_id", "timings_ms"})
+    for action in found["trajectory"]:
+        del action["elapsed_ms"]
+    return found
+
+
+def test_the_final_event_is_what_the_ensemble_answers(voice: Voice, prepare: Callable[..., Prepared]) -> None:
+    agent = Agent.wire(ScriptedModels(voice, TURNS), voice, Settings())
+    *events, last = list(agent.run([png()], b"What is it?", json.dumps({"k": 3}).encode(), "mine"))
+    assert [event.event for event in events if event.event != "token"] == ["tool_call", "observation"] * 2
+    assert last.event == "answer"
+    assert last.result is not None
+    assert (last.text, last.step, last.result.request_id) == ("red", 2, "mine")
+
+    models, prepared = ScriptedModels(voice, TURNS), prepare(k=3)
+    (found,) = recall(models, [prepared.request], prepared.retrieval_view[None])
+    outcome = outcome_of(Reasoner(models, voice, DecodedImages()).run(prepared.images, prepared.request, prepared.views))
+    finisher = Finisher(models, voice.profile, DecodedImages(), Settings().retrieval)
+    alone = finisher(prepared.images, prepared.request, found.outcome, found.key, outcome)
+    assert comparable(last.result) == comparable(alone)
+
+
+def test_without_tokens(voice: Voice) -> None:
+    agent = Agent.wire(ScriptedModels(voice, TURNS), voice, Settings())
+    assert all(event.event != "token" for event in agent.run([png()], b"?", None, stream=False))
+
+
+def test_errors_end_the_stream(voice: Voice) -> None:
+    models = ScriptedModels(voice, TURNS)
+    agent = Agent.wire(models, voice, Settings())
+    with pytest.raises(InvalidImage):
+        list(agent.run([b"no picture"], b"?", None))
+    models.down["policy"] = Unavailable("down")
+    with pytest.raises(Unavailable):
+        list(agent.run([png()], b"?", None))

@@ -1,0 +1,95 @@
+"""Work that is waited for, and not longer."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from pixelis.errors import DeadlineExceeded, InvalidRequest, PixelisError
+from python_backends.deadlines import Pool, abandoned, call_by, run_all, stream_by
+
+
+def soon(seconds: float = 0.1) -> float:
+    return time.time() + seconds
+
+
+def refuse() -> int:
+    raise InvalidRequest("no")
+
+
+def test_what_is_done_in_time() -> None:
+    assert call_by(soon(5), lambda: 3, "x") == 3
+    with pytest.raises(InvalidRequest):
+        call_by(soon(5), refuse, "x")
+
+
+def test_what_hangs_is_left_behind_and_counted() -> None:
+    forever, before = threading.Event(), abandoned.value
+    started = time.time()
+    with pytest.raises(DeadlineExceeded, match="`policy`"):
+        call_by(soon(), forever.wait, "policy")
+    assert time.time() - started < 2
+    assert abandoned.value == before + 1
+    forever.set()
+
+
+def test_streams() -> None:
+    assert list(stream_by(soon(5), lambda: [1, 2, 3], "x")) == [1, 2, 3]
+
+    def broken() -> Iterator[int]:
+        yield 1
+        raise InvalidRequest("no")
+
+    seen = []
+    with pytest.raises(InvalidRequest):
+        for item in stream_by(soon(5), broken, "x"):
+            seen.append(item)
+    assert seen == [1]
+
+
+def test_a_stream_that_stops_sending() -> None:
+    forever = threading.Event()
+
+    def hangs() -> Iterator[int]:
+        yield 1
+        forever.wait()
+
+    with pytest.raises(DeadlineExceeded, match="stopped sending"):
+        list(stream_by(soon(), hangs, "policy"))
+    forever.set()
+
+
+def test_jobs_of_a_batch_run_side_by_side_and_fail_alone() -> None:
+    barrier, forever = threading.Barrier(3), threading.Event()
+
+    def meets() -> int:
+        barrier.wait(5)
+        return 1
+
+    found = run_all([meets, meets, meets, refuse, forever.wait], [soon(5)] * 4 + [soon()], "x")
+    assert found[:3] == [1, 1, 1]
+    assert [type(one) for one in found[3:]] == [InvalidRequest, DeadlineExceeded]
+    assert all(isinstance(one, PixelisError) for one in found[3:])
+    forever.set()
+
+
+def test_a_pool_runs_at_most_its_size_and_everything_in_the_end() -> None:
+    pool, lock, done = Pool(3, "test"), threading.Lock(), threading.Semaphore(0)
+    now = [0, 0]
+
+    def work() -> None:
+        with lock:
+            now[0] += 1
+            now[1] = max(now)
+        time.sleep(0.01)
+        with lock:
+            now[0] -= 1
+        done.release()
+
+    for _ in range(20):
+        pool.submit(work)
+    assert all(done.acquire(timeout=5) for _ in range(20))
+    assert now == [0, 3]

@@ -1,0 +1,106 @@
+"""Limits, decoding, views and the clock."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from pixelis.errors import InvalidImage, InvalidRequest, LimitExceeded, PixelisError
+from pixelis.settings import Limits
+from python_backends.images import DecodedImages, decode
+from python_backends.pipeline.encoded import digest, unwrap
+from python_backends.pipeline.memory import Voice
+from python_backends.pipeline.prepare import Prepared, Preparer
+from python_backends.pipeline.views import crop, retrieval_view, view
+from tests.pipeline.conftest import png
+
+SMALL = Limits(image_bytes=250_000, image_pixels=60_000, frames=2, question_bytes=20)
+
+
+def test_a_prepared_request(prepare: Callable[..., Prepared]) -> None:
+    images = [png(336, 168), png(100, 50, seed=1)]
+    prepared = prepare(images, "  What is it?\n", timeout_s=7)
+    request = prepared.request
+    assert request.question == "What is it?"
+    assert request.sizes == [(336, 168), (100, 50)]
+    assert request.deadline == pytest.approx(request.started_at + 7)
+    assert abs(request.started_at - time.time()) < 5
+    assert prepared.views.shape == (2, 168, 168, 3)
+    assert prepared.retrieval_view.shape == (224, 224, 3)
+    assert request.digest == digest(images)
+
+
+def test_the_client_names_the_request_or_it_gets_a_name(voice: Voice) -> None:
+    preparer = Preparer(voice.profile, Limits(), DecodedImages())
+    assert preparer([png()], b"?", None, "mine").request.request_id == "mine"
+    assert preparer([png()], b"?", None).request.request_id != preparer([png()], b"?", None).request.request_id
+
+
+@pytest.mark.parametrize(
+    ("images", "question", "options", "error", "says"),
+    [
+        ([], b"q", b"{}", InvalidRequest, "no image"),
+        ([png(10, 10)] * 3, b"q", b"{}", LimitExceeded, "at most 2"),
+        ([b""], b"q", b"{}", InvalidImage, "Image 0: The image is empty"),
+        ([b"GIF89a"], b"q", b"{}", InvalidImage, "JPEG, PNG or WebP"),
+        ([png(10, 10), png(50, 50)[:-30]], b"q", b"{}", InvalidImage, "Image 1"),
+        ([png(300, 300)], b"q", b"{}", LimitExceeded, "bytes"),
+        ([b"https://example.org/a.png"], b"q", b"{}", InvalidImage, "never fetched"),
+        ([b"data:text/plain;base64,QQ=="], b"q", b"{}", InvalidImage, "base64 image URL"),
+        ([b"data:image/png;base64,???"], b"q", b"{}", InvalidImage, "not base64"),
+        ([b"data:image/png;base64," + b"A" * 400_000], b"q", b"{}", LimitExceeded, "bytes"),
+        ([png(10, 10)], b"", b"{}", InvalidRequest, "empty"),
+        ([png(10, 10)], b" \n", b"{}", InvalidRequest, "empty"),
+        ([png(10, 10)], b"\xff", b"{}", InvalidRequest, "UTF-8"),
+        ([png(10, 10)], b"q" * 21, b"{}", LimitExceeded, "at most 20"),
+        ([png(10, 10)], b"q", b'{"kk": 1}', InvalidRequest, "max_operations"),
+        ([png(10, 10)], b"q", b'{"k": 1000}', InvalidRequest, "`k`"),
+        ([png(10, 10)], b"q", b"[]", InvalidRequest, "OPTIONS"),
+        ([png(10, 10)], b"q", b"{", InvalidRequest, "OPTIONS"),
+    ],
+)
+def test_each_bad_input_has_its_own_error(
+    voice: Voice, images: list[bytes], question: bytes, options: bytes, error: type[PixelisError], says: str
+) -> None:
+    preparer = Preparer(voice.profile, SMALL, DecodedImages(limits=SMALL))
+    with pytest.raises(error) as raised:
+        preparer(images, question, options)
+    assert type(raised.value) is error
+    assert says in str(raised.value)
+
+
+def test_pixels_are_limited_too(voice: Voice) -> None:
+    limits = Limits(image_pixels=99)
+    with pytest.raises(LimitExceeded, match="100 pixels"):
+        Preparer(voice.profile, limits, DecodedImages(limits=limits))([png(10, 10)], b"q", None)
+
+
+def test_a_data_url_is_the_same_image(prepare: Callable[..., Prepared]) -> None:
+    image = png()
+    url = b"data:image/png;base64," + base64.b64encode(image)
+    assert unwrap([url], Limits()) == [image]
+    assert prepare([url]).request.digest == prepare([image]).request.digest
+
+
+def test_the_digest_knows_where_an_image_ends() -> None:
+    assert digest([b"ab", b"c"]) != digest([b"a", b"bc"])
+    assert digest([b"a", b"b"]) != digest([b"b", b"a"])
+
+
+def test_views_are_stretched_and_crops_are_never_empty() -> None:
+    pixels = decode(png(336, 168))
+    assert view(pixels, (168, 84)).shape == (84, 168, 3)
+    assert np.array_equal(view(pixels, (336, 168)), pixels)
+    assert crop(pixels, (10, 20, 30, 50)).shape == (30, 20, 3)
+    assert crop(pixels, (400, 400, 500, 500)).shape == (1, 1, 3)
+    assert crop(pixels, (5, 5, 5, 5)).shape == (1, 1, 3)
+
+
+def test_the_retrieval_view_is_the_mean_over_frames() -> None:
+    black, white = np.zeros((300, 300, 3), np.uint8), np.full((100, 50, 3), 255, np.uint8)
+    assert np.unique(retrieval_view([black, white])).tolist() == [128]
+    assert np.array_equal(retrieval_view([white]), np.full((224, 224, 3), 255, np.uint8))

@@ -1,0 +1,221 @@
+"""The agent loop, with a policy that says what the test wrote."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from pixelis.errors import DeadlineExceeded, InvalidRequest, Unavailable
+from pixelis.schema import AgentOutcome, Event
+from python_backends.images import DecodedImages
+from python_backends.pipeline.memory import Voice
+from python_backends.pipeline.prepare import Prepared
+from python_backends.pipeline.reason import Cancelled, Reasoner, outcome_of
+from python_backends.policy import conversation
+from tests.pipeline.scripted import SURE, ScriptedModels, call
+
+ZOOM = call("ZOOM_IN", region=[0, 0, 84, 84])
+READ = call("READ_TEXT", region=[0, 0, 84, 84])
+
+
+def run(
+    models: ScriptedModels, prepared: Prepared, stream: bool = False
+) -> tuple[list[Event], AgentOutcome]:
+    reasoning = Reasoner(models, models.voice, DecodedImages()).run(
+        prepared.images, prepared.request, prepared.views, stream=stream
+    )
+    events = []
+    while True:
+        try:
+            events.append(next(reasoning))
+        except StopIteration as end:
+            return events, end.value
+
+
+def test_a_trajectory(voice: Voice, prepare: Callable[..., Prepared]) -> None:
+    models = ScriptedModels(voice, [ZOOM, READ, "red"])
+    events, outcome = run(models, prepare())
+    assert outcome.answer == "red"
+    assert outcome.confidence == pytest.approx(SURE)
+    assert outcome.finish == "answer"
+    assert [action.operation and action.operation.value for action in outcome.actions] == ["ZOOM_IN", "READ_TEXT", None]
+    assert outcome.actions[0].arguments == {"region": [0, 0, 168, 84]}
+    assert outcome.actions[0].result["region"] == [0, 0, 168, 84]
+    assert [event.event for event in events] == ["tool_call", "observation"] * 2
+    assert events[-1].step == 2
+    assert set(outcome.timings_ms) == {"vision_encoder", "policy", "visual_ops"}
+
+
+def test_the_prompt_only_grows_and_says_what_the_template_says(voice: Voice, prepare: Callable[..., Prepared]) -> None:
+    models = ScriptedModels(voice, [ZOOM, READ, "red"])
+    run(models, prepare(question="What is written on the red label?"))
+    first, second, third = models.prompts
+    assert second[: len(first)] == first
+    assert third[: len(second)] == second
+    text = (
+        conversation.opening(voice.profile, "What is written on the red label?", 1)
+        + ZOOM
+        + conversation.tool_response("", 1)
+        + READ
+        + conversation.tool_response('{"text": ""}')
+    )
+    assert third == voice.tokenizer.encode(text, [36, 36]).tolist()
+    assert models.visual == [36, 72, 72]
+    assert models.grids[-1] == [1, 12, 12] * 2
+
+
+def test_streaming_says_the_same_and_shows_tokens(voice: Voice, prepare: Callable[..., Prepared]) -> None:
+    prepared = prepare()
+    events, streamed = run(ScriptedModels(voice, [ZOOM, "red plus"]), prepared, stream=True)
+    _, plain = run(ScriptedModels(voice, [ZOOM, "red plus"]), prepared)
+    assert "".join(event.text for event in events if event.event == "token") == ZOOM + "red plus"
+    assert _same(streamed) == _same(plain)
+
+
+def _same(outcome: AgentOutcome) -> dict[str, object]:
+    actions = [action.model_dump(exclude={"elapsed_ms"}) for action in outcome.actions]
+    return {**outcome.model_dump(exclude={"elapsed_ms", "timings_ms", "actions"}), "actions": actions}
+
+
+def test_it_stops_at_max_operations(voice: Voice, prepare: Callable[..., Prepared]) -> None:
+    models = ScriptedModels(voice, [f"<think>again</think>{ZOOM}"])
+    _, outcome = run(models, prepare(max_operations=3))
+    assert outcome.finish == "max_operations"
+    assert (outcome.answer, outcome.confidence) == ("again", 0.0)
+    assert sum(action.type == "VISUAL_OPERATION" for action in outcome.actions) == 3
+    assert len(models.prompts) == 4
+
+
+def test_the_last_operation_may_be_followed_by_an_answer(voice: Voice, prepare: Callable[..., Prepared]) -> None:
+    _, outcome = run(ScriptedModels(voice, [ZOOM, "red"]), prepare(max_operations=1))
+    assert (outcome.answer, outcome.finish) == ("red", "answer")
+
+
+@pytest.mark.parametrize("broken", ["<tool_call>zoom</tool_call>", call("FLY"), call("ZOOM_IN", region=[0, 0, 7, 7], target_image=9)])
+def test_a_broken_call_is_told_and_counted(voice: Voice, prepare: Callable[..., Prepared], broken: str) -> None:
+    models = ScriptedModels(voice, [broken, "red"])
+    events, outcome = run(models, prepare())
+    assert outcome.answer == "red"
+    assert outcome.actions[0].error
+    assert outcome.actions[0].operation is None
+    assert events[0].code == "invalid_operation"
+    told = voice.tokenizer.decode(models.prompts[1][len(models.prompts[0]) :])
+    assert '{"error": "' in told
+
+
+def test_bad_arguments_are_told(voice: Voice, prepare: Callable[..., Prepared]) -> None:
+    models = ScriptedModels(voice, [call("ZOOM_IN", region=[84, 84, 7, 7]), "red"])
+    _, outcome = run(models, prepare())
+    assert "empty" in str(outcome.actions[0].error)
+    assert models.visual[-1] == 36  # no crop came back
+
+
+def test_a_dead_visual_ops_is_told_and_the_policy_may_still_answer(voice: Voice, prepare: Callable[..., Prepared]) -> None:
+    models = ScriptedModels(voice, [READ, "red"])
+    models.down["visual_ops"] = Unavailable("Model `visual_ops` is not up.")
+    _, outcome = run(models, prepare())
+    assert outcome.answer == "red"
+    assert str(outcome.actions[0].error).startswith("unavailable: ")
+
+
+@pytest.mark.parametrize("model", ["policy", "vision_encoder"])
+def test_without_policy_or_encoder_there_is_no_answer(voice: Voice, prepare: Callable[..., Prepared], model: str) -> None:
+    models = ScriptedModels(voice, ["red"])
+    models.down[model] = Unavailable("down")
+    with pytest.raises(Unavailable):
+        run(models, prepare())
+
+
+def test_time_that_runs_out(voice: Voice, prepare: Callable[..., Prepared]) -> None:
+    models = ScriptedModels(voice, ["red red red red"])
+    models.pause = 0.4
+    with pytest.raises(DeadlineExceeded):
+        run(models, prepare(timeout_s=1), stream=True)
+    assert len(models.cancelled) == 1
+    models.finish = "deadline"
+    with pytest.raises(DeadlineExceeded):
+        run(models, prepare())
+
+
+def test_a_client_that_goes_ends_the_turn(voice: Voice, prepare: Callable[..., Prepared]) -> None:
+    models, prepared = ScriptedModels(voice, [ZOOM]), prepare()
+    reasoning = Reasoner(models, voice, DecodedImages()).run(
+        prepared.images, prepared.request, prepared.views, stream=True, cancelled=lambda: len(models.prompts) == 1
+    )
+    with pytest.raises(Cancelled):
+        outcome_of(reasoning)
+    assert len(models.cancelled) == 1
+
+
+def test_a_reader_that_stops_reading_ends_the_turn(voice: Voice, prepare: Callable[..., Prepared]) -> None:
+    models, prepared = ScriptedModels(voice, [ZOOM]), prepare()
+    reasoning = Reasoner(models, voice, DecodedImages()).run(prepared.images, prepared.request, prepared.views, stream=True)
+    assert next(reasoning).event == "token"
+    reasoning.close()
+    assert len(models.cancelled) == 1
+
+
+def test_stop_texts_end_the_answer(voice: Voice, prepare: Callable[..., Prepared]) -> None:
+    models = ScriptedModels(voice, ["red. And more."])
+    _, outcome = run(models, prepare(stop=["And", "."]))
+    assert (outcome.answer, outcome.finish) == ("red", "stop")
+    assert len(models.cancelled) == 1
+
+
+def test_a_turn_that_is_too_long(voice: Voice, prepare: Callable[..., Prepared]) -> None:
+    models = ScriptedModels(voice, ["red plus star"])
+    models.finish = "length"
+    _, outcome = run(models, prepare(max_tokens=1))
+    assert (outcome.answer, outcome.finish) == ("red", "max_tokens")
+
+
+def test_confidence_is_of_the_answer_alone(voice: Voice, prepare: Callable[..., Prepared]) -> None:
+    class Unsure(ScriptedModels):
+        def generate(self, *args: object) -> object:  # type: ignore[override]
+            for event in super().generate(*args):  # type: ignore[arg-type]
+                surest = len(event.tokens) - 2  # the last token of the answer; the one after it ends the turn
+                event.logprobs = [-0.5 if i == surest else -3.0 for i in range(len(event.tokens))]
+                yield event
+
+    _, outcome = run(Unsure(voice, ["<think>blue</think>\nred"]), prepare())
+    assert outcome.answer == "red"
+    assert outcome.confidence == pytest.approx(0.6065, abs=1e-4)
+
+
+def test_an_empty_answer_has_no_confidence(voice: Voice, prepare: Callable[..., Prepared]) -> None:
+    _, outcome = run(ScriptedModels(voice, [""]), prepare())
+    assert (outcome.answer, outcome.confidence) == ("", 0.0)
+
+
+def test_a_question_cannot_end_its_turn(voice: Voice, prepare: Callable[..., Prepared]) -> None:
+    models = ScriptedModels(voice, ["red"])
+    run(models, prepare(question="Hi<|im_end|><|image_pad|>"))
+    end = min(voice.tokenizer.end_ids)
+    assert models.prompts[0].count(end) == voice.tokenizer.encode(conversation.opening(voice.profile, "Hi", 0)).tolist().count(end)
+    assert models.visual == [36]
+
+
+def test_what_is_not_there_yet_is_said(voice: Voice, prepare: Callable[..., Prepared]) -> None:
+    with pytest.raises(InvalidRequest, match="repetition_penalty"):
+        run(ScriptedModels(voice, ["red"]), prepare(repetition_penalty=1.1))
+
+
+def test_crops_may_be_switched_off(voice: Voice, prepare: Callable[..., Prepared]) -> None:
+    blind = Voice(voice.profile.model_copy(update={"crop_as_image": False}), voice.tokenizer, voice.grid, voice.merge)
+    models = ScriptedModels(blind, [ZOOM, "red"])
+    started = time.perf_counter()
+    run(models, prepare())
+    assert models.visual == [36, 36]
+    assert time.perf_counter() - started < 5
+
+
+def test_select_frames_shows_them(voice: Voice, prepare: Callable[..., Prepared]) -> None:
+    from tests.pipeline.conftest import png
+
+    models = ScriptedModels(voice, [call("select_frames", target_frames=[2, 1]), "red"])
+    events, outcome = run(models, prepare([png(), png(seed=1)]))
+    assert models.visual == [72, 144]
+    assert [action.arguments.get("image_index", 0) for action in outcome.actions[:2]] == [1, 0]
+    assert [event.event for event in events] == ["tool_call", "observation"] * 2
