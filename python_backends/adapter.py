@@ -30,6 +30,7 @@ from pixelis.errors import (
 )
 from pixelis.settings import settings
 from python_backends.deadlines import abandoned, call_by, stream_by
+from python_backends.metrics import Metrics
 from python_backends.rows import Contract, Row, Tensors, split
 
 _NOT_UP = (
@@ -59,7 +60,7 @@ class Model:
         budget = config.get("parameters", {}).get("threads", {}).get("string_value")
         self.threads = int(budget) if budget else settings().threads.intra_op
         self.contract = Contract(config)
-        self.metrics = Metrics(self.name, self.version)
+        self.metrics = Metrics(pb_utils.MetricFamily, self.name, self.version)
         self.caller = Caller()
         self._abandoned = 0
         self.setup()
@@ -234,44 +235,6 @@ class Caller:
                     yield _read(response, model, outputs)
 
         return stream_by(deadline, answers, model)
-
-
-class Metrics:
-    """Custom metrics of one model, beside Triton's own. Families are made when they are first used."""
-
-    SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 100.0)
-    SIZES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
-
-    def __init__(self, model: str, version: str) -> None:
-        self._labels = {"model": model, "version": version}
-        self._families: dict[str, Any] = {}
-        self._metrics: dict[tuple[str, tuple[tuple[str, str], ...]], Any] = {}
-
-    def count(self, name: str, amount: float = 1.0, **labels: str) -> None:
-        """Add to a counter."""
-        self._metric(name, pb_utils.MetricFamily.COUNTER, None, labels).increment(amount)
-
-    def gauge(self, name: str, value: float, **labels: str) -> None:
-        """Set a gauge."""
-        self._metric(name, pb_utils.MetricFamily.GAUGE, None, labels).set(value)
-
-    def observe(self, name: str, value: float, **labels: str) -> None:
-        """Put a value into a histogram; buckets by the unit that the name ends with."""
-        buckets = self.SECONDS if name.endswith("_seconds") else self.SIZES
-        self._metric(name, pb_utils.MetricFamily.HISTOGRAM, buckets, labels).observe(value)
-
-    def _metric(self, name: str, kind: Any, buckets: Sequence[float] | None, labels: dict[str, str]) -> Any:
-        key = (name, tuple(sorted(labels.items())))
-        if key not in self._metrics:
-            if name not in self._families:
-                self._families[name] = pb_utils.MetricFamily(name=name, description=_words(name), kind=kind)
-            extra = {} if buckets is None else {"buckets": list(buckets)}
-            self._metrics[key] = self._families[name].Metric(labels={**self._labels, **labels}, **extra)
-        return self._metrics[key]
-
-
-def _words(name: str) -> str:
-    return name.removeprefix("pixelis_").replace("_", " ")
 
 
 def _rows(request: Any, batched: bool) -> list[Row]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import queue
+import threading
 import time
-from collections.abc import Iterator, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,8 @@ from python_backends.visual_ops.ocr import EngineOcr
 from python_backends.visual_ops.operate import operate
 from python_backends.voting.vote import vote
 
+T = TypeVar("T")
+
 
 class LocalModels:
     """The artifacts of one repository, loaded when first used. See `models.Models`.
@@ -54,32 +57,41 @@ class LocalModels:
     def __init__(self, config: Settings, decoded: DecodedImages | None = None) -> None:
         self._config = config
         self._decoded = decoded or DecodedImages()
-        self._engines: dict[str, Engine] = {}
+        self._loaded: dict[str, Any] = {}
+        self._lock = threading.RLock()
         self._most = config.batching.max_batch_size
         neural = Neural(self._one, TextTokens(artifact(config.repository, "embed_text")), self._most)
         self.embed_image = neural.embed_image
         self.embed_text = neural.embed_text
         self.vision_tokens = neural.vision_tokens
 
-    @cached_property
+    @property
     def _policy(self) -> PolicyRuntime:
-        return PolicyRuntime(artifact(self._config.repository, "policy"), threads=self._config.threads.intra_op)
+        threads = self._config.threads.intra_op
+        return self._once("policy", lambda: PolicyRuntime(artifact(self._config.repository, "policy"), threads=threads))
 
-    @cached_property
+    @property
     def _ocr(self) -> EngineOcr:
         detector, recognizer = (artifact(self._config.repository, name) for name in ("ocr_detect", "ocr_recognize"))
-        return EngineOcr(detector, recognizer, self._config.threads.intra_op)
+        return self._once("ocr", lambda: EngineOcr(detector, recognizer, self._config.threads.intra_op))
 
-    @cached_property
+    @property
     def _store(self) -> ExperienceStore:
-        return open_store(self._config, _seeds(self._config.repository))
+        return self._once("knn", lambda: open_store(self._config, _seeds(self._config.repository)))
+
+    def _once(self, name: str, load: Callable[[], T]) -> T:
+        """Load what is used for the first time, one thread at a time."""
+        with self._lock:
+            if name not in self._loaded:
+                self._loaded[name] = load()
+            loaded: T = self._loaded[name]
+            return loaded
 
     def close(self) -> None:
         """End the policy's thread and close the experiences, where they were opened."""
-        for name in ("_policy", "_store"):
-            opened = vars(self).get(name)
-            if opened is not None:
-                opened.close()
+        for name in ("policy", "knn"):
+            if name in self._loaded:
+                self._loaded.pop(name).close()
 
     def __enter__(self) -> LocalModels:
         return self
@@ -90,10 +102,9 @@ class LocalModels:
     def _one(self, model: str, inputs: dict[str, NDArray[np.generic]], output: str, deadline: float) -> Floats:
         if time.time() > deadline:
             raise DeadlineExceeded(f"`{model}` was not reached in time.", mend="Raise `timeout_s`.")
-        if model not in self._engines:
-            folder = artifact(self._config.repository, model)
-            self._engines[model] = load_engine(folder, self._config.threads.intra_op)
-        return np.asarray(self._engines[model].run(inputs)[output], np.float32)
+        threads = self._config.threads.intra_op
+        engine: Engine = self._once(model, lambda: load_engine(artifact(self._config.repository, model), threads))
+        return np.asarray(engine.run(inputs)[output], np.float32)
 
     def generate(
         self, prompt_ids: NDArray[np.int64], visual: Floats, grids: NDArray[np.int32], sampling: Sampling

@@ -5,21 +5,20 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelis.errors import DeadlineExceeded, InvalidOperation, InvalidRequest, PixelisError, ServingError
-from pixelis.schema import Action, AgentOutcome, Event, Operation, OperationResult, PreparedRequest, Sampling
+from pixelis.errors import DeadlineExceeded, InvalidOperation, InvalidRequest, ServingError
+from pixelis.schema import Action, AgentOutcome, Event, PreparedRequest, Sampling
 from python_backends.images import DecodedImages
+from python_backends.pipeline.acting import NOTHING, Acting
 from python_backends.pipeline.dialect import Answer, Call, Malformed, operations, parse_turn
 from python_backends.pipeline.memory import Memory, Voice
-from python_backends.pipeline.models import Floats, Models
-from python_backends.pipeline.shares import Stopwatch
-from python_backends.pipeline.spaces import Frame, result_to_view
+from python_backends.pipeline.models import Models
+from python_backends.pipeline.spaces import Frame
 from python_backends.pipeline.turn import TurnText
-from python_backends.pipeline.views import crop, view
 from python_backends.policy import conversation
 
 Reasoning = Generator[Event, None, AgentOutcome]
@@ -82,56 +81,54 @@ class Reasoner:
             Cancelled: `cancelled` said so.
             PixelisError: the policy or the vision encoder failed.
         """
-        episode = _Episode(self._models, self._voice, self._decoded, images, request, stream, cancelled)
-        return episode.run(views)
+        acting = Acting(self._models, self._voice.profile, self._decoded, images, request)
+        return _Episode(self._voice, acting, stream, cancelled).run(views)
 
 
 @dataclass
 class _Episode:
-    models: Models
+    """One request's loop."""
+
     voice: Voice
-    decoded: DecodedImages
-    images: Sequence[bytes]
-    request: PreparedRequest
+    acting: Acting
     stream: bool
     cancelled: Callable[[], bool]
-    watch: Stopwatch = field(default_factory=Stopwatch)
-    actions: list[Action] = field(default_factory=list)
     steps: int = 0
     tokens: int = 0
+
+    @property
+    def request(self) -> PreparedRequest:
+        return self.acting.request
 
     def run(self, views: NDArray[np.uint8]) -> Reasoning:
         size = self.voice.profile.view
         frames = [Frame(i, (0, 0, w, h), size) for i, (w, h) in enumerate(self.request.sizes)]
         memory = Memory(self.voice)
-        memory.open(self.request.question, self._see(views), frames)
+        memory.open(self.request.question, self.acting.see(views), frames)
         while True:
             turn = yield from self._speak(memory)
             parsed = parse_turn(turn.text)
             if parsed.thought:
-                self.actions.append(Action(type="REASONING", text=parsed.thought))
+                self.acting.actions.append(Action(type="REASONING", text=parsed.thought))
             if isinstance(parsed.act, Answer):
-                return self._answered(turn, parsed.act)
+                finish = {"length": "max_tokens", "stop_text": "stop"}.get(turn.finish or "", "answer")
+                confidence = turn.confidence(parsed.act.start, parsed.act.end)
+                return self._outcome(parsed.act.text, confidence, finish)
             if turn.finish == "stop_text" or self.steps >= self.request.options.max_operations:
-                return self._stopped("stop" if turn.finish == "stop_text" else "max_operations", parsed.thought)
+                finish = "stop" if turn.finish == "stop_text" else "max_operations"
+                return self._outcome(parsed.thought, 0.0, finish)
             memory.said(turn.ids)
             yield from self._act(memory, parsed.act)
-
-    def _see(self, views: NDArray[np.uint8]) -> Floats:
-        started = time.perf_counter()
-        tokens = self.models.vision_tokens(views, self.request.deadline)
-        self.watch.add("vision_encoder", started)
-        return tokens
 
     def _speak(self, memory: Memory) -> Generator[Event, None, TurnText]:
         """One turn of the policy; its tokens are events as they come."""
         started = time.perf_counter()
-        turn = TurnText(self.voice.tokenizer, self.request.options.stop)
-        sampling = self._sampling()
+        turn, sampling = TurnText(self.voice.tokenizer, self.request.options.stop), self._sampling()
+        models = self.acting.models
         try:
-            for event in self.models.generate(memory.ids, memory.visual_tokens, memory.grids, sampling):
+            for event in models.generate(memory.ids, memory.visual_tokens, memory.grids, sampling):
                 added = turn.push(event)
-                self._check_cancelled()
+                self._check()
                 if added and self.stream:
                     yield Event(event="token", step=self.steps, text=added)
                 if turn.finish is not None:
@@ -139,8 +136,8 @@ class _Episode:
         finally:
             # However the turn was left: what the policy still computes for it would be for nobody.
             if turn.finish in (None, "stop_text"):
-                self.models.cancel(sampling.request_id)
-        self.watch.add("policy", started)
+                models.cancel(sampling.request_id)
+        self.acting.watch.add("policy", started)
         self.tokens += turn.tokens
         if turn.finish == "cancelled":
             raise Cancelled
@@ -168,91 +165,44 @@ class _Episode:
                 raise InvalidOperation(call.reason)
             todo = operations(call, memory.frames, self.voice.profile.coordinates)
         except InvalidOperation as error:
-            self.steps += 1
-            self.actions.append(Action(type="VISUAL_OPERATION", error=str(error), text=call.text))
-            yield Event(event="observation", step=self.steps, text=str(error), code=error.code)
-            told = conversation.observation(self.voice.profile, "", {}, str(error))
-            return memory.told(told, np.zeros((0, 0, 0), np.float32), [])
+            yield self._refused(memory, call, error)
+            return
         texts: list[str] = []
         frames: list[Frame] = []
         for operation, frame in todo[: self.request.options.max_operations - self.steps]:
             self.steps += 1
             yield Event(event="tool_call", step=self.steps, text=call.text, operation=operation)
-            result = self._operate(operation, call.text)
+            result = self.acting.operate(operation, call.text)
             yield Event(event="observation", step=self.steps, operation=operation, observation=result)
-            self._check_cancelled()
-            texts.append(self._observation(result, frame))
-            frames += self._new_frames(operation, result)
-        memory.told("\n".join(text for text in texts if text), self._crops(frames), frames)
+            self._check()
+            texts.append(self.acting.told(result, frame))
+            frames += self.acting.frames(operation, result)
+        memory.told("\n".join(text for text in texts if text), self.acting.crops(frames), frames)
 
-    def _operate(self, operation: Operation, text: str) -> OperationResult:
-        """Run one operation. Where `visual_ops` is down, the policy is told, and may still answer."""
-        started = time.perf_counter()
-        try:
-            result = self.models.operate(self.images, operation, self.request.deadline)
-        except DeadlineExceeded:
-            raise
-        except PixelisError as error:
-            result = OperationResult(operation=operation.operation, error=error.wire())
-        self.watch.add("visual_ops", started)
-        arguments = dict(operation.arguments)
-        if operation.image_index:
-            arguments["image_index"] = operation.image_index
-        self.actions.append(
-            Action(
-                type="VISUAL_OPERATION",
-                operation=operation.operation,
-                arguments=arguments,
-                result=result.result,
-                error=result.error,
-                text=text,
-                elapsed_ms=result.elapsed_ms,
-            )
-        )
-        return result
+    def _refused(self, memory: Memory, call: Call | Malformed, error: InvalidOperation) -> Event:
+        """A call that names no operation counts as one, so that a policy that only writes such calls ends."""
+        self.steps += 1
+        self.acting.actions.append(Action(type="VISUAL_OPERATION", error=str(error), text=call.text))
+        memory.told(conversation.observation(self.voice.profile, "", {}, str(error)), NOTHING, [])
+        return Event(event="observation", step=self.steps, text=str(error), code=error.code)
 
-    def _observation(self, result: OperationResult, frame: Frame) -> str:
-        profile = self.voice.profile
-        shown = result_to_view(result.result, frame, profile.coordinates)
-        return conversation.observation(profile, result.operation.value, shown, result.error)
-
-    def _new_frames(self, operation: Operation, result: OperationResult) -> list[Frame]:
-        """The crop that a ZOOM_IN shows, where the checkpoint takes it as an image."""
-        region = result.result.get("region")
-        if operation.operation.value != "ZOOM_IN" or result.error or not region or not self.voice.profile.crop_as_image:
-            return []
-        x1, y1, x2, y2 = (float(value) for value in region)
-        return [Frame(operation.image_index, (x1, y1, x2, y2), self.voice.profile.view, whole=False)]
-
-    def _crops(self, frames: Sequence[Frame]) -> Floats:
-        if not frames:
-            return np.zeros((0, 0, 0), np.float32)
-        crops = [crop(self.decoded.get(self.images[frame.image_index]), frame.region) for frame in frames]
-        return self._see(np.stack([view(pixels, self.voice.profile.view) for pixels in crops]))
-
-    def _check_cancelled(self) -> None:
+    def _check(self) -> None:
         if self.cancelled():
             raise Cancelled
         if time.time() > self.request.deadline:
             raise DeadlineExceeded("The request ran out of time.", mend="Raise `timeout_s`.")
 
-    def _answered(self, turn: TurnText, answer: Answer) -> AgentOutcome:
-        finish = {"length": "max_tokens", "stop_text": "stop"}.get(turn.finish or "", "answer")
-        return self._outcome(answer.text, turn.confidence(answer.start, answer.end), finish)
-
-    def _stopped(self, finish: str, said: str) -> AgentOutcome:
-        return self._outcome(said, 0.0, finish)
-
     def _outcome(self, answer: str, confidence: float, finish: str) -> AgentOutcome:
-        self.actions.append(Action(type="ANSWER", text=answer))
+        acting = self.acting
+        acting.actions.append(Action(type="ANSWER", text=answer))
         return AgentOutcome.model_validate(
             {
                 "answer": answer,
                 "confidence": confidence,
-                "actions": self.actions,
+                "actions": acting.actions,
                 "finish": finish,
                 "tokens": self.tokens,
-                "elapsed_ms": self.watch.elapsed_ms,
-                "timings_ms": self.watch.ms,
+                "elapsed_ms": acting.watch.elapsed_ms,
+                "timings_ms": acting.watch.ms,
             }
         )

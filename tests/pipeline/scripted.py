@@ -91,7 +91,11 @@ class ScriptedModels:
     def vision_tokens(self, views: Views, deadline: float) -> Floats:
         self._up("vision_encoder")
         assert views.shape[1:] == (168, 168, 3)
-        return np.repeat(views.mean((1, 2, 3), keepdims=True)[..., 0], 36 * 8, axis=1).reshape(-1, 36, 8).astype(np.float32)
+        return (
+            np.repeat(views.mean((1, 2, 3), keepdims=True)[..., 0], 36 * 8, axis=1)
+            .reshape(-1, 36, 8)
+            .astype(np.float32)
+        )
 
     def generate(
         self, prompt_ids: NDArray[np.int64], visual: Floats, grids: NDArray[np.int32], sampling: Sampling
@@ -171,7 +175,7 @@ def write_voice(directory: Path) -> Path:
 
 def call(name: str, **arguments: object) -> str:
     """A tool call as the nano writes it."""
-    return f'<tool_call>\n{json.dumps({"name": name, "arguments": arguments})}\n</tool_call>'
+    return f"<tool_call>\n{json.dumps({'name': name, 'arguments': arguments})}\n</tool_call>"
 
 
 SURE = math.exp(-0.1)

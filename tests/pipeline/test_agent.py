@@ -41,7 +41,9 @@ def test_the_final_event_is_what_the_ensemble_answers(voice: Voice, prepare: Cal
 
     models, prepared = ScriptedModels(voice, TURNS), prepare(k=3)
     (found,) = recall(models, [prepared.request], prepared.retrieval_view[None])
-    outcome = outcome_of(Reasoner(models, voice, DecodedImages()).run(prepared.images, prepared.request, prepared.views))
+    outcome = outcome_of(
+        Reasoner(models, voice, DecodedImages()).run(prepared.images, prepared.request, prepared.views)
+    )
     finisher = Finisher(models, voice.profile, DecodedImages(), Settings().retrieval)
     alone = finisher(prepared.images, prepared.request, found.outcome, found.key, outcome)
     assert comparable(last.result) == comparable(alone)

@@ -89,7 +89,9 @@ def test_any_text_is_a_turn(text: str) -> None:
 @given(
     st.sampled_from(sorted(name.value for name in OperationName)),
     st.dictionaries(
-        st.text(max_size=8), st.recursive(st.none() | st.booleans() | st.floats() | st.text(max_size=8), st.lists), max_size=4
+        st.text(max_size=8),
+        st.recursive(st.none() | st.booleans() | st.floats() | st.text(max_size=8), st.lists),
+        max_size=4,
     ),
 )
 def test_any_arguments_become_operations_or_a_typed_error(name: str, arguments: dict[str, object]) -> None:
@@ -111,7 +113,10 @@ def planned(name: str, frames: list[Frame] = FRAMES, **arguments: object) -> tup
 
 def test_coordinates_become_pixels_of_the_original() -> None:
     assert planned("ZOOM_IN", region=[0, 42, 84, 168]) == ("ZOOM_IN", {"region": [0, 42, 168, 168]}, 0)
-    assert planned("GET_PROPERTIES", bbox=[84, 84, 168, 168], target_image=2)[1:] == ({"bbox": [500, 250, 1000, 500]}, 1)
+    assert planned("GET_PROPERTIES", bbox=[84, 84, 168, 168], target_image=2)[1:] == (
+        {"bbox": [500, 250, 1000, 500]},
+        1,
+    )
 
 
 def test_coordinates_in_a_crop_become_pixels_of_the_original() -> None:

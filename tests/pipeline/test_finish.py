@@ -20,7 +20,10 @@ from python_backends.pipeline.states import state_keys, state_texts, state_views
 from tests.pipeline.scripted import ScriptedModels
 
 ZOOM = Action(
-    type="VISUAL_OPERATION", operation="ZOOM_IN", arguments={"region": [0, 0, 84, 84]}, result={"region": [0, 0, 84, 84]}
+    type="VISUAL_OPERATION",
+    operation="ZOOM_IN",
+    arguments={"region": [0, 0, 84, 84]},
+    result={"region": [0, 0, 84, 84]},
 )
 READ = Action(type="VISUAL_OPERATION", operation="READ_TEXT", result={"text": "AB"})
 BROKEN = Action(type="VISUAL_OPERATION", error="The tool call is not JSON.")
@@ -30,7 +33,8 @@ OUTCOME = AgentOutcome(answer="cat", confidence=0.8, actions=[ZOOM, READ, ANSWER
 
 def neighbours(*answers: str) -> list[Neighbour]:
     return [
-        Neighbour(experience_id=f"{i}", answer=answer, similarity=1.0, confidence=0.9) for i, answer in enumerate(answers)
+        Neighbour(experience_id=f"{i}", answer=answer, similarity=1.0, confidence=0.9)
+        for i, answer in enumerate(answers)
     ]
 
 
@@ -66,7 +70,9 @@ def test_neighbours_may_outvote_the_agent(voice: Voice, prepare: Callable[..., P
 
 
 @pytest.mark.parametrize("reason", ["cold_start", "no_retrieval"])
-def test_without_retrieval_the_agents_answer_stands(voice: Voice, prepare: Callable[..., Prepared], reason: str) -> None:
+def test_without_retrieval_the_agents_answer_stands(
+    voice: Voice, prepare: Callable[..., Prepared], reason: str
+) -> None:
     result = finish(ScriptedModels(voice, [""]), prepare(), recalled=RecallOutcome(reason=reason))
     assert (result.answer, result.confidence, result.provenance.reason) == ("cat", 0.8, reason)
     assert result.provenance.reasons == []
@@ -86,7 +92,9 @@ def test_what_fails_is_left_out_and_said(voice: Voice, prepare: Callable[..., Pr
 
 def test_failures_of_operations_are_said(voice: Voice, prepare: Callable[..., Prepared]) -> None:
     dead = READ.model_copy(update={"error": "unavailable: visual_ops is down", "result": {}})
-    result = finish(ScriptedModels(voice, [""]), prepare(), OUTCOME.model_copy(update={"actions": [dead, BROKEN, ANSWER]}))
+    result = finish(
+        ScriptedModels(voice, [""]), prepare(), OUTCOME.model_copy(update={"actions": [dead, BROKEN, ANSWER]})
+    )
     assert result.provenance.reasons == ["visual_ops: unavailable: visual_ops is down"]
 
 

@@ -37,7 +37,14 @@ def test_there_and_back(space: Space, x: int, y: int, w: int, h: int, u: float, 
 
 def test_only_coordinates_are_mapped_and_only_well_formed_ones() -> None:
     frame = Frame(0, (0, 0, 1680, 1680), (168, 168))
-    arguments = {"region": [1, 2, 3, 4], "center": [5, 6], "zoom_factor": 2, "point": "x", "bbox": [1, 2], "init_bbox": [1]}
+    arguments = {
+        "region": [1, 2, 3, 4],
+        "center": [5, 6],
+        "zoom_factor": 2,
+        "point": "x",
+        "bbox": [1, 2],
+        "init_bbox": [1],
+    }
     assert arguments_to_original(arguments, frame, "view_pixels") == {
         "region": [10, 20, 30, 40],
         "center": [50, 60],
@@ -46,7 +53,11 @@ def test_only_coordinates_are_mapped_and_only_well_formed_ones() -> None:
         "bbox": [10, 20],
         "init_bbox": [1],
     }
-    assert arguments_to_original({"region": [float("nan"), 0, True, 1]}, frame, "view_pixels")["region"][1:] == [0, True, 1]
+    assert arguments_to_original({"region": [float("nan"), 0, True, 1]}, frame, "view_pixels")["region"][1:] == [
+        0,
+        True,
+        1,
+    ]
 
 
 def test_results_go_back_in_the_space_that_the_policy_writes() -> None:

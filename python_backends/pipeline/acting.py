@@ -1,0 +1,108 @@
+"""The agent's hands and eyes: it runs an operation, and makes of the result what the policy is told and shown."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixelis.errors import DeadlineExceeded, PixelisError
+from pixelis.schema import Action, Operation, OperationName, OperationResult, PreparedRequest
+from python_backends.images import DecodedImages
+from python_backends.pipeline.models import Floats, Models
+from python_backends.pipeline.shares import Stopwatch
+from python_backends.pipeline.spaces import Frame, result_to_view
+from python_backends.pipeline.views import crop, view
+from python_backends.policy import conversation
+from python_backends.policy.profile import Profile
+
+NOTHING = np.zeros((0, 0, 0), np.float32)
+"""The visual tokens of no image."""
+
+
+@dataclass
+class Acting:
+    """What happens outside the policy in one request.
+
+    Attributes:
+        models: the sibling models.
+        profile: the checkpoint's.
+        decoded: the process's decoded pictures.
+        images: encoded, unwrapped.
+        request: as `prepare` made it.
+        watch: time spent, by model.
+        actions: the trajectory so far.
+    """
+
+    models: Models
+    profile: Profile
+    decoded: DecodedImages
+    images: Sequence[bytes]
+    request: PreparedRequest
+    watch: Stopwatch = field(default_factory=Stopwatch)
+    actions: list[Action] = field(default_factory=list)
+
+    def see(self, views: NDArray[np.uint8]) -> Floats:
+        """Visual tokens `[n, tokens, hidden]` of the policy's views `[n, H, W, 3]`."""
+        started = time.perf_counter()
+        tokens = self.models.vision_tokens(views, self.request.deadline)
+        self.watch.add("vision_encoder", started)
+        return tokens
+
+    def operate(self, operation: Operation, text: str) -> OperationResult:
+        """Run an operation and add it to the trajectory. Where `visual_ops` is down, the result's error says so.
+
+        Args:
+            operation: in pixels of the original.
+            text: the call as the policy wrote it.
+
+        Raises:
+            DeadlineExceeded: the request's time ran out.
+        """
+        started = time.perf_counter()
+        try:
+            result = self.models.operate(self.images, operation, self.request.deadline)
+        except DeadlineExceeded:
+            raise
+        except PixelisError as error:
+            result = OperationResult(operation=operation.operation, error=error.wire())
+        self.watch.add("visual_ops", started)
+        arguments = dict(operation.arguments)
+        if operation.image_index:
+            arguments["image_index"] = operation.image_index
+        self.actions.append(
+            Action(
+                type="VISUAL_OPERATION",
+                operation=operation.operation,
+                arguments=arguments,
+                result=result.result,
+                error=result.error,
+                text=text,
+                elapsed_ms=result.elapsed_ms,
+            )
+        )
+        return result
+
+    def told(self, result: OperationResult, frame: Frame) -> str:
+        """The observation's text, its coordinates in the image that the call was about."""
+        shown = result_to_view(result.result, frame, self.profile.coordinates)
+        return conversation.observation(self.profile, result.operation.value, shown, result.error)
+
+    def frames(self, operation: Operation, result: OperationResult) -> list[Frame]:
+        """The crop that a ZOOM_IN shows, where the checkpoint takes it as an image."""
+        region = result.result.get("region")
+        zoomed = operation.operation is OperationName.ZOOM_IN and result.error is None and region is not None
+        if not zoomed or not self.profile.crop_as_image:
+            return []
+        x1, y1, x2, y2 = (float(value) for value in region)
+        return [Frame(operation.image_index, (x1, y1, x2, y2), self.profile.view, whole=False)]
+
+    def crops(self, frames: Sequence[Frame]) -> Floats:
+        """Visual tokens of crops, cut from the originals at full resolution."""
+        if not frames:
+            return NOTHING
+        cut = [crop(self.decoded.get(self.images[frame.image_index]), frame.region) for frame in frames]
+        return self.see(np.stack([view(pixels, self.profile.view) for pixels in cut]))
