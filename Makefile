@@ -22,7 +22,7 @@ $(VENV)/.setup: pyproject.toml constraints.txt
 	@echo "Installing Triton, PyTorch and the builder into $(VENV) (about 2 GB on disk) ..."
 	@$(PIP) --editable '.[embedded,build]' torch==2.13.0
 	@# rapidocr brings a second build of OpenCV over the contrib one: put that back where it was lost.
-	@$(BIN)/python -c 'import cv2; cv2.legacy' 2>/dev/null || $(PIP) --force-reinstall --no-deps opencv-contrib-python-headless==4.11.0.86
+	@$(BIN)/python -c 'import cv2; cv2.legacy.TrackerMedianFlow_create' 2>/dev/null || $(PIP) --force-reinstall --no-deps opencv-contrib-python-headless==4.11.0.86
 	@touch $@
 
 setup-dev: $(VENV)/.setup-dev  ## add what tests, lint and benchmarks need

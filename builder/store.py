@@ -137,10 +137,7 @@ class Store:
         """
         path = self.repository / model / "1" / SHIM
         if not path.is_file():
-            raise BuildError(
-                f"{path} is missing.",
-                mend="It is committed: `git checkout model_repository`, or see docs on adding a model.",
-            )
+            raise BuildError(f"{path} is missing.", mend="It is committed: `git checkout model_repository`.")
         return path
 
     def shim_record(self, model: str) -> FileRecord:

@@ -73,17 +73,12 @@ def batching(subject: Subject) -> Iterator[Finding]:
 def queue_policy(subject: Subject) -> Iterator[Finding]:
     """No queue policy: any one stalls the dynamic batcher in quanta of about 500 ms."""
     for spec, given in _each(subject):
-        batcher = given.dynamic_batching
-        found = [name for name in QUEUE_POLICIES if batcher.HasField(name)] if _has_fields(batcher) else []
+        found = [field.name for field, _ in given.dynamic_batching.ListFields() if field.name in QUEUE_POLICIES]
         if found:
             mend = "Remove them; use two copies of the model and a rate limiter, or shed load in front of Triton."
             yield error(
                 spec.name, "queue-policy", f"{', '.join(found)} stalls the batcher for about 500 ms at a time.", mend
             )
-
-
-def _has_fields(batcher: object) -> bool:
-    return bool(batcher.ListFields())  # type: ignore[attr-defined]
 
 
 def ragged(subject: Subject) -> Iterator[Finding]:

@@ -49,7 +49,8 @@ class OcrSource(Source):
 
     def raw(self, normalised: NDArray[np.float32]) -> NDArray[np.float32]:
         """The package's graph on normalised pixels."""
-        return np.asarray(self.session.run(None, {self.session.get_inputs()[0].name: normalised})[0], np.float32)
+        answer: NDArray[np.float32] = self.session.run(None, {self.session.get_inputs()[0].name: normalised})[0]
+        return answer
 
     def graph(self) -> onnx.ModelProto:
         """The package's model, to be extended in place."""

@@ -19,6 +19,8 @@ from python_backends.pipeline.views import crop, view
 from python_backends.policy import conversation
 from python_backends.policy.profile import Profile
 
+_OVER_FRAMES = (OperationName.TRACK_OBJECT, OperationName.TEMPORAL_LOCALIZE)
+
 NOTHING = np.zeros((0, 0, 0), np.float32)
 """The visual tokens of no image."""
 
@@ -64,7 +66,7 @@ class Acting:
         """
         started = time.perf_counter()
         try:
-            result = self.models.operate(self.images, operation, self.request.deadline)
+            result = self.models.operate(*self._needed(operation), self.request.deadline)
         except DeadlineExceeded:
             raise
         except PixelisError as error:
@@ -86,6 +88,12 @@ class Acting:
         )
         return result
 
+    def _needed(self, operation: Operation) -> tuple[Sequence[bytes], Operation]:
+        """The images that an operation looks at: of 64 frames only one travels, unless it follows an object."""
+        if operation.operation in _OVER_FRAMES:
+            return self.images, operation
+        return [self.images[operation.image_index]], operation.model_copy(update={"image_index": 0})
+
     def told(self, result: OperationResult, frame: Frame) -> str:
         """The observation's text, its coordinates in the image that the call was about."""
         shown = result_to_view(result.result, frame, self.profile.coordinates)
@@ -94,8 +102,8 @@ class Acting:
     def frames(self, operation: Operation, result: OperationResult) -> list[Frame]:
         """The crop that a ZOOM_IN shows, where the checkpoint takes it as an image."""
         region = result.result.get("region")
-        zoomed = operation.operation is OperationName.ZOOM_IN and result.error is None and region is not None
-        if not zoomed or not self.profile.crop_as_image:
+        zoomed = operation.operation is OperationName.ZOOM_IN and result.error is None
+        if region is None or not zoomed or not self.profile.crop_as_image:
             return []
         x1, y1, x2, y2 = (float(value) for value in region)
         return [Frame(operation.image_index, (x1, y1, x2, y2), self.profile.view, whole=False)]

@@ -6,8 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-import numpy as np
-
 from pixelis.errors import DeadlineExceeded, PixelisError, ServingError, Unavailable
 from pixelis.schema import (
     AgentOutcome,
@@ -22,6 +20,7 @@ from pixelis.schema import (
     Verdict,
 )
 from pixelis.settings import Retrieval
+from python_backends.experience.key import VISUAL_WIDTH
 from python_backends.experience.priority import learning_rate, priority
 from python_backends.experience.store import COLD_START
 from python_backends.images import DecodedImages
@@ -140,20 +139,17 @@ class Finisher:
     def _states(
         self, images: Sequence[bytes], request: PreparedRequest, key: Floats, outcome: AgentOutcome
     ) -> list[list[float]]:
-        """State keys; where nothing was done, the request's own key is the only one."""
-        if _whole(key) and not any(action.type == "VISUAL_OPERATION" for action in outcome.actions):
-            states = key[np.newaxis]
-        else:
-            pictures = [self._decoded.get(image) for image in images]
-            states = state_keys(
-                self._models,
-                self._profile,
-                pictures,
-                request.question,
-                outcome.actions,
-                share(request.deadline, STATES),
-                self._config.visual_weight,
-            )
+        pictures = [self._decoded.get(image) for image in images]
+        states = state_keys(
+            self._models,
+            self._profile,
+            pictures,
+            request.question,
+            outcome.actions,
+            share(request.deadline, STATES),
+            self._config.visual_weight,
+            first=key if _whole(key) else None,
+        )
         found: list[list[float]] = states.tolist()
         return found
 
@@ -209,8 +205,8 @@ def _failures(recalled: RecallOutcome, outcome: AgentOutcome) -> list[str]:
 
 
 def _whole(key: Floats) -> bool:
-    """Whether a key has both its sides: only then is its length 1."""
-    return abs(float(np.linalg.norm(key)) - 1.0) < 1e-3
+    """Whether a key has both its sides."""
+    return bool(key[:VISUAL_WIDTH].any() and key[VISUAL_WIDTH:].any())
 
 
 def _unvoted(request: PreparedRequest, outcome: AgentOutcome, reason: str | None) -> Verdict:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelis.errors import DeadlineExceeded, InvalidOperation, InvalidRequest, ServingError
+from pixelis.errors import DeadlineExceeded, InvalidOperation, InvalidRequest, PixelisError, ServingError
 from pixelis.schema import Action, AgentOutcome, Event, PreparedRequest, Sampling
 from python_backends.images import DecodedImages
 from python_backends.pipeline.acting import NOTHING, Acting
@@ -124,7 +124,7 @@ class _Episode:
         """One turn of the policy; its tokens are events as they come."""
         started = time.perf_counter()
         turn, sampling = TurnText(self.voice.tokenizer, self.request.options.stop), self._sampling()
-        models = self.acting.models
+        models, left = self.acting.models, True
         try:
             for event in models.generate(memory.ids, memory.visual_tokens, memory.grids, sampling):
                 added = turn.push(event)
@@ -133,9 +133,12 @@ class _Episode:
                     yield Event(event="token", step=self.steps, text=added)
                 if turn.finish is not None:
                     break
+        except PixelisError:
+            left = False  # the policy failed, or ends by itself at the same deadline: there is nothing to cancel
+            raise
         finally:
-            # However the turn was left: what the policy still computes for it would be for nobody.
-            if turn.finish in (None, "stop_text"):
+            # A client that has gone, a reader that stopped, a stop text: the policy would go on for nobody.
+            if left and turn.finish in (None, "stop_text"):
                 models.cancel(sampling.request_id)
         self.acting.watch.add("policy", started)
         self.tokens += turn.tokens

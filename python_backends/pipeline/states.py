@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pixelis.schema import Action, OperationName
-from python_backends.experience.key import retrieval_key
+from python_backends.experience.key import VISUAL_WIDTH, retrieval_key
 from python_backends.pipeline.models import Floats, Models
 from python_backends.pipeline.views import RETRIEVAL, Pixels, crop, retrieval_view, view
 from python_backends.policy import conversation
@@ -26,6 +26,7 @@ def state_keys(
     actions: Sequence[Action],
     deadline: float,
     visual_weight: float = 0.7,
+    first: Floats | None = None,
 ) -> Floats:
     """State keys `[visual steps + 1, 1664]`, every distinct view and text embedded once.
 
@@ -37,15 +38,23 @@ def state_keys(
         actions: the trajectory.
         deadline: seconds since the epoch.
         visual_weight: share of the visual side of a key.
+        first: the request's retrieval key, where it is known and whole: it is the first state, and its visual side
+            is the embedding of the first view.
 
     Raises:
         ServingError: an encoder did not answer.
     """
     texts = state_texts(question, actions, profile)
     views, which = state_views(retrieval_view(pictures), pictures, actions)
-    visual = models.embed_image(np.stack(views), deadline)
-    text = models.embed_text(texts, deadline)
-    return np.stack([retrieval_key(visual[v], text[t], visual_weight) for t, v in enumerate(which)])
+    if first is None:
+        visual = models.embed_image(np.stack(views), deadline)
+        text = models.embed_text(texts, deadline)
+        return np.stack([retrieval_key(visual[v], text[t], visual_weight) for t, v in enumerate(which)])
+    known = first[np.newaxis, :VISUAL_WIDTH]
+    visual = np.concatenate([known, models.embed_image(np.stack(views[1:]), deadline)]) if len(views) > 1 else known
+    text = models.embed_text(texts[1:], deadline) if len(texts) > 1 else np.zeros((0, 0), np.float32)
+    later = [retrieval_key(visual[v], text[t], visual_weight) for t, v in enumerate(which[1:])]
+    return np.stack([first, *later])
 
 
 def state_texts(question: str, actions: Sequence[Action], profile: Profile) -> list[str]:

@@ -49,7 +49,10 @@ class ZoomInArguments(Arguments):
     center: tuple[Number, Number] | None = None
     zoom_factor: Number | None = Field(None, gt=0)
     target_size: (
-        tuple[Annotated[int, Field(ge=1, le=MAX_TARGET, strict=True)], Annotated[int, Field(ge=1, le=MAX_TARGET, strict=True)]]
+        tuple[
+            Annotated[int, Field(ge=1, le=MAX_TARGET, strict=True)],
+            Annotated[int, Field(ge=1, le=MAX_TARGET, strict=True)],
+        ]
         | None
     ) = None
 
@@ -94,7 +97,9 @@ def parse(model: type[A], arguments: dict[str, Any], operation: str) -> A:
     name = str(first["loc"][0]) if first["loc"] else ""
     if first["type"] == "extra_forbidden" and name not in model.model_fields:
         raise InvalidOperation(f"{operation} has no argument `{name}`.", mend=f"It takes {known}.")
-    raise InvalidOperation(f"`{name}` of {operation} must be {_HINTS.get(name, first['msg'])}; got {_short(arguments.get(name))}.")
+    raise InvalidOperation(
+        f"`{name}` of {operation} must be {_HINTS.get(name, first['msg'])}; got {_short(arguments.get(name))}."
+    )
 
 
 def corners(box: Corners, size: Size, normalized: bool, name: str = "Region") -> Corners:
@@ -109,7 +114,9 @@ def corners(box: Corners, size: Size, normalized: bool, name: str = "Region") ->
         box = (box[0] * size[0], box[1] * size[1], box[2] * size[0], box[3] * size[1])
     x1, y1, x2, y2 = box
     if x1 >= x2 or y1 >= y2:
-        raise InvalidOperation(f"{name} {_text(box)} is empty.", mend="It is [x1, y1, x2, y2] with x1 < x2 and y1 < y2.")
+        raise InvalidOperation(
+            f"{name} {_text(box)} is empty.", mend="It is [x1, y1, x2, y2] with x1 < x2 and y1 < y2."
+        )
     return box
 
 
@@ -123,7 +130,9 @@ def clipped(box: Corners, size: Size, normalized: bool, name: str = "Region") ->
     left, top = max(math.floor(x1), 0), max(math.floor(y1), 0)
     right, bottom = min(math.ceil(x2), size[0]), min(math.ceil(y2), size[1])
     if left >= right or top >= bottom:
-        raise InvalidOperation(f"{name} {_text((x1, y1, x2, y2))} does not overlap the image bounds ({size[0]}x{size[1]}).")
+        raise InvalidOperation(
+            f"{name} {_text((x1, y1, x2, y2))} does not overlap the image bounds ({size[0]}x{size[1]})."
+        )
     return left, top, right, bottom
 
 
@@ -135,7 +144,9 @@ def point(at: tuple[float, float], size: Size, normalized: bool) -> tuple[float,
     """
     if normalized:
         if not all(0.0 <= value <= 1.0 for value in at):
-            raise InvalidOperation(f"Point ({_plain(at)}) is not within 0-1.", mend="Leave `normalized` out for pixels.")
+            raise InvalidOperation(
+                f"Point ({_plain(at)}) is not within 0-1.", mend="Leave `normalized` out for pixels."
+            )
         at = (min(at[0] * size[0], size[0] - 0.5), min(at[1] * size[1], size[1] - 0.5))
     if not (0 <= at[0] < size[0] and 0 <= at[1] < size[1]):
         raise InvalidOperation(f"Point ({_plain(at)}) is outside image bounds ({size[0]}x{size[1]})")

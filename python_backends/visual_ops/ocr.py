@@ -84,7 +84,9 @@ def load_characters(recognizer: Path) -> list[str]:
     try:
         characters = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ServingError(f"The recogniser has no readable {path.name}: {error}.", mend="Run `pixelis build`.") from None
+        raise ServingError(
+            f"The recogniser has no readable {path.name}: {error}.", mend="Run `pixelis build`."
+        ) from None
     if not isinstance(characters, list) or not all(isinstance(entry, str) for entry in characters):
         raise ServingError(f"{path.name} is not a list of texts.", mend="Run `pixelis build`.")
     return characters

@@ -74,13 +74,20 @@ def read_text(image: Pixels, arguments: dict[str, Any], ocr: Ocr) -> dict[str, A
     canvas = _canvas(image, region)
     quads = _detect(canvas, ocr)
     readings = read_lines([straighten(canvas.pixels, quad) for quad in quads], ocr)
-    kept = [(quad, reading) for quad, reading in zip(quads, readings, strict=True) if reading.confidence >= MIN_CONFIDENCE]
+    kept = [
+        (quad, reading) for quad, reading in zip(quads, readings, strict=True) if reading.confidence >= MIN_CONFIDENCE
+    ]
     if not kept:
         kept = _whole(canvas, ocr)
     rows = reading_order([_box(quad, canvas, region) for quad, _ in kept])
     lines = [_line(*kept[index], canvas, region, wanted.return_boxes) for row in rows for index in row]
     text = "\n".join(" ".join(kept[index][1].text for index in row) for row in rows)
-    return {"text": text, "confidence": _confidence([reading for _, reading in kept]), "region": list(region), "lines": lines}
+    return {
+        "text": text,
+        "confidence": _confidence([reading for _, reading in kept]),
+        "region": list(region),
+        "lines": lines,
+    }
 
 
 def _canvas(image: Pixels, region: tuple[int, int, int, int]) -> Canvas:

@@ -43,7 +43,7 @@ class Place:
 
     def leftovers(self) -> list[Path]:
         """Half-written things, wherever they could be."""
-        return [path for path in self.root.rglob(".tmp-*")]
+        return list(self.root.rglob(".tmp-*"))
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import shutil
 import signal
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,23 +38,29 @@ def publish_and_die(place: Place, key: str, after: int) -> bool:
     """Publish in a child that gets SIGKILL at its system call number `after`; whether it did."""
     child = os.fork()
     if child == 0:
-        left = after
+        try:
+            _publish_until(place, key, after)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    status = os.waitpid(child, 0)[1]
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
+    return os.WIFSIGNALED(status)
 
-        def deadly(call: object) -> object:
-            def wrapped(*args: object) -> object:
-                nonlocal left
-                if left == 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                left -= 1
-                return call(*args)  # type: ignore[operator]
 
-            return wrapped
+def _publish_until(place: Place, key: str, left: int) -> None:
+    def deadly(call: Any) -> Any:
+        def wrapped(*args: Any, **options: Any) -> Any:
+            nonlocal left
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            left -= 1
+            return call(*args, **options)
 
-        os.fsync, os.rename = deadly(os.fsync), deadly(os.rename)  # type: ignore[assignment]
-        shutil.copyfile = deadly(shutil.copyfile)  # type: ignore[assignment]
-        place.store.publish("alpha", key)
-        os._exit(0)
-    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+        return wrapped
+
+    os.fsync, os.rename, shutil.copyfile = deadly(os.fsync), deadly(os.rename), deadly(shutil.copyfile)
+    place.store.publish("alpha", key)
 
 
 def test_numbers_start_at_two_and_never_go_back(built: Place) -> None:
@@ -70,7 +77,7 @@ def test_numbers_start_at_two_and_never_go_back(built: Place) -> None:
     [
         (lambda folder: (folder / "model.onnx").unlink(), "model.onnx is missing"),
         (lambda folder: (folder / "model.onnx").write_bytes(b"x"), "is not the file that was published"),
-        (lambda folder: flip((folder / "model.onnx")), "is not the file that was published"),
+        (lambda folder: flip(folder / "model.onnx"), "is not the file that was published"),
         (lambda folder: (folder / "more.bin").touch(), "more.bin is not in the manifest"),
         (lambda folder: (folder / "manifest.json").unlink(), "has no manifest.json"),
         (lambda folder: (folder / "manifest.json").write_text("{}"), "is not a manifest"),

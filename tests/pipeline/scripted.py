@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +41,9 @@ from python_backends.voting.vote import vote
 class NoText:
     """OCR of a world without letters."""
 
-    characters = [""]
+    @property
+    def characters(self) -> list[str]:
+        return [""]
 
     def detect(self, image: NDArray[np.uint8]) -> Floats:
         return np.zeros(image.shape[:2], np.float32)
@@ -71,7 +74,7 @@ class ScriptedModels:
         self.cancelled: list[str] = []
         self.counted: list[bool] = []
         self.pause = 0.0
-        self.finish = "stop"
+        self.finish: Literal["stop", "length", "deadline"] = "stop"
         self._decoded = DecodedImages()
 
     def _up(self, model: str) -> None:
@@ -110,12 +113,12 @@ class ScriptedModels:
             ids.append(min(self.voice.tokenizer.end_ids))
         ids = ids[: sampling.max_tokens]
         if not sampling.stream:
-            yield PolicyEvent(tokens=ids, logprobs=[self.logprob] * len(ids), finish=self.finish)  # type: ignore[arg-type]
+            yield PolicyEvent(tokens=ids, logprobs=[self.logprob] * len(ids), finish=self.finish)
             return
         for i, token in enumerate(ids):
             time.sleep(self.pause)
             finish = self.finish if i == len(ids) - 1 else None
-            yield PolicyEvent(tokens=[token], logprobs=[self.logprob], finish=finish)  # type: ignore[arg-type]
+            yield PolicyEvent(tokens=[token], logprobs=[self.logprob], finish=finish)
 
     def cancel(self, request_id: str) -> None:
         self.cancelled.append(request_id)

@@ -157,3 +157,6 @@ def test_the_first_state_is_the_requests_own_key(voice: Voice, prepare: Callable
     pictures = [decode(image) for image in prepared.images]
     keys = state_keys(models, voice.profile, pictures, prepared.request.question, [ZOOM], time.time() + 9)
     assert np.array_equal(keys[0], found.key)
+    known = state_keys(models, voice.profile, pictures, "What is it?", [ZOOM, READ], time.time() + 9, first=found.key)
+    whole = state_keys(models, voice.profile, pictures, "What is it?", [ZOOM, READ], time.time() + 9)
+    assert np.allclose(known, whole, atol=1e-6)

@@ -10,6 +10,7 @@ import pytest
 from pixelis.errors import DeadlineExceeded, Unavailable
 from pixelis.schema import Neighbour
 from python_backends.pipeline.memory import Voice
+from python_backends.pipeline.models import Floats, Views
 from python_backends.pipeline.prepare import Prepared
 from python_backends.pipeline.recall import NO_RETRIEVAL, Recalled, recall
 from tests.pipeline.conftest import png
@@ -46,9 +47,9 @@ def test_a_batch_is_one_call_of_each_encoder_and_everybody_gets_his_own(
     calls: list[int] = []
 
     class Counting(ScriptedModels):
-        def embed_image(self, views: object, deadline: float) -> object:  # type: ignore[override]
-            calls.append(len(views))  # type: ignore[arg-type]
-            return super().embed_image(views, deadline)  # type: ignore[arg-type]
+        def embed_image(self, views: Views, deadline: float) -> Floats:
+            calls.append(len(views))
+            return super().embed_image(views, deadline)
 
     models = Counting(voice, [""])
     many = [prepare([png(seed=i)], f"question {i}") for i in range(3)]

@@ -1,0 +1,187 @@
+"""The adapter off the server: every request gets its own answer or its own error."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pixelis.errors import DeadlineExceeded, InvalidOperation, InvalidRequest, NotFound, ServingError, Unavailable
+from python_backends.rows import Row, Tensors, text
+from tests.pipeline import fake_triton
+from tests.pipeline.fake_triton import InferenceRequest, InferenceResponse, Request, Tensor, TritonError, array
+
+CONFIG = {
+    "name": "echo",
+    "max_batch_size": 8,
+    "output": [{"name": "OUT", "data_type": "TYPE_STRING", "dims": ["1"]}],
+    "parameters": {"threads": {"string_value": "3"}},
+}
+ARGS = {"model_config": json.dumps(CONFIG), "model_version": "2", "model_repository": "/models/echo"}
+
+
+@pytest.fixture
+def adapter(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    monkeypatch.setitem(sys.modules, "triton_python_backend_utils", fake_triton.module())
+    monkeypatch.delitem(sys.modules, "python_backends.adapter", raising=False)
+    fake_triton.MetricFamily.log.clear()
+    fake_triton.Logger.errors.clear()
+    InferenceRequest.siblings.clear()
+    yield importlib.import_module("python_backends.adapter")
+    sys.modules.pop("python_backends.adapter", None)
+
+
+def echo(adapter: ModuleType, config: dict[str, Any] = CONFIG) -> Any:
+    class Echo(adapter.UnaryModel):  # type: ignore[name-defined, misc]
+        batches: list[int] = []  # noqa: RUF012 - looked at by the tests
+
+        def answer(self, rows: Sequence[Row]) -> Sequence[Tensors | BaseException]:
+            self.batches.append(len(rows))
+            words = [row.string("IN").decode() for row in rows]
+            if "crash" in words:
+                raise ZeroDivisionError("secret")
+            answers: list[Tensors | BaseException] = []
+            for word in words:
+                answers.append(InvalidRequest("no") if word == "bad" else {"OUT": text(word)})
+            if words == ["wrong"]:
+                return [{"OUT": np.zeros(1, np.float32)}]
+            return answers
+
+    model = Echo()
+    model.initialize({**ARGS, "model_config": json.dumps(config)})
+    return model
+
+
+def answers(responses: Sequence[InferenceResponse]) -> list[str]:
+    found = []
+    for response in responses:
+        error = response.error()
+        found.append(error.message() if error else response.output_tensors()[0].as_numpy()[0, 0].decode())
+    return found
+
+
+def test_what_a_model_knows_of_itself(adapter: ModuleType) -> None:
+    model = echo(adapter)
+    assert (model.name, model.version, model.threads) == ("echo", "2", 3)
+    assert str(model.directory) == "/models/echo/2"
+    assert str(model.repository) == "/models"
+
+
+def test_a_batch_is_answered_together_and_a_bad_request_alone(adapter: ModuleType) -> None:
+    model = echo(adapter)
+    requests = [Request(IN=array(word)) for word in ("a", "bad", "b")] + [Request(IN=array("x", "y")), Request()]
+    assert answers(model.execute(requests[:3])) == ["a", "invalid_request: no", "b"]
+    assert model.batches == [3]
+    mixed = answers(model.execute(requests))
+    assert mixed[:3] == ["a", "invalid_request: no", "b"]
+    assert "it takes exactly 1" in mixed[3]
+    assert mixed[4].startswith("invalid_request: ")
+
+
+def test_an_unexpected_failure_is_that_requests_alone_and_says_nothing_secret(adapter: ModuleType) -> None:
+    found = answers(echo(adapter).execute([Request(IN=array(word)) for word in ("a", "crash", "b")]))
+    assert (found[0], found[2]) == ("a", "b")
+    assert found[1] == "serving: Model `echo` failed on this request (ZeroDivisionError)."
+    assert "secret" in fake_triton.Logger.errors[0]
+    assert "Traceback" in fake_triton.Logger.errors[0]
+
+
+def test_an_answer_out_of_contract_is_an_error(adapter: ModuleType) -> None:
+    (found,) = answers(echo(adapter).execute([Request(IN=array("wrong"))]))
+    assert found.startswith("serving: Output OUT is float32[1]")
+
+
+def test_rows_of_one_request(adapter: ModuleType) -> None:
+    request = Request(IN=np.array([[b"a"], [b"b"]], object))
+    (response,) = echo(adapter).execute([request])
+    assert response.output_tensors()[0].as_numpy().tolist() == [[b"a"], [b"b"]]
+    (response,) = echo(adapter).execute([Request(IN=np.array([[b"a"], [b"bad"]], object))])
+    assert response.has_error()
+
+
+def test_errors_carry_a_status_and_are_counted(adapter: ModuleType) -> None:
+    model = echo(adapter)
+    codes = [
+        model.refuse(error).error().code
+        for error in (InvalidRequest("x"), NotFound("x"), Unavailable("x"), DeadlineExceeded("x"), ServingError("x"))
+    ]
+    wanted = TritonError
+    assert codes == [wanted.INVALID_ARG, wanted.NOT_FOUND, wanted.UNAVAILABLE, wanted.UNAVAILABLE, wanted.INTERNAL]
+    counted = [
+        dict(labels)["code"] for name, labels, _ in fake_triton.MetricFamily.log if name.endswith("errors_total")
+    ]
+    assert counted == ["invalid_request", "not_found", "unavailable", "deadline_exceeded", "serving"]
+
+
+def test_a_stream_is_sent_from_elsewhere_and_ends_once(adapter: ModuleType) -> None:
+    class Later(adapter.StreamModel):  # type: ignore[name-defined, misc]
+        def serve(self, row: Row, sink: Any) -> None:
+            if "IN" not in row:
+                raise InvalidRequest("empty")
+            sink.send({"OUT": text("1")})
+            sink.close()
+            sink.send({"OUT": text("too late")})
+            sink.close()
+            sink.fail(InvalidRequest("too late"))
+
+    model = Later()
+    model.initialize({**ARGS, "model_config": json.dumps({**CONFIG, "max_batch_size": 0})})
+    good, bad = Request(IN=np.array([b"x"], object)), Request()
+    assert model.execute([good, bad]) is None
+    assert [response.output_tensors()[0].as_numpy().tolist() for response in good.sender.sent] == [[b"1"]]
+    assert (good.sender.final, bad.sender.final) == (1, 1)
+    assert bad.sender.sent[0].error().message() == "invalid_request: empty"  # type: ignore[union-attr]
+
+
+def soon(seconds: float = 5.0) -> float:
+    return time.time() + seconds
+
+
+def test_calls_of_siblings(adapter: ModuleType) -> None:
+    def double(inputs: dict[str, Any]) -> Iterator[InferenceResponse]:
+        yield InferenceResponse([Tensor("OUT", inputs["IN"] * 2)])
+        yield InferenceResponse([Tensor("OUT", inputs["IN"] * 4)])
+        yield InferenceResponse()
+
+    InferenceRequest.siblings["double"] = double
+    caller = adapter.Caller()
+    assert caller.one("double", {"IN": np.array([2])}, "OUT", soon()).tolist() == [4]
+    streamed = caller.stream("double", {"IN": np.array([2])}, ["OUT"], soon())
+    assert [answer["OUT"].tolist() for answer in streamed] == [[4], [8]]
+    with pytest.raises(ServingError, match="did not answer"):
+        caller.call("double", {"IN": np.array([2])}, ["OTHER"], soon())
+
+
+@pytest.mark.parametrize(
+    ("message", "error"),
+    [
+        ("in ensemble 'x', invalid_operation: Point outside", InvalidOperation),
+        ("Failed to process the request(s) for model 'm', message: Stub process 'm_0_0' is not healthy.", Unavailable),
+        ("something else", ServingError),
+    ],
+)
+def test_errors_of_siblings_become_typed_again(adapter: ModuleType, message: str, error: type[Exception]) -> None:
+    InferenceRequest.siblings["m"] = lambda _: iter([InferenceResponse(error=TritonError(message))])
+    with pytest.raises(error) as raised:
+        adapter.Caller().call("m", {}, ["OUT"], soon())
+    assert type(raised.value) is error
+
+
+def test_a_sibling_that_is_not_there_or_hangs(adapter: ModuleType) -> None:
+    with pytest.raises(Unavailable, match="`absent` is not up"):
+        adapter.Caller().call("absent", {}, ["OUT"], soon())
+
+    def hangs(_: dict[str, Any]) -> Iterator[InferenceResponse]:
+        yield InferenceResponse([Tensor("OUT", np.zeros(1))])
+        time.sleep(2)
+
+    InferenceRequest.siblings["hangs"] = hangs
+    with pytest.raises(DeadlineExceeded):
+        list(adapter.Caller().stream("hangs", {}, ["OUT"], soon(0.2)))
