@@ -1,0 +1,1 @@
+"""Checkpoint -> artifact -> gate -> version in the model repository."""

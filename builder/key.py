@@ -35,9 +35,10 @@ def libraries(kind: Kind) -> dict[str, str]:
 def builder_digest(format_name: str) -> str:
     """sha-256 of the code that exports, optimises and judges."""
     here = Path(__file__).parent
-    names = ("build_one.py", "gate.py", "compare.py", "formats/base.py", f"formats/{format_name}.py")
+    # Every source may use the ONNX helpers, whatever its format.
+    names = {"build_one.py", "gate.py", "compare.py", "formats/base.py", "formats/onnx.py", f"formats/{format_name}.py"}
     h = hashlib.sha256()
-    for name in names:
+    for name in sorted(names):
         h.update(name.encode())
         h.update((here / name).read_bytes())
     return h.hexdigest()

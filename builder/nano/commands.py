@@ -39,8 +39,8 @@ def train(
             return
         said = json.loads(line)
         sys.stderr.write(
-            f"step {said['step']}/{steps}  loss {said['loss']:.4f}  auxiliary {said['auxiliary']:.3f}  "
-            f"tokens {said['token_accuracy']:.3f}  coordinates {said['coordinate_accuracy']:.3f}  {said['seconds_per_step']:.2f} s a step\n"
+            f"step {said['step']}/{steps}  loss {said['loss']:.4f}  tokens {said['token_accuracy']:.3f}  "
+            f"coordinates {said['coordinate_accuracy']:.3f}  {said['seconds_per_step']:.2f} s a step\n"
         )
 
     run(Recipe(seed=seed, steps=steps, threads=threads), state, out, report)

@@ -121,7 +121,7 @@ def crop_view(picture: Pixels, region: list[int]) -> Pixels:
 
 
 def _targets(scene: Scene) -> Ints:
-    """Of each image token of the scene's view: row, column, colour, shape, and the edges of what covers it `[36, 8]`."""
+    """Of each image token of a view `[36, 8]`: row, column, colour, shape, and the edges of what covers it."""
     colours, shapes = list(COLOURS), list(SHAPES)
     out = np.zeros((_SIDE * _SIDE, 8), np.int64)
     out[:, 4:] = -100

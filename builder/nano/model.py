@@ -76,9 +76,9 @@ class Heads(nn.Module):
     """Auxiliary heads of training, thrown away afterwards: what every image token of a scene's view covers.
 
     Trained on tokens alone, a nano learns the form of its calls within minutes and then guesses coordinates for a long
-    time. The heads make the tokens say what a call needs: colour, shape and, relative to the token, the edges of the thing that
-    covers it (from the tower, which knows no absolute position), then row, column and the edges as they would be
-    written (from the language model's second layer).
+    time. The heads make the tokens say what a call needs: colour, shape and, relative to the token, the edges of the
+    thing that covers it (from the tower, which knows no absolute position), then row, column and the edges as they
+    would be written (from the language model's second layer).
     """
 
     def __init__(self, hidden: int = 192) -> None:

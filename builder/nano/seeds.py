@@ -26,15 +26,14 @@ from pixelis.errors import BuildError
 from pixelis.schema import AgentOutcome, Experience, Options, RewardRequest
 from pixelis.settings import Settings
 from python_backends.artifacts import artifact
-from python_backends.experience.key import retrieval_key
 from python_backends.experience.priority import priority
 from python_backends.images import DecodedImages
 from python_backends.pipeline.local import LocalModels
 from python_backends.pipeline.memory import Voice
 from python_backends.pipeline.models import Floats
-from python_backends.pipeline.prepare import Prepared, Preparer
+from python_backends.pipeline.prepare import Preparer
 from python_backends.pipeline.reason import Reasoner, outcome_of
-from python_backends.pipeline.states import state_texts, state_views
+from python_backends.pipeline.states import state_keys
 from python_backends.reward.action import action_embedding, image_index
 from python_backends.reward.total import compute
 from python_backends.reward.trajectory import visual
@@ -83,16 +82,11 @@ class Player:
         options = Options(timeout_s=120).model_dump_json().encode()
         prepared = self._prepare([encoded.getvalue()], question.text.encode(), options)
         outcome = outcome_of(self._reason.run(prepared.images, prepared.request, prepared.views))
-        return Lived(question, outcome, self._states(prepared, outcome))
-
-    def _states(self, prepared: Prepared, outcome: AgentOutcome) -> Floats:
-        deadline = time.time() + 120
         pictures = [self._decoded.get(image) for image in prepared.images]
-        texts = state_texts(prepared.request.question, outcome.actions, self._profile)
-        views, which = state_views(prepared.retrieval_view, pictures, outcome.actions)
-        looks = self._models.embed_image(np.stack(views), deadline)
-        words = self._models.embed_text(texts, deadline)
-        return np.stack([retrieval_key(looks[v], words[t], self._weight) for t, v in enumerate(which)])
+        states = state_keys(
+            self._models, self._profile, pictures, question.text, outcome.actions, time.time() + 120, self._weight
+        )
+        return Lived(question, outcome, states)
 
 
 def play(config: Settings, scenes: int, done: Callable[[], None]) -> Iterator[Lived]:

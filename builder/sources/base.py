@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from builder.sources.code import code_files
+
 if TYPE_CHECKING:
     import torch
 
@@ -33,14 +35,14 @@ class Source(ABC):
         """The weight files that the model is made of."""
 
     def digest(self) -> str:
-        """sha-256 over the weight files and the code that turns them into a model."""
+        """sha-256 over the weight files and the code of `builder.sources` that turns them into a model."""
         h = hashlib.sha256()
         for path in self.files():
             h.update(path.name.encode())
             h.update(path.read_bytes())
-        for cls in type(self).__mro__:
-            if issubclass(cls, Source):
-                h.update(Path(inspect.getfile(cls)).read_bytes())
+        for path in code_files(Path(inspect.getfile(type(self)))):
+            h.update(path.name.encode())
+            h.update(path.read_bytes())
         return h.hexdigest()
 
     def missing(self) -> list[Path]:

@@ -36,7 +36,8 @@ class OcrSource(Source):
     def normalise(self, images: NDArray[np.generic]) -> NDArray[np.float32]:
         """uint8 RGB `[B, H, W, 3]` -> what the package's own pre-processing feeds, `[B, 3, H, W]`."""
         scaled = images[..., ::-1].astype(np.float64) / 255.0
-        return ((scaled - np.array(self.mean)) / np.array(self.std)).transpose(0, 3, 1, 2).astype(np.float32)
+        normalised = (scaled - np.array(self.mean)) / np.array(self.std)
+        return np.asarray(normalised.transpose(0, 3, 1, 2), dtype=np.float32)
 
     @cached_property
     def session(self) -> Any:

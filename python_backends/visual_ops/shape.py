@@ -61,8 +61,9 @@ def _chain_length(points: np.ndarray[Any, Any]) -> float:
 
 def _hull_area(mask: Mask) -> float:
     """Area of the convex hull of the pixels' corners."""
-    ys, xs = np.nonzero(mask)
-    corners = np.concatenate([np.stack([xs + dx, ys + dy], 1) for dx in (0, 1) for dy in (0, 1)])
+    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    border = np.concatenate(contours)[:, 0]
+    corners = np.concatenate([border + (dx, dy) for dx in (0, 1) for dy in (0, 1)])
     return float(cv2.contourArea(cv2.convexHull(corners.astype(np.int32))))
 
 
@@ -75,8 +76,9 @@ def size_of(mask: Mask, image: Size) -> dict[str, Any]:
 
 def position_of(mask: Mask, origin: tuple[int, int], image: Size) -> dict[str, Any]:
     """`centroid` (mean of pixel indexes), `bbox`, and `where` in a grid of thirds, in the original image."""
-    ys, xs = np.nonzero(mask)
-    x, y = float(xs.mean()) + origin[0], float(ys.mean()) + origin[1]
+    area = int(mask.sum())
+    x = float(mask.sum(0) @ np.arange(mask.shape[1])) / area + origin[0]
+    y = float(mask.sum(1) @ np.arange(mask.shape[0])) / area + origin[1]
     x1, y1, x2, y2 = bounds(mask)
     column, row = min(int(3 * x / image[0]), 2), min(int(3 * y / image[1]), 2)
     return {

@@ -89,4 +89,4 @@ def _lbp_entropy(grey: NDArray[np.uint8], inside: Mask) -> float:
         return 0.0
     share = np.bincount(pattern, minlength=10) / len(pattern)
     share = share[share > 0]
-    return round(float(-(share * np.log2(share)).sum()), 4)
+    return round(abs(float((share * np.log2(share)).sum())), 4)

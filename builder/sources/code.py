@@ -1,0 +1,37 @@
+"""Which code a source is made of: its own module, and the modules of this package that it imports, directly or not.
+
+Imports are read, not run, so that those inside functions count and nothing heavy is loaded.
+"""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+PACKAGE = "builder.sources"
+HERE = Path(__file__).parent
+
+
+def code_files(start: Path) -> list[Path]:
+    """`start` and every module of `builder.sources` that it reaches, sorted by name."""
+    found: dict[Path, None] = {}
+    waiting = [start]
+    while waiting:
+        path = waiting.pop()
+        if path not in found:
+            found[path] = None
+            waiting.extend(_imported(path))
+    return sorted(found, key=lambda path: path.name)
+
+
+def _imported(path: Path) -> list[Path]:
+    files = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == PACKAGE:
+            files += [HERE / f"{alias.name}.py" for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{PACKAGE}."):
+            files.append(HERE / f"{(node.module or '').removeprefix(f'{PACKAGE}.')}.py")
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names if alias.name.startswith(f"{PACKAGE}.")]
+            files += [HERE / f"{name.removeprefix(f'{PACKAGE}.')}.py" for name in names]
+    return [file for file in files if file.is_file()]
