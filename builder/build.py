@@ -97,9 +97,7 @@ def build(
     """
     started = time.perf_counter()
     known = spec or pipeline()
-    chosen = [known[name] for name in models] or list(known.models)
-    if force and not any(model.built for model in chosen):
-        raise BuildError("None of these models is built from anything.", mend="Leave --force out.")
+    chosen = [known[name] for name in models] or known.models
     where = repository or settings().repository
     if target == "ngc" and where.absolute() == settings().repository.absolute():
         raise BuildError("The repository of the embedded server cannot hold NGC configs.", mend="Add --repository DIR.")

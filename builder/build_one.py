@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import TextIO
 
 import pixelis
-from builder.formats.base import Format
-from builder.gate import judge
+from builder.formats.base import Description, Format
+from builder.gate import Verdict, judge
 from builder.key import build_key, builder_digest, libraries
-from builder.manifest import Manifest, TensorRecord, records
+from builder.manifest import FileRecord, Manifest, TensorRecord, records
 from builder.model_spec import FormatName, ModelSpec
 from builder.spec import Pipeline, pipeline
 from pixelis.errors import BuildError, PixelisError
@@ -39,6 +39,21 @@ def open_format(name: FormatName) -> Format:
     return OnnxFormat()
 
 
+class _Clock:
+    """Says each stage as it begins, and how long it took."""
+
+    def __init__(self, stage: Callable[[str], None]) -> None:
+        self._stage = stage
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        self._stage(name)
+        started = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - started, 3)
+
+
 def make(spec: ModelSpec, out: Path, stage: Callable[[str], None] = lambda name: None) -> Manifest:
     """Export, optimise and judge `spec` into the folder `out`, and write the manifest there.
 
@@ -48,50 +63,45 @@ def make(spec: ModelSpec, out: Path, stage: Callable[[str], None] = lambda name:
         BuildError: the source is not there or cannot be exported.
         GateFailed: the artifact does not answer as its source does.
     """
-    seconds: dict[str, float] = {}
-
-    @contextmanager
-    def timed(name: str) -> Iterator[None]:
-        stage(name)
-        started = time.perf_counter()
-        yield
-        seconds[name] = round(time.perf_counter() - started, 3)
-
     out.mkdir(parents=True, exist_ok=True)
     if any(out.iterdir()):
         raise BuildError(f"{out} is not empty.", mend="Name a new folder.")
-    source, form = spec.open_source(), open_format(spec.format)
+    clock, source, form = _Clock(stage), spec.open_source(), open_format(spec.format)
     digest = source.digest()
-    with timed("export"):
+    with clock("export"):
         form.export(source, out)
-    with timed("optimise"):
+    with clock("optimise"):
         optimisations = form.optimise(out)
-    with timed("gate"):
+    with clock("gate"):
         verdict = judge(source, out, spec)
-    shape = form.describe(out)
-    manifest = Manifest(
-        model=spec.name,
-        key=build_key(spec, digest),
-        format=spec.format,
-        precision=spec.precision,
-        source=spec.source or "",
-        source_digest=digest,
-        builder=pixelis.__version__,
-        builder_digest=builder_digest(spec.format),
-        libraries=libraries(spec.kind),
-        optimisations=optimisations,
-        inputs=[TensorRecord(name=t.name, dtype=t.dtype, dims=list(t.dims)) for t in shape.inputs],
-        outputs=[TensorRecord(name=t.name, dtype=t.dtype, dims=list(t.dims)) for t in shape.outputs],
-        nodes=shape.nodes,
-        parameters=shape.parameters,
-        files=records(out),
-        gate=verdict,
-        created_at=round(time.time(), 3),
-        seconds=seconds,
-    )
+    manifest = _manifest(spec, digest, form.describe(out), verdict, records(out))
+    manifest = manifest.model_copy(update={"optimisations": optimisations, "seconds": clock.seconds})
     manifest.write(out)
     verdict.demand(spec.name)
     return manifest
+
+
+def _manifest(
+    spec: ModelSpec, source_digest: str, shape: Description, verdict: Verdict, files: dict[str, FileRecord]
+) -> Manifest:
+    return Manifest(
+        model=spec.name,
+        key=build_key(spec, source_digest),
+        format=spec.format,
+        precision=spec.precision,
+        source=spec.source or "",
+        source_digest=source_digest,
+        builder=pixelis.__version__,
+        builder_digest=builder_digest(spec.format),
+        libraries=libraries(spec.kind),
+        inputs=[TensorRecord.of(tensor) for tensor in shape.inputs],
+        outputs=[TensorRecord.of(tensor) for tensor in shape.outputs],
+        nodes=shape.nodes,
+        parameters=shape.parameters,
+        files=files,
+        gate=verdict,
+        created_at=round(time.time(), 3),
+    )
 
 
 def die_with(parent: int) -> None:

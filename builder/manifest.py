@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from builder.formats.base import TensorInfo
 from builder.gate import Verdict
 from builder.model_spec import FormatName
 from builder.tolerance import Precision
@@ -32,6 +33,11 @@ class TensorRecord(BaseModel):
     name: str
     dtype: str
     dims: list[int]
+
+    @classmethod
+    def of(cls, tensor: TensorInfo) -> TensorRecord:
+        """What a format's `describe` said."""
+        return cls(name=tensor.name, dtype=tensor.dtype, dims=list(tensor.dims))
 
 
 class Manifest(BaseModel):
@@ -59,7 +65,7 @@ class Manifest(BaseModel):
     builder: str
     builder_digest: str
     libraries: dict[str, str]
-    optimisations: list[str]
+    optimisations: list[str] = Field(default_factory=list)
     inputs: list[TensorRecord] = Field(default_factory=list)
     outputs: list[TensorRecord] = Field(default_factory=list)
     nodes: int = 0

@@ -135,3 +135,8 @@ class ModelSpec(_Frozen):
                 mend="Install what building needs: pip install 'pixelis-serving[build]'.",
             ) from error
         return found(**self.arguments)
+
+
+def tensor(name: str, dtype: DType, *dims: int, optional: bool = False, ragged: bool = False) -> TensorSpec:
+    """A `TensorSpec` in one line."""
+    return TensorSpec(name=name, dtype=dtype, dims=dims, optional=optional, ragged=ragged)

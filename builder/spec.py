@@ -13,72 +13,17 @@ batches over all requests by itself, token by token.
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, model_validator
-
-from builder.checkpoint_view import View, read_view
-from builder.model_spec import Call, DType, ModelSpec, Step, TensorSpec
-from pixelis.errors import NotFound
+from builder.checkpoint_view import read_view
+from builder.engines import engines
+from builder.model_spec import Call, ModelSpec, Step, TensorSpec
+from builder.model_spec import tensor as _t
+from builder.pipeline import Pipeline
 from pixelis.settings import Settings, settings
 
 __all__ = ["Call", "ModelSpec", "Pipeline", "Step", "TensorSpec", "pipeline"]
 
-KEY = 1664
-"""Width of a retrieval key: 1280 visual + 384 text."""
-
 OPERATIONS = 10
 """Visual operations of one request (`Options.max_operations`' default), for sums over the longest path."""
-
-
-class Pipeline(BaseModel):
-    """All models, by name. Children and steps must exist."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    models: tuple[ModelSpec, ...]
-
-    @model_validator(mode="after")
-    def _known(self) -> Pipeline:
-        names = [model.name for model in self.models]
-        if len(set(names)) != len(names):
-            raise ValueError(f"a model name occurs twice: {sorted(names)}")
-        for model in self.models:
-            used = {call.model for call in model.calls} | {step.model for step in model.steps}
-            unknown = used - set(names)
-            if unknown:
-                raise ValueError(f"{model.name} uses models that do not exist: {sorted(unknown)}")
-        return self
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Every model's name, in order."""
-        return tuple(model.name for model in self.models)
-
-    def __getitem__(self, name: str) -> ModelSpec:
-        for model in self.models:
-            if model.name == name:
-                return model
-        raise NotFound(f"There is no model {name!r}.", mend=f"There are {', '.join(self.names)}.")
-
-    def waiting_us(self, name: str) -> int:
-        """The longest that a request to `name` can wait in queues for company, children included, in microseconds.
-
-        Sequential calls add up; steps of an ensemble that depend on the same tensors run side by side.
-        """
-        model = self[name]
-        below = sum(call.times * self.waiting_us(call.model) for call in model.calls)
-        return (model.queue_delay_us if model.batchable else 0) + below + self._longest_step_path(model)
-
-    def _longest_step_path(self, ensemble: ModelSpec) -> int:
-        ready: dict[str, int] = {tensor.name: 0 for tensor in ensemble.inputs}
-        for step in ensemble.steps:  # in topological order, which lint checks
-            start = max((ready.get(tensor, 0) for tensor in step.inputs), default=0)
-            end = start + self.waiting_us(step.model)
-            ready.update(dict.fromkeys(step.outputs, end))
-        return max(ready.values(), default=0) if ensemble.steps else 0
-
-
-def _t(name: str, dtype: DType, *dims: int, optional: bool = False, ragged: bool = False) -> TensorSpec:
-    return TensorSpec(name=name, dtype=dtype, dims=dims, optional=optional, ragged=ragged)
 
 
 # Variable-length inputs are ragged, or requests of different lengths never share a batch. OPTIONS is optional for
@@ -99,70 +44,9 @@ def pipeline(config: Settings | None = None) -> Pipeline:
     """The pipeline under `config` (default: this process's settings)."""
     values = config or settings()
     batch = values.batching.max_batch_size
-    engines = _engines(batch, read_view(values.checkpoint))
-    return Pipeline(models=(*engines, *_stateful(), *_services(batch), *_steps(batch), _ensemble(batch), _agent()))
-
-
-def _engines(batch: int, view: View) -> tuple[ModelSpec, ...]:
-    def engine(
-        name: str,
-        source: str,
-        inputs: tuple[TensorSpec, ...],
-        outputs: tuple[TensorSpec, ...],
-        buckets: dict[str, tuple[int, ...]] | None = None,
-    ) -> ModelSpec:
-        return ModelSpec(
-            name=name,
-            kind="engine",
-            source=source,
-            inputs=inputs,
-            outputs=outputs,
-            max_batch_size=batch,
-            buckets=buckets or {},
-        )
-
-    lengths = (32, 64, 128, 256)
-    return (
-        engine(
-            "embed_image",
-            "builder.sources.embed_image:EmbedImage",
-            (_t("IMAGE", "UINT8", 224, 224, 3),),
-            (_t("EMBEDDING", "FP32", 1280),),
-        ),
-        engine(
-            "embed_text",
-            "builder.sources.embed_text:EmbedText",
-            (_t("INPUT_IDS", "INT64", -1), _t("ATTENTION_MASK", "INT64", -1)),
-            (_t("EMBEDDING", "FP32", 384),),
-            {"INPUT_IDS": lengths, "ATTENTION_MASK": lengths},
-        ),
-        engine(
-            "vision_encoder",
-            "builder.sources.vision_encoder:VisionEncoder",
-            (_t("VIEW", "UINT8", view.height, view.width, 3),),
-            (_t("TOKENS", "FP32", view.tokens, view.hidden),),
-        ),
-        engine(
-            "dynamics",
-            "builder.sources.dynamics:Dynamics",
-            (_t("STATE", "FP32", KEY), _t("ACTION", "FP32", 16)),
-            (_t("NEXT_STATE", "FP32", KEY),),
-        ),
-        # Pages differ in size, sides are multiples of 32: callers batch equal sizes, the buckets are the usual sides.
-        engine(
-            "ocr_detect",
-            "builder.sources.ocr_detect:OcrDetect",
-            (_t("IMAGE", "UINT8", -1, -1, 3),),
-            (_t("MAP", "FP32", -1, -1),),
-            {"IMAGE": (64, 128, 256, 512, 736, 960)},
-        ),
-        engine(
-            "ocr_recognize",
-            "builder.sources.ocr_recognize:OcrRecognize",
-            (_t("LINE", "UINT8", 48, -1, 3), _t("WIDTH", "INT32", 1)),
-            (_t("INDEX", "INT32", -1), _t("PROBABILITY", "FP32", -1)),
-            {"LINE": (160, 320, 640, 1280)},
-        ),
+    view = read_view(values.checkpoint)
+    return Pipeline(
+        models=(*engines(batch, view), *_stateful(), *_services(batch), *_steps(batch), _ensemble(batch), _agent())
     )
 
 

@@ -94,6 +94,8 @@ class Episode:
     learn: list[bool] = field(default_factory=list)
     views: list[Pixels] = field(default_factory=list)
     targets: Ints = field(default_factory=lambda: np.zeros((0, 8), np.int64))
+    asked: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+    """Which image tokens of the scene's view cover the asked thing."""
 
     def add(self, tokenizer: Tokenizer, text: str, learn: bool) -> None:
         """Append `text`; an image in it becomes as many tokens as a view has."""
@@ -120,6 +122,19 @@ def crop_view(picture: Pixels, region: list[int]) -> Pixels:
     return np.asarray(cv2.resize(crop, (VIEW, VIEW), interpolation=mode), dtype=np.uint8)
 
 
+_COVERS = 60.0
+"""Square pixels of the view that a thing has of a token's 28 x 28, to count as covered by it."""
+
+
+def _overlaps(thing: Thing, size: tuple[int, int]) -> NDArray[np.float64]:
+    """Square pixels of the view that each image token shares with a thing's box `[36]`."""
+    x1, y1, x2, y2 = thing.view_box(size)
+    low = np.arange(_SIDE) * 28.0
+    wide = np.clip(np.minimum(x2, low + 28) - np.maximum(x1, low), 0, None)
+    high = np.clip(np.minimum(y2, low + 28) - np.maximum(y1, low), 0, None)
+    return np.asarray(np.outer(high, wide).ravel(), dtype=np.float64)
+
+
 def _targets(scene: Scene) -> Ints:
     """Of each image token of a view `[36, 8]`: row, column, colour, shape, and the edges of what covers it."""
     colours, shapes = list(COLOURS), list(SHAPES)
@@ -129,16 +144,13 @@ def _targets(scene: Scene) -> Ints:
     out[:, 0], out[:, 1] = cells // _SIDE, cells % _SIDE
     best = np.zeros(_SIDE * _SIDE)
     for thing in scene.things:
-        x1, y1, x2, y2 = thing.view_box(scene.size)
         edges = [value // nano_tokenizer.BIN for value in target_box(thing, scene.size)]
-        for cell in cells:
-            cx, cy = (cell % _SIDE) * 28, (cell // _SIDE) * 28
-            overlap = max(0.0, min(x2, cx + 28) - max(x1, cx)) * max(0.0, min(y2, cy + 28) - max(y1, cy))
-            if overlap > max(best[cell], 60):
-                best[cell] = overlap
-                out[cell, 2] = 1 + colours.index(thing.colour)
-                out[cell, 3] = 1 + (len(shapes) if thing.kind == "label" else shapes.index(thing.kind))
-                out[cell, 4:] = edges
+        overlaps = _overlaps(thing, scene.size)
+        for cell in np.flatnonzero(overlaps > np.maximum(best, _COVERS)):
+            best[cell] = overlaps[cell]
+            out[cell, 2] = 1 + colours.index(thing.colour)
+            out[cell, 3] = 1 + (len(shapes) if thing.kind == "label" else shapes.index(thing.kind))
+            out[cell, 4:] = edges
     return out
 
 
@@ -169,6 +181,8 @@ def make_episode(question: Question, profile: Profile, *, vary_text: bool = True
     picture = render(scene, (_DRAWN, _DRAWN))
     episode.views.append(view_of(picture))
     episode.targets = _targets(scene)
+    shares = _overlaps(question.thing, scene.size)
+    episode.asked = shares >= min(_COVERS, shares.max())
     episode.add(tokenizer, conversation.opening(profile, question.text, 1), False)
     region = target_box(question.thing, scene.size)
     if question.family == "label":

@@ -112,6 +112,19 @@ def _cross_entropies(logits: Tensor, classes: list[int], targets: Tensor) -> lis
     return [nn.functional.cross_entropy(part, targets[:, i]) for i, part in enumerate(parts)]
 
 
+def _look(attention: Tensor, batch: dict[str, Tensor]) -> Tensor:
+    """How little one head of the third layer looks at the asked thing while its coordinates are written.
+
+    Args:
+        attention: `[B, heads, S, S]` (needs eager attention).
+        batch: `writes [B, 4]`, the positions that write the first call's coordinates, and `looks [B, 4, S]`, where the
+            asked thing's image tokens are.
+    """
+    rows = torch.arange(len(attention))[:, None]
+    seen = (attention[rows, 0, batch["writes"]].float() * batch["looks"]).sum(dim=-1)
+    return -torch.log(seen + 1e-4).mean()
+
+
 def patchify(views: Tensor) -> Tensor:
     """Qwen's patches of views: `[N, VIEW, VIEW, 3]` uint8 to `[N * GRID^2, 3 * 2 * PATCH^2]`, in merge order."""
     x = (views.float() / 255.0 - 0.5) / 0.5
@@ -147,13 +160,13 @@ def vision_tokens(model: Any, views: Tensor) -> Tensor:
     return tokens
 
 
-def forward(model: Any, batch: dict[str, Tensor], heads: Heads | None) -> tuple[Tensor, Tensor]:
-    """Logits where a token is to be learnt `[M, vocabulary]`, and the auxiliary loss.
+def forward(model: Any, batch: dict[str, Tensor], heads: Heads | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Logits where a token is to be learnt `[M, vocabulary]`, the loss of the heads, and that of the look.
 
     Args:
         batch: `ids [B, S]`, `positions [3, B, S]`, `views [N, VIEW, VIEW, 3]`, `learn [B, S]` (the *next* token
-            counts), `targets [K, 8]` and `target_rows [K]` (flat indexes of image tokens).
-            Padding is on the right, so causal attention needs no mask.
+            counts), `looks` and `writes` (see `_look`), `targets [K, 8]` and `target_rows [K]` (flat indexes of
+            image tokens). Padding is on the right, so causal attention needs no mask.
         heads: the auxiliary heads; none skips them.
     """
     image_token = model.config.image_token_id
@@ -162,21 +175,27 @@ def forward(model: Any, batch: dict[str, Tensor], heads: Heads | None) -> tuple[
     visual = vision_tokens(model, batch["views"]).to(embeds.dtype)
     at = ids == image_token
     embeds = embeds.masked_scatter(at[..., None], visual)
-    kept: list[Tensor] = []
-    hook = model.model.language_model.layers[1].register_forward_hook(
-        lambda _m, _i, out: kept.append(out[0] if isinstance(out, tuple) else out)
-    )
+    kept: dict[str, Tensor] = {}
+    layers = model.model.language_model.layers
+    hooks = [
+        layers[1].register_forward_hook(
+            lambda _m, _i, out: kept.update(inside=out[0] if isinstance(out, tuple) else out)
+        ),
+        layers[2].self_attn.register_forward_hook(lambda _m, _i, out: kept.update(attention=out[1])),
+    ]
     try:
         out = model.model.language_model(inputs_embeds=embeds, position_ids=batch["positions"], use_cache=False)
     finally:
-        hook.remove()
+        for hook in hooks:
+            hook.remove()
     logits = model.lm_head(out.last_hidden_state[batch["learn"]])
-    auxiliary = logits.new_zeros((), dtype=torch.float32)
+    auxiliary = look = logits.new_zeros((), dtype=torch.float32)
     if heads is not None:
         rows = batch["target_rows"]
-        tower, inside = (x.reshape(-1, x.shape[-1])[rows] for x in (embeds, kept[0]))
+        tower, inside = (x.reshape(-1, x.shape[-1])[rows] for x in (embeds, kept["inside"]))
         auxiliary = heads(tower, inside, batch["targets"])
-    return logits, auxiliary
+        look = _look(kept["attention"], batch)
+    return logits, auxiliary, look
 
 
 def save(model: Any, directory: Path) -> None:

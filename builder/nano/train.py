@@ -30,6 +30,9 @@ class Recipe:
     learning_rate: float = 1e-3
     warmup: float = 0.05
     auxiliary_weight: float = 1.0
+    look_weight: float = 0.5
+    look_from: int = 500
+    """Step from which one attention head is taught where to look; before it there is little to see."""
     coordinate_weight: float = 3.0
     """Of a coordinate in the loss; every other token counts 1."""
     save_every: int = 250
@@ -38,25 +41,33 @@ class Recipe:
     """End this run after so many steps; the schedule stays that of `steps`."""
 
 
+_BINS = frozenset(str(b) for b in nano_tokenizer.BINS)
+
+
 def collate(episodes: list[Episode], image_token: int, pad: int) -> dict[str, Tensor]:
     """Episodes as one right-padded batch (see `model.forward`), with `labels [M]` for the logits there."""
     width = max(len(e.ids) for e in episodes)
     ids = np.full((len(episodes), width), pad, np.int64)
     learn = np.zeros((len(episodes), width), bool)
+    writes = np.zeros((len(episodes), 4), np.int64)
     place = np.zeros((3, len(episodes), width), np.int64)
-    rows, targets = [], []
+    rows, targets, looks = [], [], np.zeros((len(episodes), 4, width), bool)
+    coordinates = {i for i, token in enumerate(nano_tokenizer.vocabulary()) if token in _BINS}
     for b, episode in enumerate(episodes):
         n = len(episode.ids)
         ids[b, :n] = episode.ids
         learn[b, : n - 1] = episode.learn[1:]
         place[:, b, :n] = positions(episode.ids, image_token)
         first = episode.ids.index(image_token)
+        looks[b, :, first : first + len(episode.asked)] = episode.asked
+        writes[b] = [i - 1 for i in range(n) if episode.learn[i] and episode.ids[i] in coordinates][:4]
         rows.append(b * width + first + np.arange(len(episode.targets)))
         targets.append(episode.targets)
     labels = np.roll(ids, -1, axis=1)[learn]
     arrays = {
         "ids": ids, "learn": learn, "positions": place, "labels": labels, "target_rows": np.concatenate(rows),
         "targets": np.concatenate(targets), "views": np.stack([v for e in episodes for v in e.views]),
+        "looks": looks, "writes": writes,
     }  # fmt: skip
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
@@ -100,25 +111,26 @@ def _store(path: Path, step: int, model: Any, heads: nano.Heads, optimiser: Any,
     temporary.replace(path)
 
 
-def _backward(model: Any, heads: nano.Heads, parts: list[dict[str, Tensor]], recipe: Recipe) -> list[float]:
+def _backward(model: Any, heads: nano.Heads, parts: list[dict[str, Tensor]], recipe: Recipe, step: int) -> list[float]:
     """Accumulate the gradient of one step.
 
     Returns:
-        Loss, auxiliary loss, token accuracy and coordinate accuracy, means over the parts.
+        Loss, loss of the heads and of the look, token accuracy and coordinate accuracy, means over the parts.
     """
-    means = np.zeros(4)
+    means = np.zeros(5)
     vocabulary = nano_tokenizer.vocabulary()
     first, last = vocabulary.index(str(nano_tokenizer.BINS[0])), vocabulary.index(str(nano_tokenizer.BINS[-1]))
     for batch in parts:
         with torch.autocast("cpu", torch.bfloat16):
-            logits, auxiliary = nano.forward(model, batch, heads)
+            logits, auxiliary, look = nano.forward(model, batch, heads)
         coordinate = (batch["labels"] >= first) & (batch["labels"] <= last)
         weights = 1.0 + (recipe.coordinate_weight - 1.0) * coordinate
         losses = torch.nn.functional.cross_entropy(logits.float(), batch["labels"], reduction="none")
         main = (losses * weights).sum() / weights.sum()
-        ((main + recipe.auxiliary_weight * auxiliary) / len(parts)).backward()
+        taught = look if step > recipe.look_from else look.detach()
+        ((main + recipe.auxiliary_weight * auxiliary + recipe.look_weight * taught) / len(parts)).backward()
         hit = (logits.argmax(-1) == batch["labels"]).float()
-        scores = [main.item(), auxiliary.item(), hit.mean().item(), hit[coordinate].mean().item()]
+        scores = [main.item(), auxiliary.item(), look.item(), hit.mean().item(), hit[coordinate].mean().item()]
         means += np.array(scores) / len(parts)
     return list(means)
 
@@ -144,17 +156,17 @@ def train(recipe: Recipe, state: Path, checkpoint: Path, report: Any = print) ->
     path = state / "state.pt"
     start = _load(path, model, heads, optimiser, schedule)
     batches = DataLoader(Episodes(recipe, start), batch_size=None, num_workers=1, prefetch_factor=4)
-    began, sums = time.time(), np.zeros(5)
+    began, sums = time.time(), np.zeros(6)
     model.train()
     for step, parts in enumerate(batches, start + 1):
         optimiser.zero_grad(set_to_none=True)
-        sums += [*_backward(model, heads, parts, recipe), 1]
+        sums += [*_backward(model, heads, parts, recipe, step), 1]
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
         schedule.step()
         if step % 25 == 0:
-            names = ("loss", "auxiliary", "token_accuracy", "coordinate_accuracy")
-            line = {"step": step, **dict(zip(names, (sums[:4] / sums[4]).tolist(), strict=True))}
+            names = ("loss", "auxiliary", "look", "token_accuracy", "coordinate_accuracy")
+            line = {"step": step, **dict(zip(names, (sums[:5] / sums[5]).tolist(), strict=True))}
             report(json.dumps({**line, "seconds_per_step": (time.time() - began) / (step - start)}))
             sums[:] = 0
         if step % recipe.save_every == 0 or step == recipe.steps:

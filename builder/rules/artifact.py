@@ -78,10 +78,7 @@ def _tensors(folder: Path) -> tuple[list[TensorRecord], list[TensorRecord]]:
         shape = OnnxFormat().describe(folder)
     except DecodeError:
         raise BuildError(f"{folder / OnnxFormat.file} is not an ONNX graph.", mend="Build it again.") from None
-    both = [
-        [TensorRecord(name=t.name, dtype=t.dtype, dims=list(t.dims)) for t in s] for s in (shape.inputs, shape.outputs)
-    ]
-    return both[0], both[1]
+    return [TensorRecord.of(tensor) for tensor in shape.inputs], [TensorRecord.of(tensor) for tensor in shape.outputs]
 
 
 def _dims(what: str, graph: list[int], config: list[int], batch: int) -> Iterator[str]:

@@ -63,7 +63,7 @@ def _hull_area(mask: Mask) -> float:
     """Area of the convex hull of the pixels' corners."""
     contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     border = np.concatenate(contours)[:, 0]
-    corners = np.concatenate([border + (dx, dy) for dx in (0, 1) for dy in (0, 1)])
+    corners = np.concatenate([np.add(border, (dx, dy)) for dx in (0, 1) for dy in (0, 1)])
     return float(cv2.contourArea(cv2.convexHull(corners.astype(np.int32))))
 
 

@@ -60,7 +60,7 @@ def test_logits_and_positions_are_those_of_transformers(model: object, batch: di
     kind = (ids == config.image_token_id).int()
     grids = torch.tensor([[1, nano.GRID, nano.GRID]] * len(views))
     with torch.no_grad():
-        ours, _ = nano.forward(model, batch, None)
+        ours, _, _ = nano.forward(model, batch, None)
         theirs = model(  # type: ignore[operator]
             input_ids=ids, pixel_values=nano.patchify(views), image_grid_thw=grids, mm_token_type_ids=kind
         ).logits[batch["learn"]]

@@ -1,0 +1,62 @@
+"""The models that run an artifact and nothing else."""
+
+from __future__ import annotations
+
+from builder.checkpoint_view import View
+from builder.model_spec import ModelSpec, TensorSpec
+from builder.model_spec import tensor as _t
+
+KEY = 1664
+"""Width of a retrieval key: 1280 visual + 384 text."""
+SENTENCES = (32, 64, 128, 256)
+"""Tokens to which callers pad a sentence."""
+
+
+def engines(batch: int, view: View) -> tuple[ModelSpec, ...]:
+    """All of them, batched up to `batch`; the vision encoder is shaped by the checkpoint's `view`."""
+    return (*_embeddings(batch), _vision(batch, view), _dynamics(batch), *_ocr(batch))
+
+
+def _engine(
+    name: str, source: str, batch: int, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]
+) -> ModelSpec:
+    path = f"builder.sources.{source}"
+    return ModelSpec(name=name, kind="engine", source=path, inputs=inputs, outputs=outputs, max_batch_size=batch)
+
+
+def _embeddings(batch: int) -> tuple[ModelSpec, ...]:
+    image, ids, mask = (
+        _t("IMAGE", "UINT8", 224, 224, 3),
+        _t("INPUT_IDS", "INT64", -1),
+        _t("ATTENTION_MASK", "INT64", -1),
+    )
+    of_image = _engine("embed_image", "embed_image:EmbedImage", batch, (image,), (_t("EMBEDDING", "FP32", 1280),))
+    of_text = _engine("embed_text", "embed_text:EmbedText", batch, (ids, mask), (_t("EMBEDDING", "FP32", 384),))
+    return of_image, _padded(of_text, INPUT_IDS=SENTENCES, ATTENTION_MASK=SENTENCES)
+
+
+def _vision(batch: int, view: View) -> ModelSpec:
+    pixels, tokens = _t("VIEW", "UINT8", view.height, view.width, 3), _t("TOKENS", "FP32", view.tokens, view.hidden)
+    return _engine("vision_encoder", "vision_encoder:VisionEncoder", batch, (pixels,), (tokens,))
+
+
+def _dynamics(batch: int) -> ModelSpec:
+    inputs = (_t("STATE", "FP32", KEY), _t("ACTION", "FP32", 16))
+    return _engine("dynamics", "dynamics:Dynamics", batch, inputs, (_t("NEXT_STATE", "FP32", KEY),))
+
+
+def _ocr(batch: int) -> tuple[ModelSpec, ...]:
+    """Pages differ in size: callers batch equal sizes (detection) or widths (recognition)."""
+    page, page_map = _t("IMAGE", "UINT8", -1, -1, 3), _t("MAP", "FP32", -1, -1)
+    line = (_t("LINE", "UINT8", 48, -1, 3), _t("WIDTH", "INT32", 1))
+    letters = (_t("INDEX", "INT32", -1), _t("PROBABILITY", "FP32", -1))
+    detect = _engine("ocr_detect", "ocr_detect:OcrDetect", batch, (page,), (page_map,))
+    recognize = _engine("ocr_recognize", "ocr_recognize:OcrRecognize", batch, line, letters)
+    return (
+        _padded(detect, IMAGE=(64, 128, 256, 512, 736, 960)),
+        _padded(recognize, LINE=(160, 320, 640, 1280)),
+    )
+
+
+def _padded(spec: ModelSpec, **buckets: tuple[int, ...]) -> ModelSpec:
+    return spec.model_copy(update={"buckets": buckets})
