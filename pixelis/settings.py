@@ -91,7 +91,11 @@ class Settings(BaseSettings):
     """Everything that can be configured. `pixelis doctor --json` prints the values in force."""
 
     model_config = SettingsConfigDict(
-        env_prefix="PIXELIS_", env_nested_delimiter="__", extra="ignore", nested_model_default_partial_update=True
+        env_prefix="PIXELIS_",
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+        extra="ignore",
+        nested_model_default_partial_update=True,
     )
 
     limits: Limits = Field(default_factory=Limits)

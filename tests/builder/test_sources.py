@@ -107,7 +107,9 @@ def test_company_in_the_batch_changes_no_embedding(text: tuple[EmbedText, Engine
 @pytest.mark.slow
 def test_meaning_is_in_the_embedding(text: tuple[EmbedText, Engine, Path]) -> None:
     source, engine, _ = text
-    inputs = source.tokens(("What color is the star?", "Which colour does the star have?", "The train leaves at nine."), 32)
+    inputs = source.tokens(
+        ("What color is the star?", "Which colour does the star have?", "The train leaves at nine."), 32
+    )
     a, b, c = engine.run(inputs)["EMBEDDING"]
     assert a @ b > 0.8 > a @ c
 
@@ -132,7 +134,9 @@ def test_what_lies_right_of_a_line_does_not_matter(reader: tuple[OcrRecognize, E
     inputs = batch(("Kitchen", "No. 7"), 320)
     clean = engine.run(inputs)
     for row, width in enumerate(inputs["WIDTH"][:, 0]):
-        inputs["LINE"][row, :, int(width) :] = np.random.default_rng(row).integers(0, 256, (HEIGHT, 320 - int(width), 3))
+        inputs["LINE"][row, :, int(width) :] = np.random.default_rng(row).integers(
+            0, 256, (HEIGHT, 320 - int(width), 3)
+        )
     np.testing.assert_array_equal(engine.run(inputs)["PROBABILITY"], clean["PROBABILITY"])
 
 

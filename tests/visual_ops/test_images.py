@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 import threading
@@ -137,10 +138,8 @@ def test_a_bomb_is_refused_before_it_is_decompressed(side: int) -> None:
 def test_damaged_files_give_pixels_or_a_typed_error(noise: bytes, at: int, kind: str) -> None:
     data = bytearray(encoded(picture(), kind))
     data[at : at + len(noise)] = noise
-    try:
+    with contextlib.suppress(RequestError):
         assert decode(bytes(data), LIMITS).ndim == 3
-    except RequestError as error:
-        assert str(error)
 
 
 def test_the_cache_decodes_once_and_its_pixels_are_read_only() -> None:
