@@ -75,14 +75,14 @@ def seed(
     from rich.console import Console
     from rich.progress import Progress
 
-    from builder.nano import seeds
+    from builder.nano import play
     from pixelis.settings import settings
 
     with Progress(console=Console(file=sys.stderr), disable=as_json) as progress:
         task = progress.add_task("playing training scenes", total=scenes)
-        lived = list(seeds.play(settings(), scenes, lambda: progress.advance(task)))
-    report = seeds.train_dynamics(lived, dynamics_seed)
-    kept = seeds.write(lived)
+        lived = list(play.play_scenes(settings(), scenes, lambda: progress.advance(task)))
+    report = play.train_dynamics(lived, dynamics_seed)
+    kept = play.write(lived)
     said = {"episodes": scenes, "right": kept, "dynamics": report.as_dict()}
     if as_json:
         sys.stdout.write(json.dumps(said, indent=2) + "\n")

@@ -162,7 +162,7 @@ def load(path: Path = WEIGHTS) -> torch.nn.Module:
     from safetensors.torch import load_file
 
     if not path.is_file():
-        raise BuildError(f"There are no dynamics weights at {path.name}.", mend="Run `pixelis nano train`.")
+        raise BuildError(f"There are no dynamics weights at {path.name}.", mend="Run `pixelis nano seed`.")
     model = network()
     model.load_state_dict({name: value.to(torch.float32) for name, value in load_file(str(path)).items()})
     return model.eval()

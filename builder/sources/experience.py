@@ -22,7 +22,7 @@ KEYS = "keys.npy"
 NORM_TOLERANCE = 5e-3
 """Keys are stored in half precision: 1 664 rounded numbers."""
 TIE = 1e-6
-MEND = "Make them again with the nano's seeding script."
+MEND = "Make them again: `pixelis nano seed`."
 
 
 class Experiences(Source):

@@ -1,4 +1,4 @@
-"""Seeds: what the nano experienced on training scenes, run through the pipeline itself.
+"""What the nano experienced on training scenes, run through the pipeline itself.
 
 Gives the experiences that a fresh index starts with, and the transitions that the dynamics network is trained on. Only
 episodes with a right answer become experiences (on training scenes it is known); every episode gives its transitions.
@@ -89,7 +89,7 @@ class Player:
         return Lived(question, outcome, states)
 
 
-def play(config: Settings, scenes: int, done: Callable[[], None]) -> Iterator[Lived]:
+def play_scenes(config: Settings, scenes: int, done: Callable[[], None]) -> Iterator[Lived]:
     """One episode a scene, families in turn, with an index of its own that is thrown away."""
     with TemporaryDirectory() as state, LocalModels(config.model_copy(update={"state": Path(state)})) as models:
         player = Player(config, models)
