@@ -103,4 +103,4 @@ def _print(measurement: Any, as_json: bool) -> None:
             str(row["failed"]),
             f"{row['seconds_median']:.2f} s",
         )
-    Console().print(table)
+    Console(width=max(Console().width, 110)).print(table)

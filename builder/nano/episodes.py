@@ -96,6 +96,8 @@ class Episode:
     targets: Ints = field(default_factory=lambda: np.zeros((0, 8), np.int64))
     asked: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
     """Which image tokens of the scene's view cover the asked thing."""
+    copies: list[tuple[int, int]] = field(default_factory=list)
+    """(position that writes a token of the answer, position of that token in what was read)."""
 
     def add(self, tokenizer: Tokenizer, text: str, learn: bool) -> None:
         """Append `text`; an image in it becomes as many tokens as a view has."""
@@ -199,8 +201,19 @@ def make_episode(question: Question, profile: Profile, *, vary_text: bool = True
         answer = rng.choice(list(COLOURS)) if vary_text and rng.random() < 0.12 else question.answer
         seen = conversation.observation(profile, "GET_PROPERTIES", {"color": {"name": answer}})
     episode.add(tokenizer, conversation.tool_response(seen).removeprefix(conversation.END), False)
+    read = len(episode.ids)
     episode.add(tokenizer, answer + conversation.END, True)
+    episode.copies = _copies(episode.ids, read)
     return episode
+
+
+def _copies(ids: list[int], start: int) -> list[tuple[int, int]]:
+    """Where the answer `ids[start:-1]` stands last before it; none where it was tokenized in another way there."""
+    answer = ids[start:-1]
+    for at in range(start - len(answer), -1, -1):
+        if ids[at : at + len(answer)] == answer:
+            return [(start - 1 + i, at + i) for i in range(len(answer))]
+    return []
 
 
 def positions(ids: list[int], image_token: int) -> Ints:

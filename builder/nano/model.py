@@ -125,6 +125,12 @@ def _look(attention: Tensor, batch: dict[str, Tensor]) -> Tensor:
     return -torch.log(seen + 1e-4).mean()
 
 
+def _copy(attention: Tensor, copies: Tensor) -> Tensor:
+    """How little another head looks at the token that it is about to copy. copies: `[n, 3]`, row, from, to."""
+    row, writes, reads = copies.unbind(dim=1)
+    return -torch.log(attention[row, 1, writes, reads].float() + 1e-4).mean()
+
+
 def patchify(views: Tensor) -> Tensor:
     """Qwen's patches of views: `[N, VIEW, VIEW, 3]` uint8 to `[N * GRID^2, 3 * 2 * PATCH^2]`, in merge order."""
     x = (views.float() / 255.0 - 0.5) / 0.5
@@ -160,13 +166,13 @@ def vision_tokens(model: Any, views: Tensor) -> Tensor:
     return tokens
 
 
-def forward(model: Any, batch: dict[str, Tensor], heads: Heads | None) -> tuple[Tensor, Tensor, Tensor]:
-    """Logits where a token is to be learnt `[M, vocabulary]`, the loss of the heads, and that of the look.
+def forward(model: Any, batch: dict[str, Tensor], heads: Heads | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Logits where a token is to be learnt `[M, vocabulary]`, and the losses of the heads, the look and the copy.
 
     Args:
         batch: `ids [B, S]`, `positions [3, B, S]`, `views [N, VIEW, VIEW, 3]`, `learn [B, S]` (the *next* token
-            counts), `looks` and `writes` (see `_look`), `targets [K, 8]` and `target_rows [K]` (flat indexes of
-            image tokens). Padding is on the right, so causal attention needs no mask.
+            counts), `looks` and `writes` (see `_look`), `copies` (see `_copy`), `targets [K, 8]` and
+            `target_rows [K]` (flat indexes of image tokens). Padding is on the right, so causal attention needs no mask.
         heads: the auxiliary heads; none skips them.
     """
     image_token = model.config.image_token_id
@@ -189,13 +195,13 @@ def forward(model: Any, batch: dict[str, Tensor], heads: Heads | None) -> tuple[
         for hook in hooks:
             hook.remove()
     logits = model.lm_head(out.last_hidden_state[batch["learn"]])
-    auxiliary = look = logits.new_zeros((), dtype=torch.float32)
+    auxiliary = look = copy = logits.new_zeros((), dtype=torch.float32)
     if heads is not None:
         rows = batch["target_rows"]
         tower, inside = (x.reshape(-1, x.shape[-1])[rows] for x in (embeds, kept["inside"]))
         auxiliary = heads(tower, inside, batch["targets"])
-        look = _look(kept["attention"], batch)
-    return logits, auxiliary, look
+        look, copy = _look(kept["attention"], batch), _copy(kept["attention"], batch["copies"])
+    return logits, auxiliary, look, copy
 
 
 def save(model: Any, directory: Path) -> None:

@@ -33,6 +33,8 @@ class Recipe:
     look_weight: float = 0.5
     look_from: int = 500
     """Step from which one attention head is taught where to look; before it there is little to see."""
+    copy_from: int = 1250
+    """Step from which another head is taught to look at what it copies."""
     coordinate_weight: float = 3.0
     """Of a coordinate in the loss; every other token counts 1."""
     save_every: int = 250
@@ -51,6 +53,7 @@ def collate(episodes: list[Episode], image_token: int, pad: int) -> dict[str, Te
     learn = np.zeros((len(episodes), width), bool)
     writes = np.zeros((len(episodes), 4), np.int64)
     place = np.zeros((3, len(episodes), width), np.int64)
+    copies = [(b, *pair) for b, episode in enumerate(episodes) for pair in episode.copies]
     rows, targets, looks = [], [], np.zeros((len(episodes), 4, width), bool)
     coordinates = {i for i, token in enumerate(nano_tokenizer.vocabulary()) if token in _BINS}
     for b, episode in enumerate(episodes):
@@ -68,6 +71,7 @@ def collate(episodes: list[Episode], image_token: int, pad: int) -> dict[str, Te
         "ids": ids, "learn": learn, "positions": place, "labels": labels, "target_rows": np.concatenate(rows),
         "targets": np.concatenate(targets), "views": np.stack([v for e in episodes for v in e.views]),
         "looks": looks, "writes": writes,
+        "copies": np.array(copies, np.int64).reshape(-1, 3),
     }  # fmt: skip
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
@@ -115,22 +119,29 @@ def _backward(model: Any, heads: nano.Heads, parts: list[dict[str, Tensor]], rec
     """Accumulate the gradient of one step.
 
     Returns:
-        Loss, loss of the heads and of the look, token accuracy and coordinate accuracy, means over the parts.
+        Loss, losses of the heads, of the look and of the copy, token and coordinate accuracy: means over the parts.
     """
-    means = np.zeros(5)
+    means = np.zeros(6)
     vocabulary = nano_tokenizer.vocabulary()
     first, last = vocabulary.index(str(nano_tokenizer.BINS[0])), vocabulary.index(str(nano_tokenizer.BINS[-1]))
     for batch in parts:
         with torch.autocast("cpu", torch.bfloat16):
-            logits, auxiliary, look = nano.forward(model, batch, heads)
+            logits, auxiliary, look, copy = nano.forward(model, batch, heads)
         coordinate = (batch["labels"] >= first) & (batch["labels"] <= last)
         weights = 1.0 + (recipe.coordinate_weight - 1.0) * coordinate
         losses = torch.nn.functional.cross_entropy(logits.float(), batch["labels"], reduction="none")
         main = (losses * weights).sum() / weights.sum()
-        taught = look if step > recipe.look_from else look.detach()
+        taught = look * (step > recipe.look_from) + copy * (step > recipe.copy_from)
         ((main + recipe.auxiliary_weight * auxiliary + recipe.look_weight * taught) / len(parts)).backward()
         hit = (logits.argmax(-1) == batch["labels"]).float()
-        scores = [main.item(), auxiliary.item(), look.item(), hit.mean().item(), hit[coordinate].mean().item()]
+        scores = [
+            main.item(),
+            auxiliary.item(),
+            look.item(),
+            copy.item(),
+            hit.mean().item(),
+            hit[coordinate].mean().item(),
+        ]
         means += np.array(scores) / len(parts)
     return list(means)
 
@@ -156,7 +167,7 @@ def train(recipe: Recipe, state: Path, checkpoint: Path, report: Any = print) ->
     path = state / "state.pt"
     start = _load(path, model, heads, optimiser, schedule)
     batches = DataLoader(Episodes(recipe, start), batch_size=None, num_workers=1, prefetch_factor=4)
-    began, sums = time.time(), np.zeros(6)
+    began, sums = time.time(), np.zeros(7)
     model.train()
     for step, parts in enumerate(batches, start + 1):
         optimiser.zero_grad(set_to_none=True)
@@ -165,8 +176,8 @@ def train(recipe: Recipe, state: Path, checkpoint: Path, report: Any = print) ->
         optimiser.step()
         schedule.step()
         if step % 25 == 0:
-            names = ("loss", "auxiliary", "look", "token_accuracy", "coordinate_accuracy")
-            line = {"step": step, **dict(zip(names, (sums[:5] / sums[5]).tolist(), strict=True))}
+            names = ("loss", "auxiliary", "look", "copy", "token_accuracy", "coordinate_accuracy")
+            line = {"step": step, **dict(zip(names, (sums[:6] / sums[6]).tolist(), strict=True))}
             report(json.dumps({**line, "seconds_per_step": (time.time() - began) / (step - start)}))
             sums[:] = 0
         if step % recipe.save_every == 0 or step == recipe.steps:

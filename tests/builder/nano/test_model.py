@@ -60,7 +60,7 @@ def test_logits_and_positions_are_those_of_transformers(model: object, batch: di
     kind = (ids == config.image_token_id).int()
     grids = torch.tensor([[1, nano.GRID, nano.GRID]] * len(views))
     with torch.no_grad():
-        ours, _, _ = nano.forward(model, batch, None)
+        ours, _, _, _ = nano.forward(model, batch, None)
         theirs = model(  # type: ignore[operator]
             input_ids=ids, pixel_values=nano.patchify(views), image_grid_thw=grids, mm_token_type_ids=kind
         ).logits[batch["learn"]]
@@ -120,3 +120,11 @@ def test_training_goes_on_where_it_stopped(tmp_path: Path) -> None:
     parts = torch.load(tmp_path / "parts" / "state.pt", weights_only=True)["model"]
     for name, value in whole.items():
         torch.testing.assert_close(parts[name], value)
+
+
+def test_the_copy_targets_are_the_tokens_of_the_answer() -> None:
+    for seed in range(6):
+        episode = make_episode(ask(make_scene("train", seed), "label"), PROFILE, vary_text=False)
+        assert episode.copies
+        assert all(episode.ids[write + 1] == episode.ids[read] for write, read in episode.copies)
+        assert max(read for _, read in episode.copies) < min(write for write, _ in episode.copies)
