@@ -172,7 +172,8 @@ def forward(model: Any, batch: dict[str, Tensor], heads: Heads | None) -> tuple[
     Args:
         batch: `ids [B, S]`, `positions [3, B, S]`, `views [N, VIEW, VIEW, 3]`, `learn [B, S]` (the *next* token
             counts), `looks` and `writes` (see `_look`), `copies` (see `_copy`), `targets [K, 8]` and
-            `target_rows [K]` (flat indexes of image tokens). Padding is on the right, so causal attention needs no mask.
+            `target_rows [K]` (flat indexes of image tokens). Padding is on the right, so causal
+            attention needs no mask.
         heads: the auxiliary heads; none skips them.
     """
     image_token = model.config.image_token_id
