@@ -113,7 +113,7 @@ def _cross_entropies(logits: Tensor, classes: list[int], targets: Tensor) -> lis
 
 
 def _look(attention: Tensor, batch: dict[str, Tensor]) -> Tensor:
-    """How little one head of the third layer looks at the asked thing while its coordinates are written.
+    """How little the first head of a layer looks at the asked thing while its coordinates are written.
 
     Args:
         attention: `[B, heads, S, S]` (needs eager attention).
@@ -167,7 +167,8 @@ def vision_tokens(model: Any, views: Tensor) -> Tensor:
 
 
 def forward(model: Any, batch: dict[str, Tensor], heads: Heads | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Logits where a token is to be learnt `[M, vocabulary]`, and the losses of the heads, the look and the copy.
+    """Logits where a token is to be learnt `[M, vocabulary]`, and the losses of the heads, of the look (`[2]`, third
+    and fourth layer) and of the copy.
 
     Args:
         batch: `ids [B, S]`, `positions [3, B, S]`, `views [N, VIEW, VIEW, 3]`, `learn [B, S]` (the *next* token
@@ -188,7 +189,8 @@ def forward(model: Any, batch: dict[str, Tensor], heads: Heads | None) -> tuple[
         layers[1].register_forward_hook(
             lambda _m, _i, out: kept.update(inside=out[0] if isinstance(out, tuple) else out)
         ),
-        layers[2].self_attn.register_forward_hook(lambda _m, _i, out: kept.update(attention=out[1])),
+        layers[2].self_attn.register_forward_hook(lambda _m, _i, out: kept.update(third=out[1])),
+        layers[3].self_attn.register_forward_hook(lambda _m, _i, out: kept.update(fourth=out[1])),
     ]
     try:
         out = model.model.language_model(inputs_embeds=embeds, position_ids=batch["positions"], use_cache=False)
@@ -196,12 +198,14 @@ def forward(model: Any, batch: dict[str, Tensor], heads: Heads | None) -> tuple[
         for hook in hooks:
             hook.remove()
     logits = model.lm_head(out.last_hidden_state[batch["learn"]])
-    auxiliary = look = copy = logits.new_zeros((), dtype=torch.float32)
+    auxiliary = copy = logits.new_zeros((), dtype=torch.float32)
+    look = logits.new_zeros(2, dtype=torch.float32)
     if heads is not None:
         rows = batch["target_rows"]
         tower, inside = (x.reshape(-1, x.shape[-1])[rows] for x in (embeds, kept["inside"]))
         auxiliary = heads(tower, inside, batch["targets"])
-        look, copy = _look(kept["attention"], batch), _copy(kept["attention"], batch["copies"])
+        look = torch.stack([_look(kept[layer], batch) for layer in ("third", "fourth")])
+        copy = _copy(kept["third"], batch["copies"])
     return logits, auxiliary, look, copy
 
 

@@ -33,6 +33,8 @@ class Recipe:
     look_weight: float = 0.5
     look_from: int = 500
     """Step from which one attention head is taught where to look; before it there is little to see."""
+    look_again_from: int = 1750
+    """Step from which a head of the last layer is taught the same."""
     copy_from: int = 1250
     """Step from which another head is taught to look at what it copies."""
     coordinate_weight: float = 3.0
@@ -121,7 +123,7 @@ def _backward(model: Any, heads: nano.Heads, parts: list[dict[str, Tensor]], rec
     Returns:
         Loss, losses of the heads, of the look and of the copy, token and coordinate accuracy: means over the parts.
     """
-    means = np.zeros(6)
+    means = np.zeros(7)
     vocabulary = nano_tokenizer.vocabulary()
     first, last = vocabulary.index(str(nano_tokenizer.BINS[0])), vocabulary.index(str(nano_tokenizer.BINS[-1]))
     for batch in parts:
@@ -131,13 +133,17 @@ def _backward(model: Any, heads: nano.Heads, parts: list[dict[str, Tensor]], rec
         weights = 1.0 + (recipe.coordinate_weight - 1.0) * coordinate
         losses = torch.nn.functional.cross_entropy(logits.float(), batch["labels"], reduction="none")
         main = (losses * weights).sum() / weights.sum()
-        taught = look * (step > recipe.look_from) + copy * (step > recipe.copy_from)
+        taught = (
+            look[0] * (step > recipe.look_from)
+            + look[1] * (step > recipe.look_again_from)
+            + copy * (step > recipe.copy_from)
+        )
         ((main + recipe.auxiliary_weight * auxiliary + recipe.look_weight * taught) / len(parts)).backward()
         hit = (logits.argmax(-1) == batch["labels"]).float()
         scores = [
             main.item(),
             auxiliary.item(),
-            look.item(),
+            *look.tolist(),
             copy.item(),
             hit.mean().item(),
             hit[coordinate].mean().item(),
@@ -167,7 +173,7 @@ def train(recipe: Recipe, state: Path, checkpoint: Path, report: Any = print) ->
     path = state / "state.pt"
     start = _load(path, model, heads, optimiser, schedule)
     batches = DataLoader(Episodes(recipe, start), batch_size=None, num_workers=1, prefetch_factor=4)
-    began, sums = time.time(), np.zeros(7)
+    began, sums = time.time(), np.zeros(8)
     model.train()
     for step, parts in enumerate(batches, start + 1):
         optimiser.zero_grad(set_to_none=True)
@@ -176,8 +182,8 @@ def train(recipe: Recipe, state: Path, checkpoint: Path, report: Any = print) ->
         optimiser.step()
         schedule.step()
         if step % 25 == 0:
-            names = ("loss", "auxiliary", "look", "copy", "token_accuracy", "coordinate_accuracy")
-            line = {"step": step, **dict(zip(names, (sums[:6] / sums[6]).tolist(), strict=True))}
+            names = ("loss", "auxiliary", "look", "look_again", "copy", "token_accuracy", "coordinate_accuracy")
+            line = {"step": step, **dict(zip(names, (sums[:7] / sums[7]).tolist(), strict=True))}
             report(json.dumps({**line, "seconds_per_step": (time.time() - began) / (step - start)}))
             sums[:] = 0
         if step % recipe.save_every == 0 or step == recipe.steps:
