@@ -96,6 +96,8 @@ class Episode:
     targets: Ints = field(default_factory=lambda: np.zeros((0, 8), np.int64))
     asked: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
     """Which image tokens of the scene's view cover the asked thing."""
+    word: int = 0
+    """Position of the word of the question that says which thing is meant."""
     copies: list[tuple[int, int]] = field(default_factory=list)
     """(position that writes a token of the answer, position of that token in what was read)."""
 
@@ -186,6 +188,8 @@ def make_episode(question: Question, profile: Profile, *, vary_text: bool = True
     shares = _overlaps(question.thing, scene.size)
     episode.asked = shares >= min(_COVERS, shares.max())
     episode.add(tokenizer, conversation.opening(profile, question.text, 1), False)
+    meant = question.thing.colour if question.family == "label" else question.thing.kind
+    episode.word = len(episode.ids) - 1 - episode.ids[::-1].index(tokenizer.token_to_id(meant))
     region = target_box(question.thing, scene.size)
     if question.family == "label":
         text = _other_text(rng) if vary_text and rng.random() < 0.12 else question.answer

@@ -125,6 +125,12 @@ def _look(attention: Tensor, batch: dict[str, Tensor]) -> Tensor:
     return -torch.log(seen + 1e-4).mean()
 
 
+def _listen(attention: Tensor, batch: dict[str, Tensor]) -> Tensor:
+    """How little the first head of a layer looks at the word that says which thing is meant (`words [B]`)."""
+    rows = torch.arange(len(attention))[:, None]
+    return -torch.log(attention[rows, 0, batch["writes"], batch["words"][:, None]].float() + 1e-4).mean()
+
+
 def _copy(attention: Tensor, copies: Tensor) -> Tensor:
     """How little another head looks at the token that it is about to copy. copies: `[n, 3]`, row, from, to."""
     row, writes, reads = copies.unbind(dim=1)
@@ -167,12 +173,12 @@ def vision_tokens(model: Any, views: Tensor) -> Tensor:
 
 
 def forward(model: Any, batch: dict[str, Tensor], heads: Heads | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Logits where a token is to be learnt `[M, vocabulary]`, and the losses of the heads, of the look (`[2]`, third
-    and fourth layer) and of the copy.
+    """Logits where a token is to be learnt `[M, vocabulary]`, and the losses of the heads, of the look (`[3]`: third
+    layer, fourth layer, and the word listened to) and of the copy.
 
     Args:
         batch: `ids [B, S]`, `positions [3, B, S]`, `views [N, VIEW, VIEW, 3]`, `learn [B, S]` (the *next* token
-            counts), `looks` and `writes` (see `_look`), `copies` (see `_copy`), `targets [K, 8]` and
+            counts), `looks` and `writes` (see `_look`), `copies` (see `_copy`), `words [B]`, `targets [K, 8]` and
             `target_rows [K]` (flat indexes of image tokens). Padding is on the right, so causal
             attention needs no mask.
         heads: the auxiliary heads; none skips them.
@@ -189,6 +195,7 @@ def forward(model: Any, batch: dict[str, Tensor], heads: Heads | None) -> tuple[
         layers[1].register_forward_hook(
             lambda _m, _i, out: kept.update(inside=out[0] if isinstance(out, tuple) else out)
         ),
+        layers[1].self_attn.register_forward_hook(lambda _m, _i, out: kept.update(second=out[1])),
         layers[2].self_attn.register_forward_hook(lambda _m, _i, out: kept.update(third=out[1])),
         layers[3].self_attn.register_forward_hook(lambda _m, _i, out: kept.update(fourth=out[1])),
     ]
@@ -199,12 +206,14 @@ def forward(model: Any, batch: dict[str, Tensor], heads: Heads | None) -> tuple[
             hook.remove()
     logits = model.lm_head(out.last_hidden_state[batch["learn"]])
     auxiliary = copy = logits.new_zeros((), dtype=torch.float32)
-    look = logits.new_zeros(2, dtype=torch.float32)
+    look = logits.new_zeros(3, dtype=torch.float32)
     if heads is not None:
         rows = batch["target_rows"]
         tower, inside = (x.reshape(-1, x.shape[-1])[rows] for x in (embeds, kept["inside"]))
         auxiliary = heads(tower, inside, batch["targets"])
-        look = torch.stack([_look(kept[layer], batch) for layer in ("third", "fourth")])
+        look = torch.stack(
+            [*(_look(kept[layer], batch) for layer in ("third", "fourth")), _listen(kept["second"], batch)]
+        )
         copy = _copy(kept["third"], batch["copies"])
     return logits, auxiliary, look, copy
 

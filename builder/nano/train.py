@@ -25,7 +25,9 @@ class Recipe:
     """What a training run is."""
 
     seed: int = 1
-    steps: int = 3200
+    first_cycle: int = 3200
+    """Steps that the first learning-rate cycle is laid out for; the second one cuts it short."""
+    steps: int = 3600
     batch: int = 32
     learning_rate: float = 1e-3
     warmup: float = 0.05
@@ -37,6 +39,11 @@ class Recipe:
     """Step from which a head of the last layer is taught the same."""
     copy_from: int = 1250
     """Step from which another head is taught to look at what it copies."""
+    listen_from: int = 2250
+    """Step from which a head of the second layer is taught to look at the word that says what is meant."""
+    second_cycle: int = 2250
+    """Step at which the learning rate rises once more, to `second_rate`, for the last `steps - second_cycle` steps."""
+    second_rate: float = 7e-4
     coordinate_weight: float = 3.0
     """Of a coordinate in the loss; every other token counts 1."""
     save_every: int = 250
@@ -74,6 +81,7 @@ def collate(episodes: list[Episode], image_token: int, pad: int) -> dict[str, Te
         "targets": np.concatenate(targets), "views": np.stack([v for e in episodes for v in e.views]),
         "looks": looks, "writes": writes,
         "copies": np.array(copies, np.int64).reshape(-1, 3),
+        "words": np.array([e.word for e in episodes], np.int64),
     }  # fmt: skip
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
@@ -96,14 +104,23 @@ class Episodes(IterableDataset[list[dict[str, Tensor]]]):
             yield [collate(episodes[i :: len(FAMILIES)], image, pad) for i in range(len(FAMILIES))]
 
 
-def _load(path: Path, model: Any, heads: nano.Heads, optimiser: Any, schedule: Any) -> int:
+def _schedule(optimiser: Any, recipe: Recipe, step: int) -> Any:
+    """The learning-rate cycle that `step` is in, at its start."""
+    rate, steps = recipe.learning_rate, recipe.first_cycle
+    if step >= recipe.second_cycle:
+        rate, steps = recipe.second_rate, recipe.steps - recipe.second_cycle
+    return torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, rate, total_steps=steps + 1, pct_start=recipe.warmup, cycle_momentum=False
+    )
+
+
+def _load(path: Path, model: Any, heads: nano.Heads, optimiser: Any) -> int:
     if not path.exists():
         return 0
     state = torch.load(path, weights_only=True)
     model.load_state_dict(state["model"])
     heads.load_state_dict(state["heads"])
     optimiser.load_state_dict(state["optimiser"])
-    schedule.load_state_dict(state["schedule"])
     return int(state["step"])
 
 
@@ -123,7 +140,7 @@ def _backward(model: Any, heads: nano.Heads, parts: list[dict[str, Tensor]], rec
     Returns:
         Loss, losses of the heads, of the look and of the copy, token and coordinate accuracy: means over the parts.
     """
-    means = np.zeros(7)
+    means = np.zeros(8)
     vocabulary = nano_tokenizer.vocabulary()
     first, last = vocabulary.index(str(nano_tokenizer.BINS[0])), vocabulary.index(str(nano_tokenizer.BINS[-1]))
     for batch in parts:
@@ -133,11 +150,13 @@ def _backward(model: Any, heads: nano.Heads, parts: list[dict[str, Tensor]], rec
         weights = 1.0 + (recipe.coordinate_weight - 1.0) * coordinate
         losses = torch.nn.functional.cross_entropy(logits.float(), batch["labels"], reduction="none")
         main = (losses * weights).sum() / weights.sum()
-        taught = (
-            look[0] * (step > recipe.look_from)
-            + look[1] * (step > recipe.look_again_from)
-            + copy * (step > recipe.copy_from)
+        lessons = (
+            (look[0], recipe.look_from),
+            (look[1], recipe.look_again_from),
+            (look[2], recipe.listen_from),
+            (copy, recipe.copy_from),
         )
+        taught = torch.stack([lesson for lesson, start in lessons if step > start] or [look[0] * 0]).sum()
         ((main + recipe.auxiliary_weight * auxiliary + recipe.look_weight * taught) / len(parts)).backward()
         hit = (logits.argmax(-1) == batch["labels"]).float()
         scores = [
@@ -167,13 +186,13 @@ def train(recipe: Recipe, state: Path, checkpoint: Path, report: Any = print) ->
     model.set_attn_implementation("eager")
     parameters = [*model.parameters(), *heads.parameters()]
     optimiser = torch.optim.AdamW(parameters, lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, recipe.learning_rate, total_steps=recipe.steps + 1, pct_start=recipe.warmup, cycle_momentum=False
-    )
     path = state / "state.pt"
-    start = _load(path, model, heads, optimiser, schedule)
+    start = _load(path, model, heads, optimiser)
+    schedule = _schedule(optimiser, recipe, start)
+    if start not in (0, recipe.second_cycle):
+        schedule.load_state_dict(torch.load(path, weights_only=True)["schedule"])
     batches = DataLoader(Episodes(recipe, start), batch_size=None, num_workers=1, prefetch_factor=4)
-    began, sums = time.time(), np.zeros(8)
+    began, sums = time.time(), np.zeros(9)
     model.train()
     for step, parts in enumerate(batches, start + 1):
         optimiser.zero_grad(set_to_none=True)
@@ -181,9 +200,20 @@ def train(recipe: Recipe, state: Path, checkpoint: Path, report: Any = print) ->
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
         schedule.step()
+        if step == recipe.second_cycle:
+            schedule = _schedule(optimiser, recipe, step)
         if step % 25 == 0:
-            names = ("loss", "auxiliary", "look", "look_again", "copy", "token_accuracy", "coordinate_accuracy")
-            line = {"step": step, **dict(zip(names, (sums[:7] / sums[7]).tolist(), strict=True))}
+            names = (
+                "loss",
+                "auxiliary",
+                "look",
+                "look_again",
+                "listen",
+                "copy",
+                "token_accuracy",
+                "coordinate_accuracy",
+            )
+            line = {"step": step, **dict(zip(names, (sums[:8] / sums[8]).tolist(), strict=True))}
             report(json.dumps({**line, "seconds_per_step": (time.time() - began) / (step - start)}))
             sums[:] = 0
         if step % recipe.save_every == 0 or step == recipe.steps:
