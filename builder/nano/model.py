@@ -88,6 +88,17 @@ class Heads(nn.Module):
         self.inside = [SIDE, SIDE, *kinds, *[edges] * 4]
         self.from_tower = nn.Linear(hidden, sum(self.tower))
         self.from_inside = nn.Linear(hidden, sum(self.inside))
+        self.meant = nn.Linear(hidden, VOCABULARY)
+
+    def understood(self, inside: Tensor, words: Tensor) -> Tensor:
+        """How little the second layer's output, as the third will see it, says which word is meant.
+
+        Args:
+            inside: `[N, hidden]`, at the positions that write coordinates.
+            words: `[N]`, token ids of the words.
+        """
+        seen = inside.float() * torch.rsqrt(inside.float().pow(2).mean(dim=-1, keepdim=True) + 1e-6)
+        return nn.functional.cross_entropy(self.meant(seen).float(), words)
 
     def forward(self, tower: Tensor, inside: Tensor, targets: Tensor) -> Tensor:
         """Mean cross-entropy over all heads.
@@ -119,10 +130,13 @@ def _look(attention: Tensor, batch: dict[str, Tensor]) -> Tensor:
         attention: `[B, heads, S, S]` (needs eager attention).
         batch: `writes [B, 4]`, the positions that write the first call's coordinates, and `looks [B, 4, S]`, where the
             asked thing's image tokens are.
+
+    Returns:
+        `[B, 4]`.
     """
     rows = torch.arange(len(attention))[:, None]
     seen = (attention[rows, 0, batch["writes"]].float() * batch["looks"]).sum(dim=-1)
-    return -torch.log(seen + 1e-4).mean()
+    return -torch.log(seen + 1e-4)
 
 
 def _listen(attention: Tensor, batch: dict[str, Tensor]) -> Tensor:
@@ -173,8 +187,8 @@ def vision_tokens(model: Any, views: Tensor) -> Tensor:
 
 
 def forward(model: Any, batch: dict[str, Tensor], heads: Heads | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Logits where a token is to be learnt `[M, vocabulary]`, and the losses of the heads, of the look (`[3]`: third
-    layer, fourth layer, and the word listened to) and of the copy.
+    """Logits where a token is to be learnt `[M, vocabulary]`, and the losses of the heads, of the look (`[5]`: third
+    layer, fourth layer, the word listened to, the first coordinate alone, the word understood) and of the copy.
 
     Args:
         batch: `ids [B, S]`, `positions [3, B, S]`, `views [N, VIEW, VIEW, 3]`, `learn [B, S]` (the *next* token
@@ -205,17 +219,22 @@ def forward(model: Any, batch: dict[str, Tensor], heads: Heads | None) -> tuple[
         for hook in hooks:
             hook.remove()
     logits = model.lm_head(out.last_hidden_state[batch["learn"]])
-    auxiliary = copy = logits.new_zeros((), dtype=torch.float32)
-    look = logits.new_zeros(3, dtype=torch.float32)
+    auxiliary = copy = understood = logits.new_zeros((), dtype=torch.float32)
+    look = logits.new_zeros(4, dtype=torch.float32)
     if heads is not None:
         rows = batch["target_rows"]
         tower, inside = (x.reshape(-1, x.shape[-1])[rows] for x in (embeds, kept["inside"]))
         auxiliary = heads(tower, inside, batch["targets"])
+        looks = [_look(kept[layer], batch) for layer in ("third", "fourth")]
+        # The first coordinate decides which thing it is; the others only have to stay with it.
         look = torch.stack(
-            [*(_look(kept[layer], batch) for layer in ("third", "fourth")), _listen(kept["second"], batch)]
+            [*(x.mean() for x in looks), _listen(kept["second"], batch), sum(x[:, 0].mean() for x in looks)]
         )
         copy = _copy(kept["third"], batch["copies"])
-    return logits, auxiliary, look, copy
+        place = torch.arange(len(ids))
+        words = ids[place, batch["words"]].repeat_interleave(batch["writes"].shape[1])
+        understood = heads.understood(kept["inside"][place[:, None], batch["writes"]].flatten(0, 1), words)
+    return logits, auxiliary, torch.cat([look, understood[None]]), copy
 
 
 def save(model: Any, directory: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ class Recipe:
     seed: int = 1
     first_cycle: int = 3200
     """Steps that the first learning-rate cycle is laid out for; the second one cuts it short."""
-    steps: int = 3600
+    steps: int = 4000
     batch: int = 32
     learning_rate: float = 1e-3
     warmup: float = 0.05
@@ -41,6 +42,8 @@ class Recipe:
     """Step from which another head is taught to look at what it copies."""
     listen_from: int = 2250
     """Step from which a head of the second layer is taught to look at the word that says what is meant."""
+    understand_from: int = 2750
+    """Step from which the first coordinate counts by itself, and the second layer must say which word is meant."""
     second_cycle: int = 2250
     """Step at which the learning rate rises once more, to `second_rate`, for the last `steps - second_cycle` steps."""
     second_rate: float = 7e-4
@@ -105,13 +108,20 @@ class Episodes(IterableDataset[list[dict[str, Tensor]]]):
 
 
 def _schedule(optimiser: Any, recipe: Recipe, step: int) -> Any:
-    """The learning-rate cycle that `step` is in, at its start."""
-    rate, steps = recipe.learning_rate, recipe.first_cycle
+    """The learning-rate cycle that `step` is in, as far as it is."""
+    rate, steps, began = recipe.learning_rate, recipe.first_cycle, 0
     if step >= recipe.second_cycle:
-        rate, steps = recipe.second_rate, recipe.steps - recipe.second_cycle
-    return torch.optim.lr_scheduler.OneCycleLR(
+        rate, steps, began = recipe.second_rate, recipe.steps - recipe.second_cycle, recipe.second_cycle
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, rate, total_steps=steps + 1, pct_start=recipe.warmup, cycle_momentum=False
     )
+    schedule.last_epoch = step - began
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # `get_lr` wants to be called by `step`; here the schedule is entered midway
+        rates = schedule.get_lr()
+    for group, now in zip(optimiser.param_groups, rates, strict=True):
+        group["lr"] = now
+    return schedule
 
 
 def _load(path: Path, model: Any, heads: nano.Heads, optimiser: Any) -> int:
@@ -124,10 +134,10 @@ def _load(path: Path, model: Any, heads: nano.Heads, optimiser: Any) -> int:
     return int(state["step"])
 
 
-def _store(path: Path, step: int, model: Any, heads: nano.Heads, optimiser: Any, schedule: Any) -> None:
+def _store(path: Path, step: int, model: Any, heads: nano.Heads, optimiser: Any) -> None:
     state = {
         "step": step, "model": model.state_dict(), "heads": heads.state_dict(),
-        "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict(),
+        "optimiser": optimiser.state_dict(),
     }  # fmt: skip
     temporary = path.with_suffix(".tmp")
     torch.save(state, temporary)
@@ -140,7 +150,7 @@ def _backward(model: Any, heads: nano.Heads, parts: list[dict[str, Tensor]], rec
     Returns:
         Loss, losses of the heads, of the look and of the copy, token and coordinate accuracy: means over the parts.
     """
-    means = np.zeros(8)
+    means = np.zeros(10)
     vocabulary = nano_tokenizer.vocabulary()
     first, last = vocabulary.index(str(nano_tokenizer.BINS[0])), vocabulary.index(str(nano_tokenizer.BINS[-1]))
     for batch in parts:
@@ -154,6 +164,8 @@ def _backward(model: Any, heads: nano.Heads, parts: list[dict[str, Tensor]], rec
             (look[0], recipe.look_from),
             (look[1], recipe.look_again_from),
             (look[2], recipe.listen_from),
+            (look[3], recipe.understand_from),
+            (look[4], recipe.understand_from),
             (copy, recipe.copy_from),
         )
         taught = torch.stack([lesson for lesson, start in lessons if step > start] or [look[0] * 0]).sum()
@@ -189,10 +201,8 @@ def train(recipe: Recipe, state: Path, checkpoint: Path, report: Any = print) ->
     path = state / "state.pt"
     start = _load(path, model, heads, optimiser)
     schedule = _schedule(optimiser, recipe, start)
-    if start not in (0, recipe.second_cycle):
-        schedule.load_state_dict(torch.load(path, weights_only=True)["schedule"])
     batches = DataLoader(Episodes(recipe, start), batch_size=None, num_workers=1, prefetch_factor=4)
-    began, sums = time.time(), np.zeros(9)
+    began, sums = time.time(), np.zeros(11)
     model.train()
     for step, parts in enumerate(batches, start + 1):
         optimiser.zero_grad(set_to_none=True)
@@ -203,21 +213,13 @@ def train(recipe: Recipe, state: Path, checkpoint: Path, report: Any = print) ->
         if step == recipe.second_cycle:
             schedule = _schedule(optimiser, recipe, step)
         if step % 25 == 0:
-            names = (
-                "loss",
-                "auxiliary",
-                "look",
-                "look_again",
-                "listen",
-                "copy",
-                "token_accuracy",
-                "coordinate_accuracy",
-            )
-            line = {"step": step, **dict(zip(names, (sums[:8] / sums[8]).tolist(), strict=True))}
+            looked = ("look", "look_again", "listen", "first", "understand")
+            names = ("loss", "auxiliary", *looked, "copy", "token_accuracy", "coordinate_accuracy")
+            line = {"step": step, **dict(zip(names, (sums[:10] / sums[10]).tolist(), strict=True))}
             report(json.dumps({**line, "seconds_per_step": (time.time() - began) / (step - start)}))
             sums[:] = 0
         if step % recipe.save_every == 0 or step == recipe.steps:
-            _store(path, step, model, heads, optimiser, schedule)
+            _store(path, step, model, heads, optimiser)
             nano.save(model, checkpoint)
             (checkpoint / "training.json").write_text(json.dumps({"step": step, **asdict(recipe)}, indent=2) + "\n")
         if step == recipe.stop_after:

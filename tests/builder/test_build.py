@@ -171,7 +171,7 @@ def test_a_build_that_is_killed_leaves_the_old_version_and_nothing_else(built: P
     until(lambda: weights.with_suffix(".exporting").exists())
     (child,) = children(driver.pid)
     driver.send_signal(how)
-    driver.wait(10)
+    driver.wait(60)
     until(lambda: not alive(child))
     assert built.store.versions("alpha") == [1, 2]
     assert not built.store.faults("alpha", 2)

@@ -11,7 +11,8 @@ from typer.testing import CliRunner, Result
 import builder.build
 import builder.commands
 from builder.commands import app
-from pixelis.errors import GateFailed, NotFound
+from builder.spec import pipeline
+from pixelis.errors import GateFailed, NotFound, SetupError
 from tests.builder.conftest import Place
 from tests.builder.tiny import linear_spec
 
@@ -110,3 +111,17 @@ def test_lint_exits_with_one_on_errors(here: Place) -> None:
 @pytest.mark.parametrize("command", [["build"], ["lint"], ["models", "list"], ["models", "show"]])
 def test_help_has_an_example(command: list[str]) -> None:
     assert "Example" in run(*command, "--help").output
+
+
+def test_a_repository_that_is_not_there(here: Place) -> None:
+    for words in (["lint"], ["models", "list"], ["models", "show", "alpha"]):
+        result = run(*words, "--repository", str(here.root / "absent"))
+        assert isinstance(result.exception, SetupError)
+        assert "There is no model repository" in str(result.exception)
+
+
+def test_the_list_of_models_fits_an_ordinary_terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    (tmp_path / "repository").mkdir()
+    printed = run("models", "list", "--repository", str(tmp_path / "repository")).output
+    assert all(name in printed for name in pipeline().names)

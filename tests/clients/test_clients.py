@@ -25,6 +25,7 @@ from pixelis.errors import (
     Unavailable,
 )
 from pixelis.schema import KnnCommand, Options
+from server.embedded import EmbeddedTriton
 from tests.clients.conftest import DEAD, picture
 
 pytestmark = pytest.mark.triton
@@ -234,3 +235,22 @@ async def test_asyncio_errors(url: str, protocol: Protocol, monkeypatch: pytest.
             await client.ask(picture(), "?")
         with pytest.raises(Unavailable, match="pixelis serve"):
             _ = [event async for event in client.stream(picture(), "?")]
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http"])
+def test_the_port_of_the_other_protocol_is_told_apart_from_no_server(
+    served: EmbeddedTriton, protocol: Protocol
+) -> None:
+    url = served.http_url if protocol == "grpc" else served.grpc_url
+    with PixelisClient(url, protocol) as client, pytest.raises(Unavailable, match="does not speak"):
+        client.ask(picture(), "?")
+
+
+def test_the_port_of_the_other_protocol_from_asyncio(served: EmbeddedTriton) -> None:
+    async def ask(url: str, protocol: Protocol) -> None:
+        async with AsyncPixelisClient(url, protocol) as client:
+            with pytest.raises(Unavailable, match="does not speak"):
+                await client.ask(picture(), "?")
+
+    asyncio.run(ask(served.http_url, "grpc"))
+    asyncio.run(ask(served.grpc_url, "http"))

@@ -163,3 +163,36 @@ def test_a_call_that_could_not_be_read_is_shown() -> None:
     show.Steps(console).show(Event(event="observation", step=1, text="No operation `PAINT`.", code="invalid_operation"))
     assert isinstance(console.file, io.StringIO)
     assert "No operation `PAINT`." in console.file.getvalue()
+
+
+def test_a_place_to_save_at_is_looked_at_before_anything_is_asked(image: str) -> None:
+    for words in (["ask", image, "?"], ["ops", image, "READ_TEXT"]):
+        done = pixelis(*words, "--save", "steps.gif", "--json", "--url", DEAD)
+        assert (done.exit_code, json.loads(done.stdout)["code"]) == (1, "invalid_request")
+
+
+@pytest.mark.triton
+def test_json_is_one_object_also_where_the_picture_cannot_be_saved(
+    url: str, protocol: Protocol, image: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    saved = str(tmp_path / "file" / "steps.png")
+    for words in (["ask", image, "?"], ["ops", image, "READ_TEXT", "region=1,2,3,4"]):
+        done = pixelis(*words, "--save", saved, "--json", "--url", url, "--protocol", protocol)
+        assert (done.exit_code, json.loads(done.stdout)["code"]) == (1, "invalid_request")
+
+
+def test_timings_fit_an_ordinary_terminal() -> None:
+    stages = {"prepare": 5.417, "recall": 36.4, "reason": 158.2, "total": 214.9}
+    parts = {"recall.embed_image": 33.1, "recall.embed_text": 32.9, "recall.knn": 3.3, "reason.policy": 47.0}
+    console = Console(file=io.StringIO(), width=80)
+    console.print(show.timings(stages | parts))
+    assert isinstance(console.file, io.StringIO)
+    said = [line.split() for line in console.file.getvalue().splitlines()]
+    assert said[0] == ["prepare", "5.4", "ms"]
+    assert said[1] == ["recall", "36.4", "ms", "embed_image", "33.1,", "embed_text", "32.9,", "knn", "3.3"]
+    assert len(said) == len(stages)
+
+
+def test_words_that_nest_too_deeply_are_text() -> None:
+    assert pairs(["a=" + "[" * 100_000]) == {"a": "[" * 100_000}

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from clients import faults, metrics, rest, rpc, wire
+from clients import PixelisClient, faults, metrics, rest, rpc, wire
+from clients.client import address
 from clients.tensors import Tensors, datatype, pack, text, unpack
-from pixelis.errors import InvalidImage, LimitExceeded, NotFound, ServingError, Unavailable
+from pixelis.errors import InvalidImage, InvalidRequest, LimitExceeded, NotFound, ServingError, Unavailable
 from pixelis.schema import Operation, Options
 from tests.clients.conftest import picture
 
@@ -136,3 +137,23 @@ def test_a_status_without_a_reason() -> None:
 def test_metrics() -> None:
     sample = '# HELP a b\n# TYPE a counter\na{model="x y",version="1"} 3\nb 1.5e+03\n'
     assert metrics.parse(sample) == {'a{model="x y",version="1"}': 3, "b": 1500}
+
+
+@pytest.mark.parametrize("url", ["localhost", "localhost:abc", "not a url", "h:70000", "http://h:1/path", "", "a\n:1"])
+def test_an_address_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises(InvalidRequest, match="is not host:port"):
+        PixelisClient(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "means"),
+    [("http://h.example:80/", "h.example:80"), ("[::1]:8001", "[::1]:8001"), ("my_host-1:1", "my_host-1:1")],
+)
+def test_addresses(url: str, means: str) -> None:
+    assert address(url, "http") == means
+
+
+def test_a_question_that_is_not_utf_8_is_refused() -> None:
+    asked = b"What \xff is".decode("utf-8", "surrogateescape")  # as a shell's argument arrives
+    with pytest.raises(InvalidRequest, match="UTF-8"):
+        wire.ask([b"a"], asked, Options())

@@ -79,3 +79,16 @@ def test_missing_and_broken_artifacts(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"not a model")
     with pytest.raises(SetupError, match=r"cannot load model\.onnx"):
         load_engine(tmp_path, threads=1)
+
+
+def test_values_that_the_graph_cannot_take_are_the_caller_s_fault(tmp_path: Path) -> None:
+    index = helper.make_tensor_value_info("INDEX", TensorProto.INT64, ["batch"])
+    out = helper.make_tensor_value_info("OUT", TensorProto.FLOAT, ["batch"])
+    table = helper.make_tensor("table", TensorProto.FLOAT, [2], [5.0, 7.0])
+    graph = helper.make_graph([helper.make_node("Gather", ["table", "INDEX"], ["OUT"])], "g", [index], [out], [table])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, tmp_path / "model.onnx")
+    with load_engine(tmp_path, threads=1) as engine:
+        assert engine.run({"INDEX": np.array([1, 0])})["OUT"].tolist() == [7, 5]
+        with pytest.raises(InvalidRequest, match=r"does not take these inputs.*idx=9"):
+            engine.run({"INDEX": np.array([1, 9])})

@@ -7,11 +7,14 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper
 
 from pixelis.errors import DeadlineExceeded, InvalidOperation, InvalidRequest, NotFound, ServingError, Unavailable
 from python_backends.rows import Row, Tensors, text
@@ -185,3 +188,27 @@ def test_a_sibling_that_is_not_there_or_hangs(adapter: ModuleType) -> None:
     InferenceRequest.siblings["hangs"] = hangs
     with pytest.raises(DeadlineExceeded):
         list(adapter.Caller().stream("hangs", {}, ["OUT"], soon(0.2)))
+
+
+def test_a_row_that_an_engine_cannot_run_does_not_spoil_its_batch(
+    adapter: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "lookup" / "2"
+    folder.mkdir(parents=True)
+    index = helper.make_tensor_value_info("INDEX", TensorProto.INT64, ["batch", 1])
+    out = helper.make_tensor_value_info("OUT", TensorProto.FLOAT, ["batch", 1])
+    table = helper.make_tensor("table", TensorProto.FLOAT, [2], [5.0, 7.0])
+    graph = helper.make_graph([helper.make_node("Gather", ["table", "INDEX"], ["OUT"])], "g", [index], [out], [table])
+    opset = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), folder / "model.onnx")
+    monkeypatch.delitem(sys.modules, "python_backends.serving.engine", raising=False)
+    model = importlib.import_module("python_backends.serving.engine").Engine()
+    sys.modules.pop("python_backends.serving.engine")
+    output = [{"name": "OUT", "data_type": "TYPE_FP32", "dims": ["1"]}]
+    config = {"name": "lookup", "max_batch_size": 8, "output": output}
+    args = {"model_config": json.dumps(config), "model_version": "2", "model_repository": str(tmp_path / "lookup")}
+    model.initialize(args)
+    responses = model.execute([Request(INDEX=np.array([[i]])) for i in (1, 9, 0)])
+    assert [response.has_error() for response in responses] == [False, True, False]
+    assert [responses[i].output_tensors()[0].as_numpy().item() for i in (0, 2)] == [7, 5]
+    assert responses[1].error().code == TritonError.INVALID_ARG

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from pixelis.settings import Settings
+from pixelis.errors import SetupError
+from pixelis.settings import Settings, settings
+
+
+@pytest.fixture(autouse=True)
+def _read_afresh() -> Iterator[None]:
+    settings.cache_clear()
+    yield
+    settings.cache_clear()
 
 
 def test_documented_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,3 +48,39 @@ def test_a_misspelt_field_of_a_section_is_refused(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("PIXELIS_BATCHING__MAX_BATCHSIZE", "4")
     with pytest.raises(ValidationError, match="max_batchsize"):
         Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("PIXELIS_SERVER__HTTP_PORT", "abc", "server.http_port is wrong.*PIXELIS_SERVER__HTTP_PORT"),
+        ("PIXELIS_BATCHING__MAX_BATCHSIZE", "4", "batching.max_batchsize"),
+        ("PIXELIS_SERVER", "{", "cannot be read.*PIXELIS_<SECTION>__<FIELD>"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_its_variable(
+    name: str, value: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SetupError, match=says):
+        settings()
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "no such file"),
+        (b"[server", "cannot be read"),
+        (b"\xff", "cannot be read"),
+        (b"[server]\nport = 1\n", "server.port is wrong"),
+    ],
+)
+def test_a_file_that_is_not_there_or_not_right_is_never_passed_over(
+    content: bytes | None, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "pixelis.toml"
+    if content is not None:
+        path.write_bytes(content)
+    monkeypatch.setenv("PIXELIS_CONFIG", str(path))
+    with pytest.raises(SetupError, match=says):
+        settings()
