@@ -100,8 +100,8 @@ class Heads(nn.Module):
         seen = inside.float() * torch.rsqrt(inside.float().pow(2).mean(dim=-1, keepdim=True) + 1e-6)
         return nn.functional.cross_entropy(self.meant(seen).float(), words)
 
-    def forward(self, tower: Tensor, inside: Tensor, targets: Tensor) -> Tensor:
-        """Mean cross-entropy over all heads.
+    def forward(self, tower: Tensor, inside: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean cross-entropy over all heads, and the sum over the two that say the shape.
 
         Args:
             tower: visual tokens `[N, hidden]`.
@@ -115,7 +115,7 @@ class Heads(nn.Module):
             *_cross_entropies(self.from_tower(tower), self.tower, torch.cat([targets[:, 2:4], relative], dim=1)),
             *_cross_entropies(self.from_inside(inside), self.inside, targets),
         ]
-        return torch.stack(losses).mean()
+        return torch.stack(losses).mean(), losses[1] + losses[len(self.tower) + 3]
 
 
 def _cross_entropies(logits: Tensor, classes: list[int], targets: Tensor) -> list[Tensor]:
@@ -187,8 +187,9 @@ def vision_tokens(model: Any, views: Tensor) -> Tensor:
 
 
 def forward(model: Any, batch: dict[str, Tensor], heads: Heads | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Logits where a token is to be learnt `[M, vocabulary]`, and the losses of the heads, of the look (`[5]`: third
-    layer, fourth layer, the word listened to, the first coordinate alone, the word understood) and of the copy.
+    """Logits where a token is to be learnt `[M, vocabulary]`, and the losses of the heads, of the look (`[6]`: third
+    layer, fourth layer, the word listened to, the first coordinate alone, the word understood, the
+    shape seen) and of the copy.
 
     Args:
         batch: `ids [B, S]`, `positions [3, B, S]`, `views [N, VIEW, VIEW, 3]`, `learn [B, S]` (the *next* token
@@ -219,12 +220,12 @@ def forward(model: Any, batch: dict[str, Tensor], heads: Heads | None) -> tuple[
         for hook in hooks:
             hook.remove()
     logits = model.lm_head(out.last_hidden_state[batch["learn"]])
-    auxiliary = copy = understood = logits.new_zeros((), dtype=torch.float32)
+    auxiliary = copy = understood = shape = logits.new_zeros((), dtype=torch.float32)
     look = logits.new_zeros(4, dtype=torch.float32)
     if heads is not None:
         rows = batch["target_rows"]
         tower, inside = (x.reshape(-1, x.shape[-1])[rows] for x in (embeds, kept["inside"]))
-        auxiliary = heads(tower, inside, batch["targets"])
+        auxiliary, shape = heads(tower, inside, batch["targets"])
         looks = [_look(kept[layer], batch) for layer in ("third", "fourth")]
         # The first coordinate decides which thing it is; the others only have to stay with it.
         look = torch.stack(
@@ -234,7 +235,7 @@ def forward(model: Any, batch: dict[str, Tensor], heads: Heads | None) -> tuple[
         place = torch.arange(len(ids))
         words = ids[place, batch["words"]].repeat_interleave(batch["writes"].shape[1])
         understood = heads.understood(kept["inside"][place[:, None], batch["writes"]].flatten(0, 1), words)
-    return logits, auxiliary, torch.cat([look, understood[None]]), copy
+    return logits, auxiliary, torch.cat([look, understood[None], shape[None]]), copy
 
 
 def save(model: Any, directory: Path) -> None:

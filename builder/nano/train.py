@@ -28,7 +28,7 @@ class Recipe:
     seed: int = 1
     first_cycle: int = 3200
     """Steps that the first learning-rate cycle is laid out for; the second one cuts it short."""
-    steps: int = 4000
+    steps: int = 4200
     batch: int = 32
     learning_rate: float = 1e-3
     warmup: float = 0.05
@@ -44,6 +44,8 @@ class Recipe:
     """Step from which a head of the second layer is taught to look at the word that says what is meant."""
     understand_from: int = 2750
     """Step from which the first coordinate counts by itself, and the second layer must say which word is meant."""
+    shape_from: int = 3250
+    """Step from which the shape counts by itself, not as one of many heads."""
     second_cycle: int = 2250
     """Step at which the learning rate rises once more, to `second_rate`, for the last `steps - second_cycle` steps."""
     second_rate: float = 7e-4
@@ -150,7 +152,7 @@ def _backward(model: Any, heads: nano.Heads, parts: list[dict[str, Tensor]], rec
     Returns:
         Loss, losses of the heads, of the look and of the copy, token and coordinate accuracy: means over the parts.
     """
-    means = np.zeros(10)
+    means = np.zeros(11)
     vocabulary = nano_tokenizer.vocabulary()
     first, last = vocabulary.index(str(nano_tokenizer.BINS[0])), vocabulary.index(str(nano_tokenizer.BINS[-1]))
     for batch in parts:
@@ -166,6 +168,7 @@ def _backward(model: Any, heads: nano.Heads, parts: list[dict[str, Tensor]], rec
             (look[2], recipe.listen_from),
             (look[3], recipe.understand_from),
             (look[4], recipe.understand_from),
+            (look[5], recipe.shape_from),
             (copy, recipe.copy_from),
         )
         taught = torch.stack([lesson for lesson, start in lessons if step > start] or [look[0] * 0]).sum()
@@ -202,7 +205,7 @@ def train(recipe: Recipe, state: Path, checkpoint: Path, report: Any = print) ->
     start = _load(path, model, heads, optimiser)
     schedule = _schedule(optimiser, recipe, start)
     batches = DataLoader(Episodes(recipe, start), batch_size=None, num_workers=1, prefetch_factor=4)
-    began, sums = time.time(), np.zeros(11)
+    began, sums = time.time(), np.zeros(12)
     model.train()
     for step, parts in enumerate(batches, start + 1):
         optimiser.zero_grad(set_to_none=True)
@@ -213,9 +216,9 @@ def train(recipe: Recipe, state: Path, checkpoint: Path, report: Any = print) ->
         if step == recipe.second_cycle:
             schedule = _schedule(optimiser, recipe, step)
         if step % 25 == 0:
-            looked = ("look", "look_again", "listen", "first", "understand")
+            looked = ("look", "look_again", "listen", "first", "understand", "shape")
             names = ("loss", "auxiliary", *looked, "copy", "token_accuracy", "coordinate_accuracy")
-            line = {"step": step, **dict(zip(names, (sums[:10] / sums[10]).tolist(), strict=True))}
+            line = {"step": step, **dict(zip(names, (sums[:11] / sums[11]).tolist(), strict=True))}
             report(json.dumps({**line, "seconds_per_step": (time.time() - began) / (step - start)}))
             sums[:] = 0
         if step % recipe.save_every == 0 or step == recipe.steps:
