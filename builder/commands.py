@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -20,7 +20,7 @@ from builder.lint import lint as run_lint
 from builder.spec import pipeline
 from builder.store import Store
 from builder.triton_config import Target
-from pixelis.errors import BuildError, GateFailed
+from pixelis.errors import BuildError, GateFailed, SetupError
 from pixelis.settings import settings
 
 app = typer.Typer(no_args_is_help=True)
@@ -30,6 +30,9 @@ app.add_typer(models_app, name="models")
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 Repository = Annotated[
     Path | None, typer.Option("--repository", metavar="DIR", help="A repository elsewhere; it is written whole.")
+]
+Written = Annotated[
+    Path | None, typer.Option("--repository", metavar="DIR", help="A repository elsewhere; default from the settings.")
 ]
 ForTarget = Annotated[str, typer.Option("--target", help="`embedded`, or `ngc` for a full Triton image.")]
 
@@ -104,19 +107,20 @@ def _print_build(report: BuildReport) -> None:
 
 
 @models_app.command("list")
-def list_models(repository: Repository = None, as_json: Json = False) -> None:
+def list_models(repository: Written = None, as_json: Json = False) -> None:
     """Every model with its newest version.
 
     Example: pixelis models list --json
     """
-    store = Store(repository or settings().repository, settings().state)
+    store = Store(_existing(repository), settings().state)
     rows = [show.summary(store, spec) for spec in pipeline().models]
     if as_json:
         _echo({"repository": str(store.repository), "models": [row.model_dump() for row in rows]})
         return
-    table = Table(box=None, header_style="bold")
+    table = Table(box=None, header_style="bold", pad_edge=False, collapse_padding=True)
     for column in ("model", "kind", "version", "format", "precision", "gate", "MiB", "digest"):
-        table.add_column(column, justify="right" if column in ("version", "MiB") else "left")
+        justify: Literal["left", "right"] = "right" if column in ("version", "MiB") else "left"
+        table.add_column(column, justify=justify, no_wrap=column != "gate")
     for row in rows:
         table.add_row(*row.cells())
     Console().print(table)
@@ -126,7 +130,7 @@ def list_models(repository: Repository = None, as_json: Json = False) -> None:
 def show_model(
     name: str,
     version: Annotated[int | None, typer.Option(help="Default: the newest.")] = None,
-    repository: Repository = None,
+    repository: Written = None,
     as_json: Json = False,
 ) -> None:
     """What a version is made of, and what the gate measured.
@@ -137,14 +141,14 @@ def show_model(
 
         pixelis models show policy --version 2 --json
     """
-    store = Store(repository or settings().repository, settings().state)
+    store = Store(_existing(repository), settings().state)
     spec = pipeline()[name]
     if not spec.built:
         summary = show.summary(store, spec)
         if as_json:
             _echo(summary.model_dump())
         else:
-            typer.echo(f"{name} is a {spec.kind} model: it is served from its code and has no artifact.")
+            typer.echo(f"{name} ({spec.kind}) is served from its code and has no artifact.")
         return
     manifest = store.manifest(name, version)
     if as_json:
@@ -154,12 +158,12 @@ def show_model(
 
 
 @app.command()
-def lint(repository: Repository = None, target: ForTarget = "embedded", as_json: Json = False) -> None:
+def lint(repository: Written = None, target: ForTarget = "embedded", as_json: Json = False) -> None:
     """Hold configs, graphs, shims and manifests against the contract.
 
     Example: pixelis lint --json
     """
-    findings = run_lint(repository, target=_target(target))
+    findings = run_lint(_existing(repository), target=_target(target))
     errors = [finding for finding in findings if finding.severity == "error"]
     if as_json:
         _echo({"findings": [finding.model_dump() for finding in findings], "errors": len(errors)})
@@ -172,6 +176,15 @@ def lint(repository: Repository = None, target: ForTarget = "embedded", as_json:
         console.print("No findings." if not findings else f"{len(findings)} findings, {len(errors)} of them errors.")
     if errors:
         raise typer.Exit(1)
+
+
+def _existing(repository: Path | None) -> Path:
+    """The repository to look at. Raises `SetupError` where there is none."""
+    found = repository or settings().repository
+    if not found.is_dir():
+        mend = "Name it with --repository or PIXELIS_REPOSITORY, or make it with `pixelis build`."
+        raise SetupError(f"There is no model repository at {found}.", mend=mend)
+    return found
 
 
 def _echo(value: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 
 from pydantic import BaseModel
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from builder.compare import Difference
 from builder.manifest import Manifest
@@ -76,7 +76,7 @@ def print_manifest(console: Console, manifest: Manifest) -> None:
     for name, value in facts.items():
         console.print(f"{name:>14}  {value}", highlight=False, markup=False, soft_wrap=True)
     console.print(_gate_table(manifest))
-    files = Table("file", "bytes", "sha-256", box=None, header_style="bold")
+    files = Table("file", "bytes", Column("sha-256", overflow="fold"), box=None, header_style="bold")
     for name, record in manifest.files.items():
         files.add_row(name, f"{record.size:,}", record.sha256)
     console.print(files)

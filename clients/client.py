@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from types import TracebackType
@@ -14,17 +15,27 @@ from clients.metrics import read_metrics
 from clients.rest import HttpTransport
 from clients.rpc import GrpcTransport
 from clients.wire import Call, Picture
+from pixelis.errors import InvalidRequest
 from pixelis.schema import Event, KnnCommand, KnnResult, OperationResult, Options, PipelineResult
 from pixelis.settings import settings
 
 T = TypeVar("T")
 Protocol = Literal["grpc", "http"]
 
+_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
+
 
 def address(url: str | None, protocol: Protocol) -> str:
-    """`host:port` of `url`, its scheme left out; without one, where the settings say that a server is."""
+    """`host:port` of `url`, its scheme left out; without one, where the settings say that a server is.
+
+    Raises:
+        InvalidRequest: it is not `host:port`.
+    """
     if url is not None:
-        return url.split("://", 1)[-1].rstrip("/")
+        found = url.split("://", 1)[-1].rstrip("/")
+        if not _ADDRESS.fullmatch(found) or int(found.rpartition(":")[2]) > 65535:
+            raise InvalidRequest(f"{url!r} is not host:port.", mend="For instance localhost:8001.")
+        return found
     server = settings().server
     return f"{server.host}:{server.grpc_port if protocol == 'grpc' else server.http_port}"
 

@@ -20,7 +20,8 @@ app = typer.Typer()
 
 Url = Annotated[str | None, typer.Option(help="host:port of the server; default from the settings.")]
 ProtocolOption = Annotated[str, typer.Option(help="grpc or http.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON: the result, or with --stream one event a line.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
+AskJson = Annotated[bool, typer.Option("--json", help="Print JSON: the result, or with --stream one event a line.")]
 Save = Annotated[Path | None, typer.Option(help="Save the picture with what was looked at (.png, .jpg).")]
 
 TEXT_OPTIONS = frozenset({"reference_answer", "media", "strategy"})
@@ -54,7 +55,7 @@ def ask(
         list[str], typer.Argument(metavar="IMAGE... QUESTION", help="Files (- = stdin), then the question.")
     ],
     stream: Annotated[bool, typer.Option("--stream", help="Show tokens and steps as they happen.")] = False,
-    as_json: Json = False,
+    as_json: AskJson = False,
     save: Save = None,
     k: Annotated[int | None, typer.Option(min=0, max=100, help="Neighbours; 0 = no retrieval.")] = None,
     strategy: Annotated[str | None, typer.Option(help="weighted, majority, confidence or ensemble.")] = None,
@@ -68,18 +69,20 @@ def ask(
         raise typer.BadParameter("give at least one image, then the question", param_hint="IMAGE... QUESTION")
     chosen: dict[str, Any] = {"k": k, "strategy": strategy, "timeout_s": timeout_s}
     options = {name: value for name, value in chosen.items() if value is not None} | pairs(option or [], TEXT_OPTIONS)
+    _can_save(save)
     images = pictures(words[:-1])
     with _client(url, protocol) as client:
         if stream:
             found = _streamed(client, images, words[-1], options, as_json)
         else:
             found = client.ask(images, words[-1], **options)
-            _print(found, as_json)
-    if save is not None:
+    if save is not None:  # before the result is printed: what fails prints its error and nothing else
         from clients import draw
 
         draw.save(draw.answered(images[0], found), save)
         typer.echo(f"saved {save}", err=True)
+    if not stream:
+        _print(found, as_json)
 
 
 @app.command("ops", epilog=OPS_EXAMPLES)
@@ -100,9 +103,15 @@ def ops(
     if at == 0:
         raise typer.BadParameter(f"give an image, then one of {', '.join(sorted(names))}", param_hint="OPERATION")
     given = {**_object(arguments), **pairs(words[at + 1 :])}
+    _can_save(save)
     images = pictures(words[:at])
     with _client(url, protocol) as client:
         found = client.ops(images, words[at], given)
+    if save is not None:
+        from clients import draw
+
+        draw.save(draw.operated(images[0], given, found), save)
+        typer.echo(f"saved {save}", err=True)
     if as_json:
         typer.echo(found.model_dump_json())
     else:
@@ -112,11 +121,6 @@ def ops(
 
         show.call(Console(), 1, found.operation.value, given)
         show.observed(Console(), found)
-    if save is not None:
-        from clients import draw
-
-        draw.save(draw.operated(images[0], given, found), save)
-        typer.echo(f"saved {save}", err=True)
     if found.error is not None:
         raise typer.Exit(1)
 
@@ -144,11 +148,19 @@ def pictures(paths: Sequence[str]) -> list[bytes]:
     return [sys.stdin.buffer.read() if path == "-" else wire.encoded(path)[0] for path in paths]
 
 
+def _can_save(path: Path | None) -> None:
+    """Refuse a path that no picture can be saved at before anything is asked."""
+    if path is not None:
+        from clients import draw
+
+        draw.kind(path)
+
+
 def _value(text: str) -> Any:
     for candidate in (text, f"[{text}]" if "," in text else text):
         try:
             return json.loads(candidate)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
     return text
 
@@ -156,7 +168,7 @@ def _value(text: str) -> Any:
 def _object(text: str) -> dict[str, Any]:
     try:
         found = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise typer.BadParameter(f"not JSON: {error}", param_hint="--arguments") from None
     if not isinstance(found, dict):
         raise typer.BadParameter("must be a JSON object", param_hint="--arguments")

@@ -91,20 +91,26 @@ def operated(picture: bytes | Image.Image, arguments: dict[str, Any], result: Op
     return annotate(image, list(_marks(1, action, ImageOps.exif_transpose(image).size)), result.error or "")
 
 
+def kind(path: Path) -> str:
+    """The format that a path's suffix asks for. Raises `InvalidRequest` where it asks for none."""
+    found = FORMATS.get(path.suffix.lower())
+    if found is None:
+        raise InvalidRequest(f"{path} has no suffix of a picture.", mend=f"Use one of {', '.join(FORMATS)}.")
+    return found
+
+
 def save(image: Image.Image, path: Path) -> None:
     """Write a PNG or JPEG, as the suffix says.
 
     Raises:
         InvalidRequest: another suffix, or a place that cannot be written.
     """
-    kind = FORMATS.get(path.suffix.lower())
-    if kind is None:
-        raise InvalidRequest(f"{path} has no suffix of a picture.", mend=f"Use one of {', '.join(FORMATS)}.")
+    chosen = kind(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        image.save(path, kind)
+        image.save(path, chosen)
     except OSError as error:
-        raise InvalidRequest(f"{path} cannot be written: {error.strerror or error}.") from None
+        raise InvalidRequest(f"{path} cannot be written: {error.strerror or error}.", mend="Choose another.") from None
 
 
 def _opened(picture: bytes | Image.Image) -> Image.Image:

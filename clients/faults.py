@@ -25,6 +25,14 @@ def unreachable(url: str, reason: str) -> Unavailable:
     return Unavailable(f"No server answers at {url} ({reason}).", mend="Start one: `pixelis serve`.")
 
 
+def foreign(url: str, protocol: str) -> Unavailable:
+    """Somebody answers at `url`, in another protocol."""
+    return Unavailable(
+        f"What answers at {url} does not speak {protocol}.",
+        mend="`pixelis serve` says on which port each protocol is; `--protocol` chooses one.",
+    )
+
+
 def late(url: str, timeout_s: float) -> DeadlineExceeded:
     """The server at `url` did not answer in time."""
     return DeadlineExceeded(

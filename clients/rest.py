@@ -58,7 +58,7 @@ def outputs(data: bytes, header_length: str | None) -> Tensors:
 def refuse(status: int, data: bytes) -> NoReturn:
     """Raise what a status other than 200 means."""
     try:
-        message = str(json.loads(data)["error"])
+        message = str(json.loads(data.removeprefix(b"data:"))["error"])
     except (ValueError, KeyError, TypeError):
         raise ServingError(f"The server answered with HTTP {status} and no reason.") from None
     raise faults.from_server(message)
@@ -159,6 +159,10 @@ def get(
 def _fail(error: Exception, url: str, timeout_s: float) -> NoReturn:
     if isinstance(error, (TimeoutError, socket.timeout, asyncio.TimeoutError)):
         raise faults.late(url, timeout_s) from None
+    if isinstance(error, (http.client.BadStatusLine, aiohttp.ClientResponseError)) and not isinstance(
+        error, http.client.RemoteDisconnected
+    ):
+        raise faults.foreign(url, "HTTP") from None
     raise faults.unreachable(url, str(error) or type(error).__name__) from None
 
 

@@ -42,7 +42,9 @@ def _fail(error: Any, url: str, timeout_s: float) -> NoReturn:
     code, details = error.code(), error.details() or ""
     if code == grpc.StatusCode.DEADLINE_EXCEEDED:
         raise faults.late(url, timeout_s) from None
-    if code == grpc.StatusCode.UNAVAILABLE and "failed to connect" in details:
+    if code == grpc.StatusCode.UNAVAILABLE and "failed to connect" in details and "Socket closed" in details:
+        raise faults.foreign(url, "gRPC") from None
+    if code == grpc.StatusCode.UNAVAILABLE and ("failed to connect" in details or "resolv" in details):
         raise faults.unreachable(url, "connection refused or no route") from None
     if code == grpc.StatusCode.UNAVAILABLE and details in ("Socket closed", "Connection reset by peer"):
         raise faults.unreachable(url, details.lower()) from None

@@ -94,11 +94,17 @@ def origin(found: PipelineResult) -> list[str]:
 
 
 def timings(stages: dict[str, float]) -> Table:
-    """Milliseconds a stage, in the order they came."""
-    table = Table(show_header=True, box=None, padding=(0, 2, 0, 2), header_style="dim")
+    """Milliseconds a stage, in the order they came, and beside a stage those of its parts (`stage.part`)."""
+    table = Table(show_header=False, box=None, padding=(0, 0, 0, 2))
+    table.add_column(style="dim")
+    table.add_column(justify="right")
+    table.add_column(style="dim")
     for stage in stages:
-        table.add_column(stage, justify="right")
-    table.add_row(*(f"{value:.1f} ms" for value in stages.values()))
+        if "." in stage:
+            continue
+        inside = {name.partition(".")[2]: ms for name, ms in stages.items() if name.startswith(f"{stage}.")}
+        parts = ", ".join(f"{name} {ms:.1f}" for name, ms in inside.items())
+        table.add_row(stage, f"{stages[stage]:.1f} ms", parts)
     return table
 
 

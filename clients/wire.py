@@ -147,8 +147,12 @@ def _encoded(picture: Picture) -> bytes:
 
 
 def _question(images: Sequence[bytes], question: str, asked: Options) -> Tensors:
+    try:
+        words = question.encode()
+    except UnicodeEncodeError:  # what a shell passes that is not UTF-8 arrives as lone surrogates
+        raise InvalidRequest("The question is not UTF-8.", mend="Send it as UTF-8 text.") from None
     chosen = asked.model_dump_json(exclude_unset=True)
-    return {"IMAGE": text(*images), "QUESTION": text(question), "OPTIONS": text(chosen)}
+    return {"IMAGE": text(*images), "QUESTION": text(words), "OPTIONS": text(chosen)}
 
 
 def _batched(inputs: Tensors) -> Tensors:

@@ -37,6 +37,7 @@ def evaluate(
     from perf import nano_evaluation as evaluation
     from perf.machine import machine, versions
     from perf.progress import bar
+    from pixelis.errors import ServingError
     from pixelis.schema import Claim, Measurement
 
     if split not in ("held_out", "train"):
@@ -50,6 +51,11 @@ def evaluate(
                 with bar(f"{family}", len(asked), quiet=as_json) as advance:
                     answered = await evaluation.answer(client, asked, concurrency, advance, k=k, timeout_s=120)
                 rows.append(evaluation.row(family, answered))
+                if rows[-1]["failed"] == len(answered):
+                    reason = "; ".join(rows[-1]["errors"])
+                    raise ServingError(
+                        f"No question was answered: {reason}.", mend="Is the server up? `pixelis doctor`."
+                    )
                 wrong += evaluation.failures(answered)
         return rows, wrong
 

@@ -29,9 +29,16 @@ from pixelis.errors import (
     from_wire,
 )
 from pixelis.settings import settings
-from python_backends.deadlines import abandoned, call_by, stream_by
+from python_backends.deadlines import Linger, abandoned, call_by, stream_by
 from python_backends.metrics import Metrics
 from python_backends.rows import Contract, Row, Tensors, split
+
+_FORGOTTEN_SECONDS = 10.0
+"""How long after a BLS stream's end we hold its iterator.
+
+Triton 2.51 forgets the stream in a thread that does not hold the interpreter lock; if that were the last reference,
+the tensors would be freed there, and the interpreter's heap broken. It takes milliseconds.
+"""
 
 _NOT_UP = (
     "is not healthy",
@@ -172,11 +179,15 @@ class Sink:
         """Whether the client has gone or has asked to stop."""
         return bool(self._sender.is_cancelled())
 
-    def send(self, row: Tensors) -> None:
-        """One answer, held to the model's contract."""
-        if self._open:
-            stacked = self._model.contract.stack([row])
-            self._sender.send(pb_utils.InferenceResponse(output_tensors=_tensors(stacked)))
+    def send(self, row: Tensors, *, last: bool = False) -> None:
+        """One answer, held to the model's contract; the `last` one ends the stream in the same message."""
+        if not self._open:
+            return
+        response = pb_utils.InferenceResponse(output_tensors=_tensors(self._model.contract.stack([row])))
+        if last:
+            self._end(response)
+        else:
+            self._sender.send(response)
 
     def fail(self, error: BaseException) -> None:
         """End the stream with an error."""
@@ -199,6 +210,9 @@ class Sink:
 
 class Caller:
     """Calls of sibling models (BLS). Inputs carry the batch axis where the sibling has one."""
+
+    def __init__(self) -> None:
+        self._ended = Linger(_FORGOTTEN_SECONDS)
 
     def call(self, model: str, inputs: Tensors, outputs: Sequence[str], deadline: float) -> Tensors:
         """One answer of `model`.
@@ -230,9 +244,17 @@ class Caller:
         )
 
         def answers() -> Iterator[Tensors]:
-            for response in _exec(request, model, decoupled=True):
-                if response.has_error() or response.output_tensors():
-                    yield _read(response, model, outputs)
+            responses, failed = _exec(request, model, decoupled=True), None
+            try:
+                for response in responses:  # to its end, also after an error: that is when Triton forgets it
+                    if response.has_error():
+                        failed = response
+                    elif response.output_tensors():
+                        yield _read(response, model, outputs)
+            finally:
+                self._ended.keep(responses)
+            if failed is not None:
+                _read(failed, model, outputs)
 
         return stream_by(deadline, answers, model)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Generic, TypeVar
 
@@ -126,6 +127,27 @@ def run_all(jobs: Sequence[Callable[[], T]], deadlines: Sequence[float], what: s
         except BaseException as error:  # handed to the caller as this job's outcome
             results.append(error)
     return results
+
+
+class Linger:
+    """Holds references for `seconds` at least; what is older goes when something new comes."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._held: deque[tuple[float, object]] = deque()
+
+    def keep(self, value: object) -> None:
+        """Hold `value`."""
+        now, gone = time.monotonic(), []
+        with self._lock:
+            self._held.append((now, value))
+            while now - self._held[0][0] > self._seconds:
+                gone.append(self._held.popleft())
+        del gone  # what its end costs, it costs outside the lock
+
+    def __len__(self) -> int:
+        return len(self._held)
 
 
 class Pool:

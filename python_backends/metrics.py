@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,9 @@ from typing import Any
 class Metrics:
     """Custom metrics of one model, beside Triton's own. Families are made when they are first used.
 
-    Every call is a message to Triton, so they are made per execution and not per token.
+    Every call is a message to Triton, so they are made per execution and not per token. Calls from several threads
+    take turns: Triton's metric objects keep the message under way in themselves and let go of the interpreter lock
+    while it travels, so a second call would free shared memory that the server still reads (2.51 dies of it).
 
     Args:
         families: `MetricFamily` of `triton_python_backend_utils`.
@@ -22,22 +25,26 @@ class Metrics:
 
     def __init__(self, families: Any, model: str, version: str) -> None:
         self._make = families
+        self._lock = threading.Lock()
         self._labels = {"model": model, "version": version}
         self._families: dict[str, Any] = {}
         self._metrics: dict[tuple[str, tuple[tuple[str, str], ...]], Any] = {}
 
     def count(self, name: str, amount: float = 1.0, **labels: str) -> None:
         """Add to a counter."""
-        self._metric(name, self._make.COUNTER, None, labels).increment(amount)
+        with self._lock:
+            self._metric(name, self._make.COUNTER, None, labels).increment(amount)
 
     def gauge(self, name: str, value: float, **labels: str) -> None:
         """Set a gauge."""
-        self._metric(name, self._make.GAUGE, None, labels).set(value)
+        with self._lock:
+            self._metric(name, self._make.GAUGE, None, labels).set(value)
 
     def observe(self, name: str, value: float, **labels: str) -> None:
         """Put a value into a histogram; buckets by the unit that the name ends with."""
         buckets = self.SECONDS if name.endswith("_seconds") else self.SIZES
-        self._metric(name, self._make.HISTOGRAM, buckets, labels).observe(value)
+        with self._lock:
+            self._metric(name, self._make.HISTOGRAM, buckets, labels).observe(value)
 
     def _metric(self, name: str, kind: Any, buckets: Sequence[float] | None, labels: dict[str, str]) -> Any:
         key = (name, tuple(sorted(labels.items())))

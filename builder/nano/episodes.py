@@ -189,7 +189,7 @@ def make_episode(question: Question, profile: Profile, *, vary_text: bool = True
     episode.asked = shares >= min(_COVERS, shares.max())
     episode.add(tokenizer, conversation.opening(profile, question.text, 1), False)
     meant = question.thing.colour if question.family == "label" else question.thing.kind
-    episode.word = len(episode.ids) - 1 - episode.ids[::-1].index(tokenizer.token_to_id(meant))
+    episode.word = max(i for i, token in enumerate(episode.ids) if token == tokenizer.token_to_id(meant))
     region = target_box(question.thing, scene.size)
     if question.family == "label":
         text = _other_text(rng) if vary_text and rng.random() < 0.12 else question.answer

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
-from pixelis.errors import ServingError, SetupError, Unavailable
+from pixelis.errors import InvalidRequest, ServingError, SetupError, Unavailable
 from python_backends.engine.base import Engine, TensorDescription, Tensors
 
 _DTYPES: dict[str, type[np.generic]] = {
@@ -68,6 +69,8 @@ class OnnxRuntimeEngine(Engine):
             raise Unavailable("The engine was closed.", mend="Load the model again.")
         try:
             results = session.run(self._names, dict(inputs))
+        except InvalidArgument as error:  # shapes that fit the description, values or sizes that the graph cannot take
+            raise InvalidRequest(f"The model does not take these inputs: {_first_line(error)}.") from error
         except Exception as error:  # see open_session
             raise ServingError(f"ONNX Runtime failed: {_first_line(error)}.") from error
         return dict(zip(self._names, results, strict=True))

@@ -78,16 +78,24 @@ class TritonModels:
     def generate(
         self, prompt_ids: NDArray[np.int64], visual: Floats, grids: NDArray[np.int32], sampling: Sampling
     ) -> Iterator[PolicyEvent]:
-        """One turn of the policy; a policy that dies is noticed at `sampling.deadline`."""
+        """One turn of the policy; a policy that dies is noticed at `sampling.deadline`.
+
+        A turn crosses Triton as one message, and its tokens are handed out one by one here. Triton 2.51 locks up for
+        good where several BLS streams of more than one message run in a process: a reader that wakes holds its
+        stream's lock and wants the interpreter's, a caller that begins a stream holds that one and wants the lock of
+        all streams, and the thread that delivers holds this one and wants the reader's.
+        """
+        turn = sampling.model_copy(update={"stream": False})
         inputs: Tensors = {
             "PROMPT_IDS": prompt_ids,
             "VISUAL": visual,
             "GRIDS": grids,
-            "SAMPLING": json_text(sampling),
+            "SAMPLING": json_text(turn),
         }
         deadline = sampling.deadline if sampling.deadline is not None else time.time() + 3600.0
         for answer in self._transport.stream("policy", inputs, ["EVENT"], deadline):
-            yield _parsed(PolicyEvent, answer["EVENT"], "policy")
+            event = _parsed(PolicyEvent, answer["EVENT"], "policy")
+            yield from token_by_token(event) if sampling.stream else (event,)
 
     def cancel(self, request_id: str) -> None:
         """Send the policy a cancel and do not wait for it."""
@@ -138,6 +146,14 @@ class TritonModels:
     def versions(self) -> dict[str, str]:
         """The versions that the repository serves."""
         return versions(self._repository, NAMES)
+
+
+def token_by_token(event: PolicyEvent) -> Iterator[PolicyEvent]:
+    """A whole turn as a stream would have sent it; the last one says why it ended."""
+    pairs = list(zip(event.tokens, event.logprobs, strict=True))
+    for token, logprob in pairs[:-1]:
+        yield PolicyEvent(tokens=[token], logprobs=[logprob])
+    yield event.model_copy(update={"tokens": event.tokens[-1:], "logprobs": event.logprobs[-1:]})
 
 
 def _parsed(model: type[M], array: NDArray[Any], sibling: str) -> M:

@@ -11,6 +11,7 @@ from pixelis.errors import InvalidImage, InvalidRequest, LimitExceeded
 from pixelis.settings import Limits
 
 _SCHEME = b"data:"
+_SMALLER = "Scale it down, or compress it more."
 _MEND = "Send the file's bytes, or `data:image/png;base64,...`."
 
 
@@ -25,7 +26,9 @@ def unwrap(elements: Sequence[bytes], limits: Limits) -> list[bytes]:
     if not elements:
         raise InvalidRequest("The request has no image.", mend=f"Send 1 to {limits.frames}.")
     if len(elements) > limits.frames:
-        raise LimitExceeded(f"The request has {len(elements)} images; at most {limits.frames} are allowed.")
+        raise LimitExceeded(
+            f"The request has {len(elements)} images; at most {limits.frames} are allowed.", mend="Send fewer."
+        )
     return [_one(element, i, limits) for i, element in enumerate(elements)]
 
 
@@ -34,7 +37,9 @@ def _one(element: bytes, index: int, limits: Limits) -> bytes:
     if element[:8].lower().startswith((b"http://", b"https://", b"file://")):
         raise InvalidImage(f"Image {index} is a URL, and images are never fetched.", mend=_MEND)
     if len(data) > limits.image_bytes:
-        raise LimitExceeded(f"Image {index} has {len(data)} bytes; at most {limits.image_bytes} are allowed.")
+        raise LimitExceeded(
+            f"Image {index} has {len(data)} bytes; at most {limits.image_bytes} are allowed.", mend=_SMALLER
+        )
     return data
 
 
@@ -44,7 +49,9 @@ def _from_url(element: bytes, index: int, limits: Limits) -> bytes:
     if not comma or not kind.startswith(b"image/") or not kind.endswith(b";base64"):
         raise InvalidImage(f"Image {index} is not a base64 image URL.", mend=_MEND)
     if len(body) * 3 // 4 > limits.image_bytes + 2:
-        raise LimitExceeded(f"Image {index} has more than the {limits.image_bytes} bytes that are allowed.")
+        raise LimitExceeded(
+            f"Image {index} has more than the {limits.image_bytes} bytes that are allowed.", mend=_SMALLER
+        )
     try:
         return base64.b64decode(body, validate=True)
     except (binascii.Error, ValueError):

@@ -93,7 +93,8 @@ class Preparer:
     def _question(self, question: bytes) -> str:
         if len(question) > self._limits.question_bytes:
             raise LimitExceeded(
-                f"The question has {len(question)} bytes; at most {self._limits.question_bytes} are allowed."
+                f"The question has {len(question)} bytes; at most {self._limits.question_bytes} are allowed.",
+                mend="Shorten it.",
             )
         try:
             text = question.decode("utf-8").strip()

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pixelis.schema import Action, OperationName
+from python_backends.deadlines import Job
 from python_backends.experience.key import VISUAL_WIDTH, retrieval_key
 from python_backends.pipeline.models import Floats, Models
 from python_backends.pipeline.views import RETRIEVAL, Pixels, crop, retrieval_view, view
@@ -46,15 +47,20 @@ def state_keys(
     """
     texts = state_texts(question, actions, profile)
     views, which = state_views(retrieval_view(pictures), pictures, actions)
+    known = 0 if first is None else 1
+    image = Job(lambda: _visual(models, views[known:], deadline), "embed_image")
+    text = models.embed_text(texts[known:], deadline) if len(texts) > known else np.zeros((0, 0), np.float32)
+    visual = image.result(deadline)
     if first is None:
-        visual = models.embed_image(np.stack(views), deadline)
-        text = models.embed_text(texts, deadline)
         return np.stack([retrieval_key(visual[v], text[t], visual_weight) for t, v in enumerate(which)])
-    known = first[np.newaxis, :VISUAL_WIDTH]
-    visual = np.concatenate([known, models.embed_image(np.stack(views[1:]), deadline)]) if len(views) > 1 else known
-    text = models.embed_text(texts[1:], deadline) if len(texts) > 1 else np.zeros((0, 0), np.float32)
+    visual = np.concatenate([first[np.newaxis, :VISUAL_WIDTH], visual])
     later = [retrieval_key(visual[v], text[t], visual_weight) for t, v in enumerate(which[1:])]
     return np.stack([first, *later])
+
+
+def _visual(models: Models, views: Sequence[Pixels], deadline: float) -> Floats:
+    """`[n, 1280]`, of perhaps no view."""
+    return models.embed_image(np.stack(views), deadline) if views else np.zeros((0, VISUAL_WIDTH), np.float32)
 
 
 def state_texts(question: str, actions: Sequence[Action], profile: Profile) -> list[str]:

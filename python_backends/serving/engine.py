@@ -45,5 +45,6 @@ class Engine(UnaryModel):
         try:
             outputs = self._engine.run({name: np.stack([row.array(name) for row in rows]) for name in self._names})
         except PixelisError as error:
-            return [error] * len(rows)
+            # One row spoiled the batch: alone, each shows whether it was the one.
+            return [error] if len(rows) == 1 else [self._run([row])[0] for row in rows]
         return [{name: array[i] for name, array in outputs.items()} for i in range(len(rows))]

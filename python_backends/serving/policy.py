@@ -69,9 +69,9 @@ class Policy(StreamModel):
         if isinstance(event, PixelisError):
             sink.fail(event)
             return
-        sink.send({"EVENT": json_text(event)})
+        # A single message ends a turn of one event: see `TritonModels.generate`.
+        sink.send({"EVENT": json_text(event)}, last=event.finish is not None)
         if event.finish is not None:
-            sink.close()
             self._report.publish(self._runtime)
         elif sink.cancelled:
             self._runtime.cancel(request_id)

@@ -157,3 +157,9 @@ def test_a_question_that_is_not_utf_8_is_refused() -> None:
     asked = b"What \xff is".decode("utf-8", "surrogateescape")  # as a shell's argument arrives
     with pytest.raises(InvalidRequest, match="UTF-8"):
         wire.ask([b"a"], asked, Options())
+
+
+@pytest.mark.parametrize("prefix", [b"", b"data: "])  # a stream that is refused says so in its own form
+def test_a_refusal_says_why(prefix: bytes) -> None:
+    with pytest.raises(Unavailable, match="not healthy"):
+        rest.refuse(400, prefix + b'{"error":"Stub process \'agent_0_0\' is not healthy."}\n\n')

@@ -143,8 +143,35 @@ def test_a_stream_is_sent_from_elsewhere_and_ends_once(adapter: ModuleType) -> N
     assert bad.sender.sent[0].error().message() == "invalid_request: empty"  # type: ignore[union-attr]
 
 
+def test_the_last_answer_and_the_end_of_a_stream_are_one_message(adapter: ModuleType) -> None:
+    class Once(adapter.StreamModel):  # type: ignore[name-defined, misc]
+        def serve(self, row: Row, sink: Any) -> None:
+            sink.send({"OUT": text("1")}, last=True)
+            sink.send({"OUT": text("too late")})
+            sink.close()
+
+    model = Once()
+    model.initialize({**ARGS, "model_config": json.dumps({**CONFIG, "max_batch_size": 0})})
+    request = Request(IN=np.array([b"x"], object))
+    model.execute([request])
+    assert len(request.sender.sent) == 1
+    assert request.sender.final == 1
+
+
 def soon(seconds: float = 5.0) -> float:
     return time.time() + seconds
+
+
+def test_a_stream_s_iterator_outlives_its_end(adapter: ModuleType) -> None:
+    InferenceRequest.siblings["fails"] = lambda inputs: iter(
+        [InferenceResponse([Tensor("OUT", inputs["IN"])]), InferenceResponse(error=TritonError("not_found: x"))]
+    )
+    caller = adapter.Caller()
+    answers = caller.stream("fails", {"IN": np.array([2])}, ["OUT"], soon())
+    assert next(answers)["OUT"].tolist() == [2]
+    with pytest.raises(NotFound):
+        next(answers)
+    assert len(caller._ended) == 1
 
 
 def test_calls_of_siblings(adapter: ModuleType) -> None:

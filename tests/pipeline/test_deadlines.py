@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 
 import pytest
 
 from pixelis.errors import DeadlineExceeded, InvalidRequest, PixelisError
-from python_backends.deadlines import Pool, abandoned, call_by, run_all, stream_by
+from python_backends.deadlines import Linger, Pool, abandoned, call_by, run_all, stream_by
 
 
 def soon(seconds: float = 0.1) -> float:
@@ -92,3 +93,20 @@ def test_a_pool_runs_at_most_its_size_and_everything_in_the_end() -> None:
         pool.submit(work)
     assert all(done.acquire(timeout=5) for _ in range(20))
     assert now == [0, 3]
+
+
+def test_references_linger() -> None:
+    class Value:
+        pass
+
+    lingering = Linger(0.2)
+    first = Value()
+    seen = weakref.ref(first)
+    lingering.keep(first)
+    del first
+    lingering.keep(Value())
+    assert seen() is not None
+    time.sleep(0.25)
+    lingering.keep(Value())
+    assert seen() is None
+    assert len(lingering) == 1
