@@ -11,7 +11,9 @@ from builder.nano.episodes import FAMILIES, ask
 from builder.nano.render import render
 from builder.nano.scenes import make_scene
 
-SEEDS = (3, 4, 6, 9)
+SEEDS = (3, 6, 9, 12)
+"""Chosen among the first: the nano answers both questions on each of them right. How often it does is measured elsewhere
+(`pixelis nano evaluate`)."""
 
 
 def write(directory: Path, seeds: tuple[int, ...] = SEEDS) -> list[Path]:
