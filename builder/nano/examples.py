@@ -12,8 +12,8 @@ from builder.nano.render import render
 from builder.nano.scenes import make_scene
 
 SEEDS = (3, 6, 9, 12)
-"""Chosen among the first: the nano answers both questions on each of them right. How often it does is measured elsewhere
-(`pixelis nano evaluate`)."""
+"""Chosen among the first: the nano answers both questions on each of them right. How often it does is measured by
+`pixelis nano evaluate`."""
 
 
 def write(directory: Path, seeds: tuple[int, ...] = SEEDS) -> list[Path]:
