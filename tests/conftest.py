@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,9 @@ from tests.checkpoints import write_random_checkpoint
 # Times of single examples say nothing on a busy machine; what must be fast is measured, not asserted here.
 settings.register_profile("pixelis", deadline=None)
 settings.load_profile("pixelis")
+
+# A shell's background job ignores SIGINT and so would every child of it, which the tests of Ctrl-C could not interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
