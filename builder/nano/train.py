@@ -28,7 +28,11 @@ class Recipe:
     seed: int = 1
     first_cycle: int = 3200
     """Steps that the first learning-rate cycle is laid out for; the second one cuts it short."""
-    steps: int = 4200
+    steps: int = 5000
+    third_cycle: int = 4200
+    third_rate: float = 8e-4
+    """Of a third cycle, in which the shape counts `shape_weight` times as much."""
+    shape_weight: float = 4.0
     batch: int = 32
     learning_rate: float = 1e-3
     warmup: float = 0.05
@@ -113,7 +117,9 @@ def _schedule(optimiser: Any, recipe: Recipe, step: int) -> Any:
     """The learning-rate cycle that `step` is in, as far as it is."""
     rate, steps, began = recipe.learning_rate, recipe.first_cycle, 0
     if step >= recipe.second_cycle:
-        rate, steps, began = recipe.second_rate, recipe.steps - recipe.second_cycle, recipe.second_cycle
+        rate, steps, began = recipe.second_rate, recipe.third_cycle - recipe.second_cycle, recipe.second_cycle
+    if step >= recipe.third_cycle:
+        rate, steps, began = recipe.third_rate, recipe.steps - recipe.third_cycle, recipe.third_cycle
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, rate, total_steps=steps + 1, pct_start=recipe.warmup, cycle_momentum=False
     )
@@ -169,6 +175,7 @@ def _backward(model: Any, heads: nano.Heads, parts: list[dict[str, Tensor]], rec
             (look[3], recipe.understand_from),
             (look[4], recipe.understand_from),
             (look[5], recipe.shape_from),
+            ((recipe.shape_weight - 1) * look[5], recipe.third_cycle),
             (copy, recipe.copy_from),
         )
         taught = torch.stack([lesson for lesson, start in lessons if step > start] or [look[0] * 0]).sum()
@@ -213,7 +220,7 @@ def train(recipe: Recipe, state: Path, checkpoint: Path, report: Any = print) ->
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
         schedule.step()
-        if step == recipe.second_cycle:
+        if step in (recipe.second_cycle, recipe.third_cycle):
             schedule = _schedule(optimiser, recipe, step)
         if step % 25 == 0:
             looked = ("look", "look_again", "listen", "first", "understand", "shape")
