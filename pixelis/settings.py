@@ -64,7 +64,7 @@ class Retrieval(_Section):
     cold_start_threshold: int = Field(100, ge=0)
     visual_weight: float = Field(0.7, ge=0, le=1, description="share of the visual side of a key")
     min_vote_similarity: float = Field(
-        0.95, ge=-1, le=1, description="no two of 597 unrelated training scenes are as alike (0.944 at most)"
+        0.95, ge=-1, le=1, description="no two of 609 unrelated training scenes are as alike (0.944 at most)"
     )
     min_votes: int = Field(3, ge=1)
     confidence_threshold: float = Field(0.5, ge=0, le=1, description="strategy `confidence` drops votes under it")
