@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from builder.nano.examples import question_of
 from clients import draw, show
 from clients.client import PixelisClient
-from perf.nano_evaluation import same
 from perf.progress import started
 from pixelis.errors import PixelisError, ServingError
 from pixelis.schema import PipelineResult
@@ -30,8 +30,8 @@ STAGES = ("prepare", "recall", "reason", "finish", "total")
 
 
 def _ask(console: Console, client: PixelisClient, asked: dict[str, Any], out: Path, number: int) -> PipelineResult:
-    picture = EXAMPLES / asked["image"]
-    console.rule(f"{asked['image']}: {asked['question']}", align="left")
+    picture = EXAMPLES / asked["file"]
+    console.rule(f"{asked['file']}: {asked['question']}", align="left")
     steps, result = show.Steps(console), None
     for event in client.stream(picture, asked["question"]):
         if event.event == "answer":
@@ -40,7 +40,7 @@ def _ask(console: Console, client: PixelisClient, asked: dict[str, Any], out: Pa
             steps.show(event)
     if result is None:
         raise ServingError("The stream ended without an answer.")
-    right = same(result.answer, asked["answer"])
+    right = question_of(asked).right(result.answer)
     verdict = "[green]right[/]" if right else f"[red]wrong, it is {escape(asked['answer'])}[/]"
     console.print(
         f"   [bold]{escape(result.answer)}[/]  confidence {result.confidence:.3f}  {verdict}", highlight=False
@@ -104,7 +104,7 @@ def run(console: Console) -> bool:
         read = _read_page(console, client, out)
         _timings(console, results)
         _metrics(console, client)
-    right = sum(same(result.answer, asked["answer"]) for result, asked in zip(results, questions, strict=True))
+    right = sum(question_of(asked).right(result.answer) for result, asked in zip(results, questions, strict=True))
     console.rule(align="left")
     console.print(
         f"{right} of {len(questions)} answers right, the photograph {'is' if read else 'is NOT'} read. "

@@ -75,6 +75,16 @@ def evaluate(
         for row in rows
         for which in ("agent", "voted")
     ]
+    claims += [
+        Claim(
+            claim=f"expected calibration error, {row['family']}",
+            target=evaluation.CALIBRATION_TARGET,
+            measured=row["calibration_error"],
+            unit="share",
+            met=row["calibration_error"] <= evaluation.CALIBRATION_TARGET,
+        )
+        for row in rows
+    ]
     command = " ".join(["pixelis", *sys.argv[1:]])
     measurement = Measurement(
         name="nano evaluate", command=command, machine=machine(), versions=versions(), rows=rows, claims=claims

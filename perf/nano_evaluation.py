@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import math
 import time
 from collections.abc import Callable
@@ -11,19 +10,17 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image
-
-from builder.nano.episodes import FAMILIES as FAMILIES
-from builder.nano.episodes import Question, ask
-from builder.nano.render import render
-from builder.nano.scenes import make_scene
+from builder.nano.pictures import encoded, media
+from builder.nano.questions import FAMILIES as FAMILIES
+from builder.nano.questions import Question, ask, inside
 from builder.nano.words import Split
-from pixelis.schema import Action, PipelineResult
+from pixelis.schema import PipelineResult
 
 if TYPE_CHECKING:
     from clients.aio import AsyncPixelisClient
 
-TARGET = 0.85
+TARGET = 0.90
+CALIBRATION_TARGET = 0.05
 
 
 @dataclass(frozen=True)
@@ -34,18 +31,6 @@ class Answered:
     result: PipelineResult | None
     seconds: float
     error: str | None = None
-
-
-def same(given: str, right: str) -> bool:
-    """Exact match after collapsing whitespace and folding case: how answers are compared everywhere."""
-    return " ".join(given.split()).casefold() == " ".join(right.split()).casefold()
-
-
-def encoded(question: Question) -> bytes:
-    """The question's picture at full size, as JPEG."""
-    out = io.BytesIO()
-    Image.fromarray(render(question.scene)).save(out, format="JPEG", quality=92)
-    return out.getvalue()
 
 
 async def answer(
@@ -60,10 +45,10 @@ async def answer(
 
     async def one(question: Question) -> Answered:
         async with gate:
-            picture = await asyncio.to_thread(encoded, question)
+            pictures = await asyncio.to_thread(encoded, question)
             began = time.perf_counter()
             try:
-                result = await client.ask(picture, question.text, **options)
+                result = await client.ask(pictures, question.text, **media(question), **options)
             except Exception as error:  # counted and reported, whatever it was
                 return Answered(question, None, time.perf_counter() - began, f"{type(error).__name__}: {error}")
             finally:
@@ -75,18 +60,26 @@ async def answer(
 
 def questions(split: Split, scenes: int, first_seed: int, family: str) -> list[Question]:
     """One question of a family on each of `scenes` scenes."""
-    return [ask(make_scene(split, first_seed + i), f) for i in range(scenes) for f in FAMILIES if f == family]
+    return [ask(f, split, first_seed + i) for i in range(scenes) for f in FAMILIES if f == family]
 
 
-def overlap(action: Action, question: Question) -> float:
-    """Share of the asked thing's box that the first operation's region covers."""
-    box = action.arguments.get("region") or action.arguments.get("bbox")
+def looked(result: PipelineResult, question: Question) -> bool | None:
+    """Whether the first operation was about the asked thing; none where there is no thing or no operation.
+
+    A box has to cover nine tenths of the thing's, a point has to lie on the thing.
+    """
+    if question.thing is None or not result.trajectory or result.trajectory[0].operation is None:
+        return None
+    arguments = result.trajectory[0].arguments
+    if "point" in arguments:
+        return inside(question.thing, tuple(arguments["point"]))
+    box = next((arguments[name] for name in ("region", "bbox", "init_bbox") if name in arguments), None)
     if not isinstance(box, list | tuple) or len(box) != 4:
-        return 0.0
+        return False
     x1, y1, x2, y2 = question.thing.box
     width = max(0.0, min(x2, box[2]) - max(x1, box[0]))
     height = max(0.0, min(y2, box[3]) - max(y1, box[1]))
-    return float(width * height / ((x2 - x1) * (y2 - y1)))
+    return bool(width * height >= 0.9 * (x2 - x1) * (y2 - y1))
 
 
 def calibration_error(pairs: list[tuple[float, bool]], bins: int = 10) -> float:
@@ -112,10 +105,10 @@ def row(family: str, answered: list[Answered]) -> dict[str, Any]:
     """Accuracy of a family with its interval, calibration, coverage of the asked thing, and time."""
     n = len(answered)
     results = [(a.question, a.result) for a in answered if a.result is not None]
-    agent = [same(r.provenance.agent_answer, q.answer) for q, r in results]
-    voted = [same(r.answer, q.answer) for q, r in results]
+    agent = [q.right(r.provenance.agent_answer) for q, r in results]
+    voted = [q.right(r.answer) for q, r in results]
     low, high = interval(sum(agent), n)
-    covered = [overlap(r.trajectory[0], q) >= 0.9 for q, r in results if r.trajectory]
+    covered = [found for found in (looked(r, q) for q, r in results) if found is not None]
     return {
         "family": family,
         "scenes": n,
@@ -124,8 +117,8 @@ def row(family: str, answered: list[Answered]) -> dict[str, Any]:
         "voted_accuracy": sum(voted) / n,
         "failed": n - len(results),
         "errors": sorted({a.error for a in answered if a.error is not None})[:3],
-        "covered": sum(covered) / n,
-        "agent_confidence": sum(r.provenance.agent_confidence for _, r in results) / max(len(results), 1),
+        "covered": sum(covered) / max(len(covered), 1),
+        "mean_confidence": sum(r.provenance.agent_confidence for _, r in results) / max(len(results), 1),
         "calibration_error": calibration_error(
             [(r.provenance.agent_confidence, ok) for (_, r), ok in zip(results, agent, strict=True)]
         ),
@@ -137,7 +130,7 @@ def failures(answered: list[Answered]) -> list[dict[str, Any]]:
     """What was answered wrong: seed, question, both answers, first region."""
     out = []
     for a in answered:
-        if a.result is not None and same(a.result.provenance.agent_answer, a.question.answer):
+        if a.result is not None and a.question.right(a.result.provenance.agent_answer):
             continue
         first = a.result.trajectory[0].arguments if a.result and a.result.trajectory else {}
         out.append(
@@ -147,7 +140,7 @@ def failures(answered: list[Answered]) -> list[dict[str, Any]]:
                 "question": a.question.text,
                 "right": a.question.answer,
                 "agent": a.result.provenance.agent_answer if a.result else a.error,
-                "box": a.question.thing.box,
+                "boxes": [thing.box for thing in a.question.things],
                 "first": first,
             }
         )

@@ -247,6 +247,8 @@ class AgentOutcome(_Wire):
     answer: str
     confidence: float = Field(ge=0, le=1)
     actions: list[Action]
+    answer_logprob: float | None = Field(None, description="mean log-probability of the answer's tokens")
+    call_logprob: float | None = Field(None, description="the same of the least likely tool call")
     finish: Literal["answer", "max_operations", "max_tokens", "stop"] = "answer"
     tokens: int = 0
     elapsed_ms: float = 0.0
@@ -274,6 +276,7 @@ class Sampling(_Wire):
     stop_ids: list[int] = Field(default_factory=list, description="beside the checkpoint's own end tokens")
     stream: bool = Field(True, description="one event a token; else a single event with all of them")
     deadline: float | None = Field(None, description="seconds since the epoch")
+    grammar: bool = Field(False, description="decode tool calls under the grammar; the checkpoint's profile allows it")
 
 
 class PolicyEvent(_Wire):

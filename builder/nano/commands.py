@@ -18,7 +18,7 @@ CHECKPOINT = Path(__file__).parent / "checkpoint"
 def train(
     out: Annotated[Path, typer.Option(help="Hugging Face directory to write.")] = CHECKPOINT,
     state: Annotated[Path, typer.Option(help="Folder of the resumable state.")] = Path(".pixelis/nano"),
-    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps in all.")] = 5000,
+    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps in all.")] = 9000,
     seed: Annotated[int, typer.Option(min=0, help="Of the weights and of every scene.")] = 1,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the trainer.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")] = False,
@@ -27,7 +27,7 @@ def train(
 
     About a second a step on one core. Ctrl-C loses at most 250 steps; the same command goes on.
 
-    Example: pixelis nano train --steps 5000 --seed 1
+    Example: pixelis nano train --steps 9000 --seed 1
     """
     from builder.nano.train import Recipe
     from builder.nano.train import train as run
@@ -91,3 +91,38 @@ def seed(
         f"{kept} of {scenes} episodes were right and became experiences.\n"
         f"dynamics: held-out error {report.held_out_mse:.3e}, no change {report.no_change_mse:.3e}\n"
     )
+
+
+@app.command("calibrate")
+def calibrate(
+    scenes: Annotated[int, typer.Option(min=100, help="Held-out scenes to play, an episode each.")] = 900,
+    first_seed: Annotated[
+        int, typer.Option(min=0, help="Seed of the first one; not those of the evaluation.")
+    ] = 300_000,
+    checkpoint: Annotated[Path, typer.Option(help="Checkpoint whose pixelis.json is written.")] = CHECKPOINT,
+    plays: Annotated[Path | None, typer.Option(help="Write what was played here, a JSON line each.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Make the agent's confidence a probability: fit it on held-out scenes, and write it into the checkpoint's profile.
+
+    Needs the models built. Build `policy` after it.
+
+    Example: pixelis nano calibrate --scenes 900
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from builder.nano import play
+    from builder.nano.calibration import fit
+    from pixelis.settings import settings
+
+    with Progress(console=Console(file=sys.stderr), disable=as_json) as progress:
+        task = progress.add_task("playing held-out scenes", total=scenes)
+        lived = list(play.play_scenes(settings(), scenes, lambda: progress.advance(task), "held_out", first_seed))
+    if plays is not None:
+        plays.write_text("".join(json.dumps(play.summary(one)) + "\n" for one in lived))
+    fitted = fit(play.judge(lived))
+    path = checkpoint / "pixelis.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "calibration": fitted.model_dump()}, indent=2) + "\n")
+    said = {"episodes": scenes, "right": sum(one.right for one in lived), "calibration": fitted.model_dump()}
+    sys.stdout.write(json.dumps(said, indent=2 if as_json else None) + "\n")

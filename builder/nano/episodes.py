@@ -5,21 +5,24 @@ The text is made by the same functions that serve (`python_backends/policy/conve
 
 from __future__ import annotations
 
+import json
 import math
 import random
 import string
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from builder.nano import tokenizer as nano_tokenizer
+from builder.nano.clips import SIDES
 from builder.nano.palette import COLOURS, SHAPES
+from builder.nano.questions import Family, Question, ask
 from builder.nano.render import Pixels, render
-from builder.nano.scenes import VIEW, Scene, Thing, make_scene
+from builder.nano.scenes import VIEW, Scene, Thing
 from builder.nano.words import Split
 from python_backends.policy import conversation
 from python_backends.policy.profile import Profile
@@ -27,46 +30,11 @@ from python_backends.policy.profile import Profile
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-Family = Literal["label", "colour"]
-FAMILIES: tuple[Family, ...] = ("label", "colour")
 Ints = NDArray[np.int64]
-
-QUESTIONS: dict[Family, tuple[str, ...]] = {
-    "label": (
-        "What is written on the {} label?", "Read the {} label.", "What does the {} label say?",
-        "Which text is on the {} label?", "What text is on the {} label?",
-    ),
-    "colour": (
-        "What colour is the {}?", "What color is the {}?", "Which colour does the {} have?",
-        "Tell me the colour of the {}.", "Name the color of the {}.",
-    ),
-}  # fmt: skip
 
 _SIDE = VIEW // 28
 _DRAWN = 3 * VIEW
 """Training draws at three times the view, not at full size: the view is the same but for a little blur."""
-
-
-@dataclass(frozen=True)
-class Question:
-    """A question about a scene and its right answer."""
-
-    family: Family
-    text: str
-    answer: str
-    thing: Thing
-    scene: Scene
-
-
-def ask(scene: Scene, family: Family) -> Question:
-    """The question of `family` that goes with the scene's seed."""
-    rng = random.Random(f"{scene.split}/{scene.seed}/{family}")
-    template = rng.choice(QUESTIONS[family])
-    if family == "label":
-        thing = rng.choice(scene.labels)
-        return Question(family, template.format(thing.colour), thing.text, thing, scene)
-    thing = rng.choice(scene.shapes)
-    return Question(family, template.format(thing.kind), thing.colour, thing, scene)
 
 
 def _bins(box: tuple[float, float, float, float], margin: float) -> list[int]:
@@ -86,16 +54,33 @@ def target_box(thing: Thing, size: tuple[int, int]) -> list[int]:
     return _bins(thing.view_box(size), margin=2.0 if thing.kind == "label" else 0.0)
 
 
+@dataclass(frozen=True)
+class Look:
+    """A place of an episode that has to know which thing is meant.
+
+    Attributes:
+        at: position in the tokens; it writes the next one.
+        first: whether the thing is chosen here; later coordinates only have to stay with it.
+        cells: image tokens of the scene's view that cover the thing `[36]`.
+        after: where counting had come to, as the bin of the last left edge plus one; 0 at its start; -100 elsewhere.
+    """
+
+    at: int
+    first: bool
+    cells: NDArray[np.bool_]
+    after: int = -100
+
+
 @dataclass
 class Episode:
     """Token ids with what is to be learnt, and the views in order of appearance."""
 
     ids: list[int] = field(default_factory=list)
     learn: list[bool] = field(default_factory=list)
+    family: Family = "label"
     views: list[Pixels] = field(default_factory=list)
     targets: Ints = field(default_factory=lambda: np.zeros((0, 8), np.int64))
-    asked: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
-    """Which image tokens of the scene's view cover the asked thing."""
+    looks: list[Look] = field(default_factory=list)
     word: int = 0
     """Position of the word of the question that says which thing is meant."""
     copies: list[tuple[int, int]] = field(default_factory=list)
@@ -139,6 +124,12 @@ def _overlaps(thing: Thing, size: tuple[int, int]) -> NDArray[np.float64]:
     return np.asarray(np.outer(high, wide).ravel(), dtype=np.float64)
 
 
+def cells_of(thing: Thing, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Image tokens of a view that cover a thing `[36]`."""
+    shares = _overlaps(thing, size)
+    return np.asarray(shares >= min(_COVERS, shares.max()), dtype=np.bool_)
+
+
 def _targets(scene: Scene) -> Ints:
     """Of each image token of a view `[36, 8]`: row, column, colour, shape, and the edges of what covers it."""
     colours, shapes = list(COLOURS), list(SHAPES)
@@ -158,6 +149,13 @@ def _targets(scene: Scene) -> Ints:
     return out
 
 
+ERRORS = (
+    "Region [{}, {}, {}, {}] is outside image bounds ({}x{}).", "Point ({}, {}) is outside image bounds ({}x{}).",
+    "`region` is empty: [{}, {}, {}, {}].", "`bbox` is empty: [{}, {}, {}, {}].", "There is no text in the region.",
+    "ocr_detect is not available.", "The tool call is not JSON.", "Nothing was found at ({}, {}).",
+)  # fmt: skip
+"""What a failing call may be answered with in training."""
+
 _READABLE = string.ascii_letters + string.digits + ".,:;!?'()-&%$#+/"
 
 
@@ -172,48 +170,139 @@ def _tokenizer() -> Tokenizer:
     return nano_tokenizer.build()
 
 
-def make_episode(question: Question, profile: Profile, *, vary_text: bool = True) -> Episode:
+@lru_cache(maxsize=1)
+def _bin_ids() -> frozenset[int]:
+    ids = nano_tokenizer.vocabulary()
+    return frozenset(ids.index(str(b)) for b in nano_tokenizer.BINS)
+
+
+def make_episode(question: Question, profile: Profile, *, vary: bool = True) -> Episode:
     """The episode that answers `question` right.
 
     Args:
         question: what is asked.
         profile: the checkpoint's profile.
-        vary_text: now and then let READ_TEXT return something else, so that the policy learns to answer what was read.
+        vary: now and then let an operation find something else, so that the policy learns to answer what was found,
+            or let a first call fail, so that it learns to go on.
     """
-    tokenizer, episode, scene = _tokenizer(), Episode(), question.scene
-    rng = random.Random(f"{scene.split}/{scene.seed}/episode")
-    picture = render(scene, (_DRAWN, _DRAWN))
-    episode.views.append(view_of(picture))
-    episode.targets = _targets(scene)
-    shares = _overlaps(question.thing, scene.size)
-    episode.asked = shares >= min(_COVERS, shares.max())
-    episode.add(tokenizer, conversation.opening(profile, question.text, 1), False)
-    meant = question.thing.colour if question.family == "label" else question.thing.kind
-    episode.word = max(i for i, token in enumerate(episode.ids) if token == tokenizer.token_to_id(meant))
-    region = target_box(question.thing, scene.size)
-    if question.family == "label":
-        text = _other_text(rng) if vary_text and rng.random() < 0.12 else question.answer
-        episode.add(tokenizer, conversation.tool_call("ZOOM_IN", {"region": region}) + conversation.END, True)
-        seen = conversation.observation(profile, "ZOOM_IN", {})
-        episode.add(tokenizer, conversation.tool_response(seen, 1).removeprefix(conversation.END), False)
-        episode.views.append(crop_view(picture, region))
-        episode.add(tokenizer, conversation.tool_call("READ_TEXT", {"region": region}) + conversation.END, True)
-        seen = conversation.observation(profile, "READ_TEXT", {"text": text})
-        answer = text
-    else:
-        episode.add(tokenizer, conversation.tool_call("GET_PROPERTIES", {"bbox": region}) + conversation.END, True)
-        answer = rng.choice(list(COLOURS)) if vary_text and rng.random() < 0.12 else question.answer
-        seen = conversation.observation(profile, "GET_PROPERTIES", {"color": {"name": answer}})
-    episode.add(tokenizer, conversation.tool_response(seen).removeprefix(conversation.END), False)
-    read = len(episode.ids)
-    episode.add(tokenizer, answer + conversation.END, True)
-    episode.copies = _copies(episode.ids, read)
-    return episode
+    return _Writer(question, profile, vary).write()
 
 
-def _copies(ids: list[int], start: int) -> list[tuple[int, int]]:
-    """Where the answer `ids[start:-1]` stands last before it; none where it was tokenized in another way there."""
-    answer = ids[start:-1]
+class _Writer:
+    """Writes one episode."""
+
+    def __init__(self, question: Question, profile: Profile, vary: bool) -> None:
+        self.question, self.scene, self.profile, self.vary = question, question.scene, profile, vary
+        self.rng = random.Random(f"{self.scene.split}/{self.scene.seed}/episode")
+        self.tokenizer, self.episode = _tokenizer(), Episode(family=question.family)
+        self.picture = render(self.scene, (_DRAWN, _DRAWN))
+
+    def write(self) -> Episode:
+        episode, question = self.episode, self.question
+        episode.views.append(view_of(self.picture))
+        episode.targets = _targets(self.scene)
+        self._add(conversation.opening(self.profile, question.text, 1))
+        meant = self.tokenizer.token_to_id(question.word)
+        episode.word = max(i for i, token in enumerate(episode.ids) if token == meant)
+        if self.vary and self.rng.random() < 0.08:
+            self._fail()
+        answer = {"label": self._read, "count": self._count, "where": self._point, "leaves": self._track}.get(
+            question.family, self._look_up
+        )()
+        start = len(episode.ids)
+        self._add(answer + conversation.END, learn=True)
+        if question.family != "count":
+            episode.copies = _copies(episode.ids, start, _bin_ids() if question.family == "where" else None)
+        return episode
+
+    def _add(self, text: str, learn: bool = False) -> None:
+        self.episode.add(self.tokenizer, text, learn)
+
+    def _odd(self, share: float = 0.12) -> bool:
+        return self.vary and self.rng.random() < share
+
+    def _call(self, name: str, argument: str, value: list[int], thing: Thing | None, after: int = -100) -> None:
+        """A call about `thing`; its coordinates look at it. Without a thing it is text only."""
+        start = len(self.episode.ids)
+        self._add(conversation.tool_call(name, {argument: value}) + conversation.END, learn=True)
+        if thing is None:
+            return
+        ids, cells = self.episode.ids, cells_of(thing, self.scene.size)
+        written = [i for i in range(start, len(ids)) if ids[i] in _bin_ids()]
+        self.episode.looks += [Look(at - 1, at == written[0], cells, after) for at in written]
+
+    def _found(self, name: str, result: dict[str, Any], images: int = 0) -> None:
+        seen = conversation.observation(self.profile, name, result)
+        self._add(conversation.tool_response(seen, images).removeprefix(conversation.END))
+
+    def _fail(self) -> None:
+        """A call that went wrong; writing it is not to be learnt, going on after it is."""
+        name, argument, size = self.rng.choice(
+            (("ZOOM_IN", "region", 4), ("GET_PROPERTIES", "bbox", 4), ("SEGMENT_OBJECT_AT", "point", 2))
+        )
+        value = [self.rng.choice(nano_tokenizer.BINS) for _ in range(size)]
+        self._add(conversation.tool_call(name, {argument: value}) + conversation.END)
+        told = self.rng.choice(ERRORS).format(*(self.rng.randint(0, 1200) for _ in range(6)))
+        seen = conversation.observation(self.profile, name, {}, told)
+        self._add(conversation.tool_response(seen).removeprefix(conversation.END))
+
+    def _read(self) -> str:
+        thing = self.question.things[0]
+        region = target_box(thing, self.scene.size)
+        text = _other_text(self.rng) if self._odd() else self.question.answer
+        self._call("ZOOM_IN", "region", region, thing)
+        self._found("ZOOM_IN", {}, images=1)
+        self.episode.views.append(crop_view(self.picture, region))
+        self._call("READ_TEXT", "region", region, None)
+        self._found("READ_TEXT", {"text": text})
+        return text
+
+    def _look_up(self) -> str:
+        thing = self.question.things[0]
+        self._call("GET_PROPERTIES", "bbox", target_box(thing, self.scene.size), thing)
+        colour = self.rng.choice(list(COLOURS)) if self._odd() else self.question.answer
+        self._found("GET_PROPERTIES", {"color": {"name": colour}})
+        return colour
+
+    def _count(self) -> str:
+        after = 0
+        for thing in self.question.things:
+            box, at = target_box(thing, self.scene.size), len(self.episode.ids) - 1
+            # Whether there is one more is decided where the turn begins.
+            self.episode.looks.append(Look(at, True, cells_of(thing, self.scene.size), after))
+            self._call("GET_PROPERTIES", "bbox", box, thing, after)
+            colour = self.rng.choice(list(COLOURS)) if self._odd(0.04) else thing.colour
+            self._found("GET_PROPERTIES", {"color": {"name": colour}})
+            after = 1 + box[0] // nano_tokenizer.BIN
+        return self.question.answer
+
+    def _point(self) -> str:
+        thing = self.question.things[0]
+        x1, y1, x2, y2 = thing.view_box(self.scene.size)
+        point = _bins(((x1 + x2) / 2, (y1 + y2) / 2, 0.0, 0.0), margin=0.0)[:2]
+        self._call("SEGMENT_OBJECT_AT", "point", point, thing)
+        area = (thing.box[2] - thing.box[0]) * (thing.box[3] - thing.box[1])
+        self._found("SEGMENT_OBJECT_AT", {"area": int(area * self.rng.uniform(0.3, 1.1))})
+        return json.dumps({"point_2d": point})
+
+    def _track(self) -> str:
+        thing = self.question.things[0]
+        self._call("TRACK_OBJECT", "init_bbox", target_box(thing, self.scene.size), thing)
+        side = self.rng.choice(SIDES) if self._odd() else self.question.answer
+        self._found("TRACK_OBJECT", {"left_by": side})
+        return side
+
+
+def _copies(ids: list[int], start: int, only: frozenset[int] | None = None) -> list[tuple[int, int]]:
+    """Where the answer `ids[start:-1]` stands last before it; none where it was tokenized in another way there.
+
+    With `only`, just the part of the answer from the first to the last of those tokens.
+    """
+    end = len(ids) - 1
+    if only is not None:
+        inside = [i for i in range(start, end) if ids[i] in only]
+        start, end = inside[0], inside[-1] + 1
+    answer = ids[start:end]
     for at in range(start - len(answer), -1, -1):
         if ids[at : at + len(answer)] == answer:
             return [(start - 1 + i, at + i) for i in range(len(answer))]
@@ -235,6 +324,16 @@ def positions(ids: list[int], image_token: int) -> Ints:
     return out
 
 
-def training_episode(split: Split, seed: int, profile: Profile) -> Episode:
-    """Episode number `seed`: families alternate."""
-    return make_episode(ask(make_scene(split, seed), FAMILIES[seed % len(FAMILIES)]), profile)
+FIRST: tuple[Family, ...] = ("label", "colour")
+"""The families of the first stage of training."""
+
+# Of 32 episodes of the second stage; what is harder comes more often.
+_TURNS: tuple[Family, ...] = (
+    *("label",) * 4, *("colour",) * 6, *("where",) * 5, *("size",) * 5, *("leaves",) * 4, *("count",) * 8,
+)  # fmt: skip
+
+
+def training_episode(split: Split, seed: int, profile: Profile, *, first_stage: bool = False) -> Episode:
+    """Episode number `seed`: families come in turns, two in the first stage and all in the second."""
+    turns = FIRST if first_stage else _TURNS
+    return make_episode(ask(turns[seed % len(turns)], split, seed), profile)

@@ -24,13 +24,20 @@ SIDE = GRID // MERGE
 TOKENS = SIDE * SIDE
 """Visual tokens of one view."""
 
-VOCABULARY = 240
+VOCABULARY = 248
 PROFILE = {
     "coordinates": "view_pixels",
     "view": [VIEW, VIEW],
     "system": None,
     "crop_as_image": True,
-    "observation_fields": {"ZOOM_IN": {}, "READ_TEXT": {"text": "text"}, "GET_PROPERTIES": {"color": "color.name"}},
+    "observation_fields": {
+        "ZOOM_IN": {},
+        "READ_TEXT": {"text": "text"},
+        "GET_PROPERTIES": {"color": "color.name"},
+        "SEGMENT_OBJECT_AT": {"area": "area"},
+        "TRACK_OBJECT": {"left_by": "left_by"},
+    },
+    "video_frames": 1,
 }
 
 
@@ -89,16 +96,24 @@ class Heads(nn.Module):
         self.from_tower = nn.Linear(hidden, sum(self.tower))
         self.from_inside = nn.Linear(hidden, sum(self.inside))
         self.meant = nn.Linear(hidden, VOCABULARY)
+        self.after = nn.Linear(hidden, edges + 1)
 
-    def understood(self, inside: Tensor, words: Tensor) -> Tensor:
-        """How little the second layer's output, as the third will see it, says which word is meant.
+    def understood(self, inside: Tensor, words: Tensor, after: Tensor) -> Tensor:
+        """How little the second layer's output, as the third will see it, says what is meant.
 
         Args:
             inside: `[N, hidden]`, at the positions that write coordinates.
             words: `[N]`, token ids of the words.
+            after: `[N]`, where counting had come to (see `episodes.Look`).
+
+        Returns:
+            the loss for the word, plus the one for the place in the count.
         """
         seen = inside.float() * torch.rsqrt(inside.float().pow(2).mean(dim=-1, keepdim=True) + 1e-6)
-        return nn.functional.cross_entropy(self.meant(seen).float(), words)
+        loss = nn.functional.cross_entropy(self.meant(seen).float(), words)
+        if bool((after >= 0).any()):
+            loss = loss + nn.functional.cross_entropy(self.after(seen).float(), after)
+        return loss
 
     def forward(self, tower: Tensor, inside: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Mean cross-entropy over all heads, and the sum over the two that say the shape.
@@ -124,25 +139,23 @@ def _cross_entropies(logits: Tensor, classes: list[int], targets: Tensor) -> lis
 
 
 def _look(attention: Tensor, batch: dict[str, Tensor]) -> Tensor:
-    """How little the first head of a layer looks at the asked thing while its coordinates are written.
+    """How little the first head of a layer looks at the meant thing where it should.
 
     Args:
         attention: `[B, heads, S, S]` (needs eager attention).
-        batch: `writes [B, 4]`, the positions that write the first call's coordinates, and `looks [B, 4, S]`, where the
-            asked thing's image tokens are.
+        batch: `writes [N, 2]`, row and position that write, and `looks [N, S]`, where the thing's image tokens are.
 
     Returns:
-        `[B, 4]`.
+        `[N]`.
     """
-    rows = torch.arange(len(attention))[:, None]
-    seen = (attention[rows, 0, batch["writes"]].float() * batch["looks"]).sum(dim=-1)
-    return -torch.log(seen + 1e-4)
+    row, at = batch["writes"].unbind(dim=1)
+    return -torch.log((attention[row, 0, at].float() * batch["looks"]).sum(dim=-1) + 1e-4)
 
 
 def _listen(attention: Tensor, batch: dict[str, Tensor]) -> Tensor:
     """How little the first head of a layer looks at the word that says which thing is meant (`words [B]`)."""
-    rows = torch.arange(len(attention))[:, None]
-    return -torch.log(attention[rows, 0, batch["writes"], batch["words"][:, None]].float() + 1e-4).mean()
+    row, at = batch["writes"].unbind(dim=1)
+    return -torch.log(attention[row, 0, at, batch["words"][row]].float() + 1e-4).mean()
 
 
 def _copy(attention: Tensor, copies: Tensor) -> Tensor:
@@ -193,7 +206,8 @@ def forward(model: Any, batch: dict[str, Tensor], heads: Heads | None) -> tuple[
 
     Args:
         batch: `ids [B, S]`, `positions [3, B, S]`, `views [N, VIEW, VIEW, 3]`, `learn [B, S]` (the *next* token
-            counts), `looks` and `writes` (see `_look`), `copies` (see `_copy`), `words [B]`, `targets [K, 8]` and
+            counts), `looks` and `writes` (see `_look`), `first [N]` (the thing is chosen there), `after [N]`,
+            `copies` (see `_copy`), `words [B]`, `targets [K, 8]` and
             `target_rows [K]` (flat indexes of image tokens). Padding is on the right, so causal
             attention needs no mask.
         heads: the auxiliary heads; none skips them.
@@ -228,13 +242,14 @@ def forward(model: Any, batch: dict[str, Tensor], heads: Heads | None) -> tuple[
         auxiliary, shape = heads(tower, inside, batch["targets"])
         looks = [_look(kept[layer], batch) for layer in ("third", "fourth")]
         # The first coordinate decides which thing it is; the others only have to stay with it.
+        first = batch["first"]
         look = torch.stack(
-            [*(x.mean() for x in looks), _listen(kept["second"], batch), sum(x[:, 0].mean() for x in looks)]
+            [*(x.mean() for x in looks), _listen(kept["second"], batch), sum(x[first].mean() for x in looks)]
         )
-        copy = _copy(kept["third"], batch["copies"])
-        place = torch.arange(len(ids))
-        words = ids[place, batch["words"]].repeat_interleave(batch["writes"].shape[1])
-        understood = heads.understood(kept["inside"][place[:, None], batch["writes"]].flatten(0, 1), words)
+        copy = _copy(kept["third"], batch["copies"]) if len(batch["copies"]) else copy
+        row, at = batch["writes"].unbind(dim=1)
+        words = ids[row, batch["words"][row]]
+        understood = heads.understood(kept["inside"][row, at], words, batch["after"])
     return logits, auxiliary, torch.cat([look, understood[None], shape[None]]), copy
 
 

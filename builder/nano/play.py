@@ -6,22 +6,22 @@ episodes with a right answer become experiences (on training scenes it is known)
 
 from __future__ import annotations
 
-import io
 import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from builder.nano import dynamics
-from builder.nano.episodes import FAMILIES, Question, ask
-from builder.nano.render import render
-from builder.nano.scenes import make_scene
+from builder.nano.calibration import Judged
+from builder.nano.pictures import encoded, media
+from builder.nano.questions import FAMILIES, Question, ask
+from builder.nano.words import Split
 from pixelis.errors import BuildError
 from pixelis.schema import AgentOutcome, Experience, Options, RewardRequest
 from pixelis.settings import Settings
@@ -37,7 +37,6 @@ from python_backends.pipeline.states import state_keys
 from python_backends.reward.action import action_embedding, image_index
 from python_backends.reward.total import compute
 from python_backends.reward.trajectory import visual
-from python_backends.text import normalise
 
 SEEDS = Path(__file__).parent / "seeds"
 FIRST_SEED = 900_000_000
@@ -55,12 +54,37 @@ class Lived:
     @property
     def right(self) -> bool:
         """Whether the answer is the scene's."""
-        return normalise(self.outcome.answer) == normalise(self.question.answer)
+        return self.question.right(self.outcome.answer)
 
     def actions(self) -> NDArray[np.float32]:
         """Embeddings `[visual steps, 16]`."""
         size = self.question.scene.size
         return np.stack([action_embedding(a, size) for a in visual(self.outcome.actions)])
+
+
+def judge(lived: list[Lived]) -> list[Judged]:
+    """What calibration learns from; an episode without an answer has no log-probability and is left out."""
+    return [
+        Judged(one.outcome.answer_logprob, one.outcome.call_logprob or 0.0, one.right)
+        for one in lived
+        if one.outcome.answer_logprob is not None
+    ]
+
+
+def summary(one: Lived) -> dict[str, Any]:
+    """One episode in a line: question, both answers, how sure, and how it went."""
+    return {
+        "family": one.question.family,
+        "seed": one.question.scene.seed,
+        "question": one.question.text,
+        "right_answer": one.question.answer,
+        "answer": one.outcome.answer,
+        "right": one.right,
+        "confidence": one.outcome.confidence,
+        "answer_logprob": one.outcome.answer_logprob,
+        "call_logprob": one.outcome.call_logprob,
+        "operations": [action.operation for action in one.outcome.actions if action.operation],
+    }
 
 
 class Player:
@@ -77,10 +101,8 @@ class Player:
 
     def play(self, question: Question) -> Lived:
         """One episode, start to end."""
-        encoded = io.BytesIO()
-        Image.fromarray(render(question.scene)).save(encoded, format="JPEG", quality=92)
-        options = Options(timeout_s=120).model_dump_json().encode()
-        prepared = self._prepare([encoded.getvalue()], question.text.encode(), options)
+        options = Options(timeout_s=120, **media(question)).model_dump_json().encode()
+        prepared = self._prepare(encoded(question), question.text.encode(), options)
         outcome = outcome_of(self._reason.run(prepared.images, prepared.request, prepared.views))
         pictures = [self._decoded.get(image) for image in prepared.images]
         states = state_keys(
@@ -89,12 +111,14 @@ class Player:
         return Lived(question, outcome, states)
 
 
-def play_scenes(config: Settings, scenes: int, done: Callable[[], None]) -> Iterator[Lived]:
+def play_scenes(
+    config: Settings, scenes: int, done: Callable[[], None], split: Split = "train", first_seed: int = FIRST_SEED
+) -> Iterator[Lived]:
     """One episode a scene, families in turn, with an index of its own that is thrown away."""
     with TemporaryDirectory() as state, LocalModels(config.model_copy(update={"state": Path(state)})) as models:
         player = Player(config, models)
         for i in range(scenes):
-            yield player.play(ask(make_scene("train", FIRST_SEED + i), FAMILIES[i % len(FAMILIES)]))
+            yield player.play(ask(FAMILIES[i % len(FAMILIES)], split, first_seed + i))
             done()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import lru_cache
 
 import cv2
@@ -88,12 +89,17 @@ def _unit(kind: str) -> NDArray[np.float64]:
     raise AssertionError(f"no such shape: {kind}")
 
 
-def _draw_shape(canvas: Pixels, thing: Thing, scale: tuple[float, float]) -> None:
+def outline(thing: Thing) -> NDArray[np.float64]:
+    """A shape's corners `[n, 2]` in pixels of the original."""
     x1, y1, x2, y2 = thing.box
     a = math.radians(thing.angle)
     rotation = np.array([(math.cos(a), -math.sin(a)), (math.sin(a), math.cos(a))])
     points = _unit(thing.kind) @ rotation.T * (0.96 * np.array([x2 - x1, y2 - y1]) / 2)
-    points = (points + np.array([(x1 + x2) / 2, (y1 + y2) / 2])) * np.array(scale)
+    return np.asarray(points + np.array([(x1 + x2) / 2, (y1 + y2) / 2]), dtype=np.float64)
+
+
+def _draw_shape(canvas: Pixels, thing: Thing, scale: tuple[float, float]) -> None:
+    points = outline(thing) * np.array(scale)
     fixed = np.round(points * 16).astype(np.int32)
     cv2.fillPoly(canvas, [fixed], thing.rgb, cv2.LINE_AA, shift=4)
     if thing.style:
@@ -133,11 +139,22 @@ def _draw_label(canvas: Pixels, thing: Thing, scale: tuple[float, float]) -> Non
     _write(canvas, thing, box)
 
 
-def render(scene: Scene, size: tuple[int, int] | None = None) -> Pixels:
-    """RGB uint8 `[H, W, 3]` of a scene, at its own size or at `size` (width, height)."""
+def placed(scene: Scene, frame: int) -> list[Thing]:
+    """The things of a clip as they are in a frame, the moving one in front."""
+    if scene.motion is None:
+        return list(scene.things)
+    mover, (dx, dy) = scene.motion.mover, (frame * s for s in scene.motion.step)
+    x1, y1, x2, y2 = scene.things[mover].box
+    left, top = round(x1 + dx), round(y1 + dy)
+    moved = replace(scene.things[mover], box=(left, top, left + x2 - x1, top + y2 - y1))
+    return [*(t for i, t in enumerate(scene.things) if i != mover), moved]
+
+
+def render(scene: Scene, size: tuple[int, int] | None = None, frame: int = 0) -> Pixels:
+    """RGB uint8 `[H, W, 3]` of a scene, at its own size or at `size` (width, height); of a clip, frame `frame`."""
     w, h = size or scene.size
     canvas = _backdrop(scene, w, h)
     scale = (w / scene.size[0], h / scene.size[1])
-    for thing in scene.things:
+    for thing in placed(scene, frame):
         (_draw_label if thing.kind == "label" else _draw_shape)(canvas, thing, scale)
     return canvas

@@ -33,12 +33,13 @@ _CALLS = {
 FRAGMENTS = (
     *(f'{{"name": "{name}", "arguments": {{"{argument}": [' for name, argument in _CALLS.items()),
     *("]}}", ", ", '{"text": "', '{"color": "', '{"area": ', '{"error": "', '"}', "target_image"),
+    *('{"point_2d": [', "]}", '{"left_by": "'),
 )
 WORDS = (
     *"user assistant system What Which How Where Tell Name Read me is are the of on in written label labels".split(),
     *"text does say have has colour color shape shapes many there largest smallest end object leave leaves".split(),
     *"by left right top bottom picture image show shown a an to which what it kind find Find point at much".split(),
-    *"count Count biggest clip video go goes out side gray".split(),
+    *"count Count biggest clip video go goes out side gray By Show".split(),
     *COLOURS,
     *SHAPES,
     *(s + "s" for s in SHAPES),

@@ -17,24 +17,34 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from builder.nano import model as nano
 from builder.nano import tokenizer as nano_tokenizer
-from builder.nano.episodes import FAMILIES, Episode, positions, training_episode
+from builder.nano.episodes import Episode, positions, training_episode
 from python_backends.policy.profile import Profile
 
 
 @dataclass(frozen=True)
+class Cycle:
+    """A one-cycle learning-rate schedule from `begin` to `end`; the next cycle may begin before it ends."""
+
+    begin: int
+    end: int
+    rate: float
+
+
+@dataclass(frozen=True)
 class Recipe:
-    """What a training run is."""
+    """What a training run is: two stages, two families of questions and then all."""
 
     seed: int = 1
-    first_cycle: int = 3200
-    """Steps that the first learning-rate cycle is laid out for; the second one cuts it short."""
-    steps: int = 5000
-    third_cycle: int = 4200
-    third_rate: float = 8e-4
-    """Of a third cycle, in which the shape counts `shape_weight` times as much."""
+    steps: int = 9000
+    widen: int = 5000
+    """Step at which the second stage begins; the optimiser starts anew with it."""
+    cycles: tuple[Cycle, ...] = (
+        Cycle(0, 3200, 1e-3), Cycle(2250, 4200, 7e-4), Cycle(4200, 5000, 8e-4), Cycle(5000, 9000, 8e-4),
+    )  # fmt: skip
     shape_weight: float = 4.0
+    """Of the shape among the lessons, from `shape_weight_from` on."""
+    shape_weight_from: int = 4200
     batch: int = 32
-    learning_rate: float = 1e-3
     warmup: float = 0.05
     auxiliary_weight: float = 1.0
     look_weight: float = 0.5
@@ -50,9 +60,6 @@ class Recipe:
     """Step from which the first coordinate counts by itself, and the second layer must say which word is meant."""
     shape_from: int = 3250
     """Step from which the shape counts by itself, not as one of many heads."""
-    second_cycle: int = 2250
-    """Step at which the learning rate rises once more, to `second_rate`, for the last `steps - second_cycle` steps."""
-    second_rate: float = 7e-4
     coordinate_weight: float = 3.0
     """Of a coordinate in the loss; every other token counts 1."""
     save_every: int = 250
@@ -61,38 +68,46 @@ class Recipe:
     """End this run after so many steps; the schedule stays that of `steps`."""
 
 
-_BINS = frozenset(str(b) for b in nano_tokenizer.BINS)
-
-
 def collate(episodes: list[Episode], image_token: int, pad: int) -> dict[str, Tensor]:
     """Episodes as one right-padded batch (see `model.forward`), with `labels [M]` for the logits there."""
     width = max(len(e.ids) for e in episodes)
     ids = np.full((len(episodes), width), pad, np.int64)
     learn = np.zeros((len(episodes), width), bool)
-    writes = np.zeros((len(episodes), 4), np.int64)
     place = np.zeros((3, len(episodes), width), np.int64)
     copies = [(b, *pair) for b, episode in enumerate(episodes) for pair in episode.copies]
-    rows, targets, looks = [], [], np.zeros((len(episodes), 4, width), bool)
-    coordinates = {i for i, token in enumerate(nano_tokenizer.vocabulary()) if token in _BINS}
+    looking = [(b, look) for b, episode in enumerate(episodes) for look in episode.looks]
+    looks = np.zeros((len(looking), width), bool)
+    rows, targets = [], []
     for b, episode in enumerate(episodes):
         n = len(episode.ids)
         ids[b, :n] = episode.ids
         learn[b, : n - 1] = episode.learn[1:]
         place[:, b, :n] = positions(episode.ids, image_token)
         first = episode.ids.index(image_token)
-        looks[b, :, first : first + len(episode.asked)] = episode.asked
-        writes[b] = [i - 1 for i in range(n) if episode.learn[i] and episode.ids[i] in coordinates][:4]
         rows.append(b * width + first + np.arange(len(episode.targets)))
         targets.append(episode.targets)
+    for i, (b, look) in enumerate(looking):
+        first = episodes[b].ids.index(image_token)
+        looks[i, first : first + len(look.cells)] = look.cells
     labels = np.roll(ids, -1, axis=1)[learn]
     arrays = {
         "ids": ids, "learn": learn, "positions": place, "labels": labels, "target_rows": np.concatenate(rows),
         "targets": np.concatenate(targets), "views": np.stack([v for e in episodes for v in e.views]),
-        "looks": looks, "writes": writes,
+        "looks": looks, "writes": np.array([(b, look.at) for b, look in looking], np.int64).reshape(-1, 2),
+        "first": np.array([look.first for _, look in looking], bool),
+        "after": np.array([look.after for _, look in looking], np.int64),
         "copies": np.array(copies, np.int64).reshape(-1, 3),
         "words": np.array([e.word for e in episodes], np.int64),
     }  # fmt: skip
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def parts_of(episodes: list[Episode]) -> list[list[Episode]]:
+    """Episodes of about the same length together: one padded batch for each wastes little on padding."""
+    parts: dict[str, list[Episode]] = {"label": [], "count": [], "": []}
+    for episode in episodes:
+        parts[episode.family if episode.family in parts else ""].append(episode)
+    return [part for part in parts.values() if part]
 
 
 class Episodes(IterableDataset[list[dict[str, Tensor]]]):
@@ -108,22 +123,28 @@ class Episodes(IterableDataset[list[dict[str, Tensor]]]):
         profile = Profile.model_validate(nano.PROFILE)
         for step in range(self.start, self.recipe.steps):
             base = self.recipe.seed * 100_000_000 + step * self.recipe.batch
-            episodes = [training_episode("train", base + i, profile) for i in range(self.recipe.batch)]
-            # Families differ in length: one padded batch for each wastes nothing on padding.
-            yield [collate(episodes[i :: len(FAMILIES)], image, pad) for i in range(len(FAMILIES))]
+            early = step < self.recipe.widen
+            episodes = [
+                training_episode("train", base + i, profile, first_stage=early) for i in range(self.recipe.batch)
+            ]
+            yield [collate(part, image, pad) for part in parts_of(episodes)]
+
+
+def _optimiser(parameters: list[Any], recipe: Recipe) -> Any:
+    return torch.optim.AdamW(parameters, lr=recipe.cycles[0].rate, betas=(0.9, 0.98), weight_decay=0.01)
 
 
 def _schedule(optimiser: Any, recipe: Recipe, step: int) -> Any:
     """The learning-rate cycle that `step` is in, as far as it is."""
-    rate, steps, began = recipe.learning_rate, recipe.first_cycle, 0
-    if step >= recipe.second_cycle:
-        rate, steps, began = recipe.second_rate, recipe.third_cycle - recipe.second_cycle, recipe.second_cycle
-    if step >= recipe.third_cycle:
-        rate, steps, began = recipe.third_rate, recipe.steps - recipe.third_cycle, recipe.third_cycle
+    cycle = [c for c in recipe.cycles if c.begin <= step][-1]
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, rate, total_steps=steps + 1, pct_start=recipe.warmup, cycle_momentum=False
+        optimiser,
+        cycle.rate,
+        total_steps=cycle.end - cycle.begin + 1,
+        pct_start=recipe.warmup,
+        cycle_momentum=False,
     )
-    schedule.last_epoch = step - began
+    schedule.last_epoch = step - cycle.begin
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # `get_lr` wants to be called by `step`; here the schedule is entered midway
         rates = schedule.get_lr()
@@ -161,7 +182,9 @@ def _backward(model: Any, heads: nano.Heads, parts: list[dict[str, Tensor]], rec
     means = np.zeros(11)
     vocabulary = nano_tokenizer.vocabulary()
     first, last = vocabulary.index(str(nano_tokenizer.BINS[0])), vocabulary.index(str(nano_tokenizer.BINS[-1]))
+    whole = sum(len(batch["ids"]) for batch in parts)
     for batch in parts:
+        share = len(batch["ids"]) / whole
         with torch.autocast("cpu", torch.bfloat16):
             logits, auxiliary, look, copy = nano.forward(model, batch, heads)
         coordinate = (batch["labels"] >= first) & (batch["labels"] <= last)
@@ -175,11 +198,11 @@ def _backward(model: Any, heads: nano.Heads, parts: list[dict[str, Tensor]], rec
             (look[3], recipe.understand_from),
             (look[4], recipe.understand_from),
             (look[5], recipe.shape_from),
-            ((recipe.shape_weight - 1) * look[5], recipe.third_cycle),
+            ((recipe.shape_weight - 1) * look[5], recipe.shape_weight_from),
             (copy, recipe.copy_from),
         )
         taught = torch.stack([lesson for lesson, start in lessons if step > start] or [look[0] * 0]).sum()
-        ((main + recipe.auxiliary_weight * auxiliary + recipe.look_weight * taught) / len(parts)).backward()
+        (share * (main + recipe.auxiliary_weight * auxiliary + recipe.look_weight * taught)).backward()
         hit = (logits.argmax(-1) == batch["labels"]).float()
         scores = [
             main.item(),
@@ -189,7 +212,7 @@ def _backward(model: Any, heads: nano.Heads, parts: list[dict[str, Tensor]], rec
             hit.mean().item(),
             hit[coordinate].mean().item(),
         ]
-        means += np.array(scores) / len(parts)
+        means += np.array(scores) * share
     return list(means)
 
 
@@ -207,7 +230,7 @@ def train(recipe: Recipe, state: Path, checkpoint: Path, report: Any = print) ->
     model, heads = nano.create(recipe.seed), nano.Heads()
     model.set_attn_implementation("eager")
     parameters = [*model.parameters(), *heads.parameters()]
-    optimiser = torch.optim.AdamW(parameters, lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
+    optimiser = _optimiser(parameters, recipe)
     path = state / "state.pt"
     start = _load(path, model, heads, optimiser)
     schedule = _schedule(optimiser, recipe, start)
@@ -220,7 +243,9 @@ def train(recipe: Recipe, state: Path, checkpoint: Path, report: Any = print) ->
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
         schedule.step()
-        if step in (recipe.second_cycle, recipe.third_cycle):
+        if step == recipe.widen:
+            optimiser = _optimiser(parameters, recipe)
+        if step == recipe.widen or step in {cycle.begin for cycle in recipe.cycles}:
             schedule = _schedule(optimiser, recipe, step)
         if step % 25 == 0:
             looked = ("look", "look_again", "listen", "first", "understand", "shape")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,9 @@ from pixelis.errors import DeadlineExceeded, InvalidOperation, InvalidRequest, P
 from pixelis.schema import Action, AgentOutcome, Event, PreparedRequest, Sampling
 from python_backends.images import DecodedImages
 from python_backends.pipeline.acting import NOTHING, Acting
+from python_backends.pipeline.confidence import Evidence
 from python_backends.pipeline.dialect import Answer, Call, Malformed, operations, parse_turn
+from python_backends.pipeline.grounding import located
 from python_backends.pipeline.memory import Memory, Voice
 from python_backends.pipeline.models import Models
 from python_backends.pipeline.spaces import Frame
@@ -95,6 +97,7 @@ class _Episode:
     cancelled: Callable[[], bool]
     steps: int = 0
     tokens: int = 0
+    evidence: Evidence = field(default_factory=Evidence)
 
     @property
     def request(self) -> PreparedRequest:
@@ -108,15 +111,17 @@ class _Episode:
         while True:
             turn = yield from self._speak(memory)
             parsed = parse_turn(turn.text)
+            if not isinstance(parsed.act, Answer):
+                self.evidence.called(turn.mean_logprob(0, len(turn.text)))
             if parsed.thought:
                 self.acting.actions.append(Action(type="REASONING", text=parsed.thought))
             if isinstance(parsed.act, Answer):
                 finish = {"length": "max_tokens", "stop_text": "stop"}.get(turn.finish or "", "answer")
-                confidence = turn.confidence(parsed.act.start, parsed.act.end)
-                return self._outcome(parsed.act.text, confidence, finish)
+                self.evidence.answered(turn.mean_logprob(parsed.act.start, parsed.act.end))
+                return self._outcome(located(parsed.act.text, memory.frames, self.voice.profile.coordinates), finish)
             if turn.finish == "stop_text" or self.steps >= self.request.options.max_operations:
                 finish = "stop" if turn.finish == "stop_text" else "max_operations"
-                return self._outcome(parsed.thought, 0.0, finish)
+                return self._outcome(parsed.thought, finish)
             memory.said(turn.ids)
             yield from self._act(memory, parsed.act)
 
@@ -159,6 +164,7 @@ class _Episode:
             temperature=options.temperature,
             stream=self.stream or bool(options.stop),
             deadline=self.request.deadline,
+            grammar=self.voice.profile.grammar,
         )
 
     def _act(self, memory: Memory, call: Call | Malformed) -> Generator[Event, None, None]:
@@ -195,13 +201,15 @@ class _Episode:
         if time.time() > self.request.deadline:
             raise DeadlineExceeded("The request ran out of time.", mend="Raise `timeout_s`.")
 
-    def _outcome(self, answer: str, confidence: float, finish: str) -> AgentOutcome:
+    def _outcome(self, answer: str, finish: str) -> AgentOutcome:
         acting = self.acting
         acting.actions.append(Action(type="ANSWER", text=answer))
         return AgentOutcome.model_validate(
             {
                 "answer": answer,
-                "confidence": confidence,
+                "confidence": self.evidence.confidence(self.voice.profile.calibration),
+                "answer_logprob": self.evidence.answer,
+                "call_logprob": self.evidence.call,
                 "actions": acting.actions,
                 "finish": finish,
                 "tokens": self.tokens,

@@ -91,13 +91,14 @@ def _walk(value: Any, move: Callable[[Point], Point]) -> Any:
 
 
 def _map(value: Any, move: Callable[[Point], Point]) -> Any:
-    if not _numbers(value) or len(value) not in (2, 4):
+    if not numbers(value) or len(value) not in (2, 4):
         return value
     moved = [move((value[i], value[i + 1])) for i in range(0, len(value), 2)]
     return [coordinate for point in moved for coordinate in point]
 
 
-def _numbers(value: Any) -> bool:
+def numbers(value: Any) -> bool:
+    """Whether `value` is a sequence of finite numbers of a size that a coordinate can have."""
     return (
         isinstance(value, Sequence)
         and not isinstance(value, str)

@@ -71,8 +71,8 @@ class TurnText:
             self.text = self.text[:at]
             self.finish = "stop_text"
 
-    def confidence(self, start: int, end: int) -> float:
-        """exp(mean log-probability) of the tokens that wrote `text[start:end]`; 0 where there are none.
+    def mean_logprob(self, start: int, end: int) -> float | None:
+        """Mean log-probability, before the grammar's mask, of the tokens that wrote `text[start:end]`; none for no token.
 
         Raises:
             ServingError: a log-probability that is not a number.
@@ -84,8 +84,8 @@ class TurnText:
                 chosen.append(logprob)
             begins = ends
         if not chosen:
-            return 0.0
-        value = math.exp(math.fsum(chosen) / len(chosen))
+            return None
+        value = math.fsum(chosen) / len(chosen)
         if math.isnan(value):
             raise ServingError("The policy answered with a log-probability that is not a number.")
-        return min(value, 1.0)
+        return min(value, 0.0)

@@ -11,6 +11,19 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 
+class Calibration(BaseModel):
+    """Log-probabilities -> how often such an answer is right (Platt, 1999), fitted on held-out questions.
+
+    The odds of being right are `exp(bias + answer * answer_logprob + call * call_logprob)`.
+    """
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    bias: float
+    answer: float = Field(ge=0, description="weight of the mean log-probability of the answer's tokens")
+    call: float = Field(ge=0, description="weight of the same of the least likely call; where there is none it counts 0")
+
+
 class Profile(BaseModel):
     """How a checkpoint talks: its prompt, its coordinates, and what it is told of a result."""
 
@@ -22,6 +35,11 @@ class Profile(BaseModel):
     view: tuple[int, int] = Field((168, 168), description="(width, height) of the view that the policy sees")
     system: str | None = Field(None, description="system prompt; none = no system turn")
     crop_as_image: bool = Field(True, description="a ZOOM_IN result goes back as an image")
+    calibration: Calibration | None = Field(
+        None, description="makes a probability of the policy's log-probabilities; none = their exponential as it is"
+    )
+    video_frames: int = Field(8, ge=1, description="frames of a video that the policy is shown, the first among them")
+    grammar: bool = Field(True, description="tool calls are decoded under a grammar, so that they always parse")
     observation_fields: dict[str, dict[str, str]] | None = Field(
         None,
         description="operation -> {name in the observation: dotted path in the result}; none = the whole result",

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from builder.nano.episodes import ask
 from builder.nano.palette import COLOURS
+from builder.nano.questions import ask
 from builder.nano.render import render
-from builder.nano.scenes import VIEW, make_scene
+from builder.nano.scenes import VIEW
 from pixelis.errors import InvalidOperation
 from python_backends.visual_ops import rle
 from python_backends.visual_ops.arguments import Rle
@@ -189,9 +189,9 @@ def test_colours_of_scenes_with_boxes_that_are_off(jitter: float, least: float) 
     """`jitter` is how far each edge may be off, as a share of the image."""
     rng, right, scenes = random.Random(2), 0, 60
     for seed in range(scenes):
-        scene = make_scene("held_out", 5000 + seed)
-        question = ask(scene, "colour")
-        exact = question.thing.view_box(scene.size)
+        question = ask("colour", "held_out", 5000 + seed)
+        scene = question.scene
+        exact = question.things[0].view_box(scene.size)
         off = [min(max(v + VIEW * rng.uniform(-jitter, jitter), 0), VIEW) for v in exact]
         box = off if min(off[2] - off[0], off[3] - off[1]) >= 5 else exact
         normalised = {"bbox": [float(v) / VIEW for v in box], "normalized": True}

@@ -11,8 +11,8 @@ import torch
 
 from builder.nano import model as nano
 from builder.nano import train
-from builder.nano.episodes import ask, make_episode, positions
-from builder.nano.scenes import make_scene
+from builder.nano.episodes import make_episode, positions
+from builder.nano.questions import FAMILIES, ask, pointed
 from python_backends.policy import conversation
 from python_backends.policy.profile import Profile
 
@@ -73,8 +73,8 @@ def test_logits_and_positions_are_those_of_transformers(model: object, batch: di
 def test_the_loss_is_on_what_the_assistant_writes() -> None:
     from builder.nano import tokenizer as nano_tokenizer
 
-    question = ask(make_scene("train", 5), "label")
-    episode = make_episode(question, PROFILE, vary_text=False)
+    question = ask("label", "train", 5)
+    episode = make_episode(question, PROFILE, vary=False)
     learnt = [i for i, learn in zip(episode.ids, episode.learn, strict=True) if learn]
     text = nano_tokenizer.build().decode(learnt, skip_special_tokens=False)
     calls, answer = text.rsplit("</tool_call>", 1)
@@ -109,10 +109,10 @@ def test_the_conversation_is_what_the_chat_template_renders(model: object, tmp_p
 
 
 def test_training_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    recipe = train.Recipe(steps=3, batch=2, save_every=1)
+    recipe = train.Recipe(steps=3, batch=2, save_every=1, widen=1)
     said: list[str] = []
     train.train(recipe, tmp_path / "whole", tmp_path / "a", said.append)
-    short = train.Recipe(steps=3, batch=2, save_every=1, stop_after=2)
+    short = train.Recipe(steps=3, batch=2, save_every=1, widen=1, stop_after=2)
     train.train(short, tmp_path / "parts", tmp_path / "b", said.append)
     assert json.loads((tmp_path / "b" / "training.json").read_text())["step"] == 2
     train.train(recipe, tmp_path / "parts", tmp_path / "b", said.append)
@@ -124,7 +124,39 @@ def test_training_goes_on_where_it_stopped(tmp_path: Path) -> None:
 
 def test_the_copy_targets_are_the_tokens_of_the_answer() -> None:
     for seed in range(6):
-        episode = make_episode(ask(make_scene("train", seed), "label"), PROFILE, vary_text=False)
+        episode = make_episode(ask("label", "train", seed), PROFILE, vary=False)
         assert episode.copies
         assert all(episode.ids[write + 1] == episode.ids[read] for write, read in episode.copies)
         assert max(read for _, read in episode.copies) < min(write for write, _ in episode.copies)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_ends_in_its_answer_and_looks_where_it_should(family: str) -> None:
+    from builder.nano import tokenizer as nano_tokenizer
+
+    tokenizer = nano_tokenizer.build()
+    for seed in range(12):
+        question = ask(family, "train", seed)  # type: ignore[arg-type]
+        episode = make_episode(question, PROFILE, vary=False)
+        text = tokenizer.decode(episode.ids, skip_special_tokens=False)
+        given = text.rsplit("assistant\n", 1)[1].removesuffix(conversation.END)
+        assert (pointed(given) is not None) if family == "where" else (given == question.answer)
+        assert len({look.at for look in episode.looks}) == len(episode.looks)
+        assert sum(look.first for look in episode.looks) == len(question.things) * (1 + (family == "count"))
+        assert tokenizer.id_to_token(episode.ids[episode.word]) == question.word
+
+
+def test_a_failed_call_is_seen_and_not_learnt() -> None:
+    from builder.nano import tokenizer as nano_tokenizer
+
+    tokenizer, seen = nano_tokenizer.build(), 0
+    for seed in range(120):
+        episode = make_episode(ask("colour", "train", seed), PROFILE)
+        text = tokenizer.decode(episode.ids, skip_special_tokens=False)
+        if '"error"' not in text:
+            continue
+        seen += 1
+        learnt = [i for i, learn in zip(episode.ids, episode.learn, strict=True) if learn]
+        assert text.count("<tool_call>") == 2
+        assert tokenizer.decode(learnt, skip_special_tokens=False).count("<tool_call>") == 1
+    assert seen > 2

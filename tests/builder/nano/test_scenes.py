@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
-from builder.nano.episodes import FAMILIES, ask
-from builder.nano.render import render
+from builder.nano.episodes import target_box
+from builder.nano.questions import SIZES, ask, point_answer
+from builder.nano.render import placed, render
 from builder.nano.scenes import GAP, PHOTOS, VIEW, make_scene
 from builder.nano.words import split_of
 
@@ -36,15 +36,51 @@ def test_the_same_seed_is_the_same_picture_and_another_split_is_another() -> Non
     assert render(scene).shape == (scene.size[1], scene.size[0], 3)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_what_is_asked_is_there_once(family: str) -> None:
+def test_what_is_asked_is_there_once() -> None:
     for seed in range(MANY):
-        scene = make_scene("train", seed)
-        question = ask(scene, family)  # type: ignore[arg-type]
-        if family == "label":
-            assert [t.text for t in scene.labels if t.colour == question.thing.colour] == [question.answer]
-        else:
-            assert [t.colour for t in scene.shapes if t.kind == question.thing.kind] == [question.answer]
+        label, colour, where = (ask(family, "train", seed) for family in ("label", "colour", "where"))
+        assert [t.text for t in label.scene.labels if t.colour == label.word] == [label.answer]
+        assert [t.colour for t in colour.scene.shapes if t.kind == colour.word] == [colour.answer]
+        named = [t for t in where.scene.things if where.word == (t.colour if t.kind == "label" else t.kind)]
+        assert named == list(where.things)
+        assert where.right(where.answer)
+        assert not where.right(point_answer((0, 0)))
+        assert not where.right("over there")
+
+
+def test_counting_is_left_to_right_and_never_a_tie() -> None:
+    counts = set()
+    for seed in range(MANY):
+        question = ask("count", "train", seed)
+        shapes = [t for t in question.scene.shapes if t.colour == question.word]
+        assert sorted(question.things, key=lambda t: t.box) == sorted(shapes, key=lambda t: t.box)
+        lefts = [target_box(t, question.scene.size)[0] for t in question.things]
+        assert lefts == sorted(set(lefts))
+        assert question.answer == str(len(shapes))
+        counts.add(len(shapes))
+    assert counts == {0, 1, 2, 3, 4}
+
+
+def test_the_largest_and_the_smallest_are_clear() -> None:
+    for seed in range(MANY):
+        question = ask("size", "train", seed)
+        sides = sorted(t.box[2] - t.box[0] for t in question.scene.shapes)
+        assert sides[1] / sides[0] > 1.25
+        assert sides[-1] / sides[-2] > 1.25
+        side = sides[-1] if question.word in SIZES["largest"] else sides[0]
+        assert [t.colour for t in question.scene.shapes if t.box[2] - t.box[0] == side] == [question.answer]
+        assert len({t.colour for t in question.scene.shapes}) == len(sides)
+
+
+def test_a_clip_ends_with_the_thing_out_of_the_picture_on_the_right_side() -> None:
+    for seed in range(MANY):
+        question = ask("leaves", "train", seed)
+        scene, motion = question.scene, question.scene.motion
+        assert motion is not None
+        (w, h), (x1, y1, x2, y2) = scene.size, placed(scene, motion.frames - 1)[-1].box
+        out = {"left": x2 <= 0, "right": x1 >= w, "top": y2 <= 0, "bottom": y1 >= h}
+        assert [side for side, gone in out.items() if gone] == [question.answer]
+        assert [t.kind for t in scene.shapes].count(question.word) == 1
 
 
 def test_things_stay_inside_and_apart() -> None:
