@@ -9,7 +9,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export HF_HUB_OFFLINE ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev build demo serve test test-fast lint format docs clean
+.PHONY: help setup setup-dev build demo serve test chaos test-fast lint format docs clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -44,6 +44,9 @@ serve: build  ## serve on loopback until Ctrl-C
 test: setup-dev build  ## everything, on a real Triton
 	@$(BIN)/python -m pytest -m 'not triton'
 	@$(BIN)/python -m pytest -m triton
+
+chaos: setup-dev build  ## kill every model under load, one after the other
+	@PIXELIS_CHAOS=all $(BIN)/python -m pytest -s tests/chaos/test_chaos.py
 
 test-fast: setup-dev  ## what needs no server
 	@$(BIN)/python -m pytest -m 'not triton and not slow'

@@ -30,7 +30,8 @@ def _embeddings(batch: int) -> tuple[ModelSpec, ...]:
         _t("INPUT_IDS", "INT64", -1),
         _t("ATTENTION_MASK", "INT64", -1),
     )
-    of_image = _engine("embed_image", "embed_image:EmbedImage", batch, (image,), (_t("EMBEDDING", "FP32", 1280),))
+    seen = (_t("EMBEDDING", "FP32", 1280), _t("FEATURES", "FP32", 14, 14, 384))
+    of_image = _engine("embed_image", "embed_image:EmbedImage", batch, (image,), seen)
     of_text = _engine("embed_text", "embed_text:EmbedText", batch, (ids, mask), (_t("EMBEDDING", "FP32", 384),))
     return of_image, _padded(of_text, INPUT_IDS=SENTENCES, ATTENTION_MASK=SENTENCES)
 
@@ -51,6 +52,7 @@ def _ocr(batch: int) -> tuple[ModelSpec, ...]:
     line = (_t("LINE", "UINT8", 48, -1, 3), _t("WIDTH", "INT32", 1))
     letters = (_t("INDEX", "INT32", -1), _t("PROBABILITY", "FP32", -1))
     detect = _engine("ocr_detect", "ocr_detect:OcrDetect", batch, (page,), (page_map,))
+    detect = detect.model_copy(update={"parameters": {"sides_multiple_of": "32"}})
     recognize = _engine("ocr_recognize", "ocr_recognize:OcrRecognize", batch, line, letters)
     return (
         _padded(detect, IMAGE=(64, 128, 256, 512, 736, 960)),

@@ -93,7 +93,7 @@ def _services(batch: int) -> tuple[ModelSpec, ...]:
             max_batch_size=batch,
             inputs=(IMAGE, _t("OPERATION", "BYTES", 1)),
             outputs=(RESULT,),
-            calls=(Call(model="ocr_detect"), Call(model="ocr_recognize")),
+            calls=(Call(model="embed_image"), Call(model="ocr_detect"), Call(model="ocr_recognize")),
         ),
         ModelSpec(
             name="reward",

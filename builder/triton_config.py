@@ -83,6 +83,8 @@ def _executor(made: ModelConfig, spec: ModelSpec, target: Target, values: Settin
     parameters = {"threads": threads} if spec.built else {}
     if spec.built and spec.required:
         parameters["artifact"] = "manifest.json"  # so that `serve` and `doctor` can say beforehand what is not built
+    if spec.calls:  # so that the server knows what to load and whom to look at when a model's process has died
+        parameters["calls"] = ",".join(sorted({call.model for call in spec.calls}))
     for name, value in {**parameters, **spec.parameters}.items():
         made.parameters[name].string_value = value
 

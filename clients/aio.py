@@ -87,6 +87,10 @@ class AsyncPixelisClient:
         """Any command of `knn`."""
         return await self._infer(wire.knn(command, key))
 
+    async def feedback(self, request_id: str, *, correct: bool | None = None, answer: str | None = None) -> KnnResult:
+        """Say whether the answer to a request was right, or what is right."""
+        return await self._infer(wire.feedback(request_id, correct, answer))
+
     async def stats(self) -> KnnResult:
         """How many experiences there are, and how they are indexed."""
         return await self.knn(KnnCommand(command="stats"))

@@ -120,6 +120,16 @@ class PixelisClient:
         """Any command of `knn`."""
         return self._infer(wire.knn(command, key))
 
+    def feedback(self, request_id: str, *, correct: bool | None = None, answer: str | None = None) -> KnnResult:
+        """Say whether the answer to a request was right, or what is right; `judgement` in the result says what changed.
+
+        Args:
+            request_id: of a request asked with `read_only=False`.
+            correct: whether the answer that it was given is right.
+            answer: instead, the right one.
+        """
+        return self._infer(wire.feedback(request_id, correct, answer))
+
     def stats(self) -> KnnResult:
         """How many experiences there are, and how they are indexed."""
         return self.knn(KnnCommand(command="stats"))

@@ -71,7 +71,7 @@ def ask(
     options = {name: value for name, value in chosen.items() if value is not None} | pairs(option or [], TEXT_OPTIONS)
     _can_save(save)
     images = pictures(words[:-1])
-    with _client(url, protocol) as client:
+    with connect(url, protocol) as client:
         if stream:
             found = _streamed(client, images, words[-1], options, as_json)
         else:
@@ -105,7 +105,7 @@ def ops(
     given = {**_object(arguments), **pairs(words[at + 1 :])}
     _can_save(save)
     images = pictures(words[:at])
-    with _client(url, protocol) as client:
+    with connect(url, protocol) as client:
         found = client.ops(images, words[at], given)
     if save is not None:
         from clients import draw
@@ -175,7 +175,8 @@ def _object(text: str) -> dict[str, Any]:
     return found
 
 
-def _client(url: str | None, protocol: str) -> PixelisClient:
+def connect(url: str | None, protocol: str) -> PixelisClient:
+    """A client of the server at `url`. Raises `BadParameter` for a protocol that is not known."""
     from clients.client import PixelisClient
 
     known: dict[str, Literal["grpc", "http"]] = {"grpc": "grpc", "http": "http"}

@@ -81,6 +81,8 @@ def origin(found: PipelineResult) -> list[str]:
     lines = [f"agent: {source.agent_answer!r}, confidence {source.agent_confidence:.3f}"]
     if source.reason is not None:
         lines.append(f"vote: {source.reason}")
+        if source.decided_by is not None:
+            lines.append(f"decided by {source.decided_by}")
     elif source.neighbours:
         lines.append(f"vote: {source.strategy.value}, {len(source.neighbours)} neighbours")
     if found.reward is not None:

@@ -36,7 +36,7 @@ T = TypeVar("T")
 Picture = bytes | str | os.PathLike[str] | Image.Image
 """Encoded bytes, a path, or a decoded picture."""
 
-MARGIN_S = 5.0
+MARGIN_S = 2.0
 """How much longer than the server's own deadline a client waits, so that the server's reason can arrive."""
 
 OPERATION_TIMEOUT_S = 60.0
@@ -118,6 +118,13 @@ def knn(command: KnnCommand | None, key: ArrayLike | None = None, k: int | None 
     if command is not None:
         inputs["COMMAND"] = text(command.model_dump_json(exclude_none=True))
     return Call("knn", _batched(inputs), KNN_TIMEOUT_S, lambda out: _object(KnnResult, out))
+
+
+def feedback(request_id: str, correct: bool | None, answer: str | None) -> Call[KnnResult]:
+    """Feedback on a request to `knn`. Raises `InvalidRequest` unless exactly one of `correct` and `answer` is said."""
+    if (correct is None) == (answer is None):
+        raise InvalidRequest("Feedback says `correct`, or the right `answer`.", mend="Give one of the two.")
+    return knn(KnnCommand(command="feedback", request_id=request_id, correct=correct, answer=answer))
 
 
 def generate_body(call: Call[Any]) -> bytes:

@@ -25,6 +25,8 @@ def evaluate(
     ] = None,
     k: Annotated[int, typer.Option(min=0, help="Neighbours that may vote.")] = 5,
     failures: Annotated[Path | None, typer.Option(help="Write what was answered wrong here, a JSON line each.")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Draw some of what was answered wrong here (PNG).")] = None,
+    families: Annotated[str, typer.Option(help="Which families, with commas between; all by default.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="One measurement object on stdout.")] = False,
 ) -> None:
     """Ask the served pipeline about scenes that training never saw; agent and voted accuracy of each family.
@@ -36,6 +38,7 @@ def evaluate(
     from clients.aio import AsyncPixelisClient
     from perf import nano_evaluation as evaluation
     from perf.machine import machine, versions
+    from perf.nano_failures import sheet
     from perf.progress import bar
     from pixelis.errors import ServingError
     from pixelis.schema import Claim, Measurement
@@ -43,10 +46,16 @@ def evaluate(
     if split not in ("held_out", "train"):
         raise typer.BadParameter("split is held_out or train", param_hint="--split")
 
-    async def run(address: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        rows, wrong = [], []
+    asked_families = families.split(",") if families else list(evaluation.FAMILIES)
+    if unknown := [family for family in asked_families if family not in evaluation.FAMILIES]:
+        known = ", ".join(evaluation.FAMILIES)
+        raise typer.BadParameter(f"there is no family {unknown[0]!r}; known: {known}", param_hint="--families")
+
+    async def run(address: str) -> tuple[list[dict[str, Any]], list[evaluation.Answered]]:
+        rows: list[dict[str, Any]] = []
+        everything: list[evaluation.Answered] = []
         async with AsyncPixelisClient(address) as client:
-            for family in evaluation.FAMILIES:
+            for family in asked_families:
                 asked = evaluation.questions(split, scenes, first_seed, family)  # type: ignore[arg-type]
                 with bar(f"{family}", len(asked), quiet=as_json) as advance:
                     answered = await evaluation.answer(client, asked, concurrency, advance, k=k, timeout_s=120)
@@ -56,14 +65,16 @@ def evaluate(
                     raise ServingError(
                         f"No question was answered: {reason}.", mend="Is the server up? `pixelis doctor`."
                     )
-                wrong += evaluation.failures(answered)
-        return rows, wrong
+                everything += answered
+        return rows, everything
 
     with ExitStack() as stack:
         address = url or _serve(stack, as_json)
-        rows, wrong = asyncio.run(run(address))
+        rows, everything = asyncio.run(run(address))
     if failures is not None:
-        failures.write_text("".join(json.dumps(w) + "\n" for w in wrong))
+        failures.write_text("".join(json.dumps(w) + "\n" for w in evaluation.failures(everything)))
+    if picture is not None:
+        sheet(everything, picture)
     claims = [
         Claim(
             claim=f"{which} accuracy, {row['family']}",

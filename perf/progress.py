@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 if TYPE_CHECKING:
+    from pixelis.settings import Settings
     from server.embedded import EmbeddedTriton
 
 
@@ -24,12 +25,21 @@ def bar(title: str, total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
 
 
 @contextmanager
-def started(*, quiet: bool) -> Iterator[EmbeddedTriton]:
+def stepping(total: int, *, quiet: bool) -> Iterator[Callable[[str], None]]:
+    """A progress bar whose title says what is being done; the value is to be called when each thing begins."""
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=Console(file=sys.stderr), disable=quiet) as progress:
+        task, begun = progress.add_task("", total=total), iter(range(total + 1))
+        yield lambda title: progress.update(task, description=title, completed=next(begun, total))
+
+
+@contextmanager
+def started(*, quiet: bool, config: Settings | None = None) -> Iterator[EmbeddedTriton]:
     """An embedded Triton with every model, started with a progress bar and stopped at the end."""
     from server.embedded import EmbeddedTriton
     from server.embedded import Progress as Start
 
-    triton = EmbeddedTriton()
+    triton = EmbeddedTriton(config=config)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(file=sys.stderr), disable=quiet) as progress:
         task = progress.add_task("starting Triton", total=None)

@@ -61,7 +61,11 @@ COMMANDS: dict[str, Entry] = {
     "doctor": Entry(("server.commands",), "Check this machine; every finding says its mend."),
     "ask": Entry(("clients.commands",), "Ask a question about an image."),
     "ops": Entry(("clients.commands",), "Run one visual operation on an image."),
+    "feedback": Entry(("clients.learning",), "Say whether an answer was right, or what is right."),
+    "experience": Entry(("clients.experience",), "What has been learned: stats.", group=True),
+    "tune": Entry(("perf.tune_commands",), "Choose settings on held-out data: votes.", "build", group=True),
     "sweep": Entry(("perf.commands",), "Latency and throughput over concurrency, with perf_analyzer.", "perf"),
+    "bench": Entry(("perf.bench_commands",), "The server against the plain pipeline (e2e).", "build", group=True),
 }
 
 

@@ -136,10 +136,25 @@ def from_wire(text: str) -> PixelisError:
     Triton prefixes a failed step's message with its own words; the first known `code: ` wins.
     Text without one becomes `ServingError`.
     """
+    found = _first_code(text)
+    if found is None:
+        return ServingError(text)
+    code, end = found
+    return _leaves(PixelisError)[code](text[end:])
+
+
+def code_of(text: str) -> str | None:
+    """The code that `wire` wrote into `text`; none where the text is somebody else's."""
+    found = _first_code(text)
+    return None if found is None else found[0]
+
+
+def _first_code(text: str) -> tuple[str, int] | None:
+    """The first known code in a text, and where its message begins."""
     known = _leaves(PixelisError)
     at = {code: text.find(f"{code}: ") for code in known}
     found = [(pos, -len(code), code) for code, pos in at.items() if pos >= 0]
     if not found:
-        return ServingError(text)
+        return None
     pos, _, code = min(found)
-    return known[code](text[pos + len(code) + 2 :])
+    return code, pos + len(code) + 2

@@ -135,6 +135,7 @@ class Experience(_Wire):
     retrieval_count: int = Field(0, ge=0)
     success_count: int = Field(0, ge=0)
     learning_rate: float | None = None
+    confirmed: bool = Field(False, description="feedback said that its answer is right, or put the right one in")
 
 
 class Neighbour(_Wire):
@@ -148,6 +149,7 @@ class Neighbour(_Wire):
     age_hours: float = 0.0
     retrieval_count: int = 0
     success_count: int = 0
+    confirmed: bool = False
 
 
 class Ballot(_Wire):
@@ -169,6 +171,7 @@ class Verdict(_Wire):
     votes: int = 1
     share: float = 1.0
     agreement: float = 1.0
+    decided_by: str | None = Field(None, description="id of the confirmed experience that decided without a count")
 
 
 class RewardRequest(_Wire):
@@ -181,6 +184,17 @@ class RewardRequest(_Wire):
     reference_answer: str | None = None
 
 
+class RewardStep(_Wire):
+    """What one action of a trajectory brought; what only visual operations have is absent elsewhere."""
+
+    action: int = Field(description="its place in the trajectory, from 0")
+    curiosity: float | None = Field(None, description="0.5 * mean squared error of the predicted next state")
+    similarity: float | None = Field(None, description="cosine of the states before and after")
+    flow: float = Field(0.0, description="of the step from the action before, not yet divided by their number")
+    repeated: bool = Field(False, description="equal to the visual operation before")
+    penalty: float = Field(0.0, description="what this action added to the penalty")
+
+
 class Reward(_Wire):
     """Components of a trajectory's reward; `task` is absent where no reference answer is given."""
 
@@ -190,6 +204,7 @@ class Reward(_Wire):
     coherence: float = 0.0
     penalty: float = 0.0
     curiosity_steps: list[float] = Field(default_factory=list)
+    steps: list[RewardStep] = Field(default_factory=list, description="one for each action")
     reason: str | None = None
 
 
@@ -202,6 +217,7 @@ class Provenance(_Wire):
     strategy: Strategy = Strategy.WEIGHTED
     reason: str | None = None
     learned: str | None = Field(None, description="id of the experience that this request inserted")
+    decided_by: str | None = Field(None, description="id of the neighbour that decided: `confirmed_by_feedback`")
     reasons: list[str] = Field(default_factory=list, description="stages that failed and were done without")
 
 
@@ -288,14 +304,36 @@ class PolicyEvent(_Wire):
 
 
 class KnnCommand(_Wire):
-    """`COMMAND` of `knn`; `search` and `insert` carry their key in the request's `KEY` tensor."""
+    """`COMMAND` of `knn`; `search`, `insert` and `asked` carry their key in the request's `KEY` tensor.
 
-    command: Literal["search", "insert", "delete", "feedback", "stats", "tune", "snapshot"]
+    `asked` notes what a request was answered, so that `feedback` on its id finds it; with `learn` it inserts
+    `experience`.
+    """
+
+    command: Literal["search", "insert", "asked", "delete", "feedback", "stats", "tune", "snapshot"]
     experience: Experience | None = None
     experience_id: str | None = None
+    request_id: str | None = Field(None, description="for `asked`; for `feedback`, instead of `experience_id`")
     correct: bool | None = None
-    answer: str | None = Field(None, description="for `feedback`, instead of `correct`: the right answer")
+    answer: str | None = Field(
+        None, description="for `feedback`, instead of `correct`: the right answer; for `asked`: the one that was given"
+    )
+    retrieved: list[str] = Field(default_factory=list, description="for `asked`: the neighbours that were found")
+    learn: bool = Field(False, description="for `asked`: insert the experience too")
     count: bool = Field(False, description="for `search`: what is found counts as retrieved")
+
+
+class Judgement(_Wire):
+    """What feedback on a request changed."""
+
+    request_id: str
+    question: str
+    answer: str = Field(description="that the request was given")
+    correct: bool
+    right_answer: str | None = Field(None, description="absent where it is only known that the answer was wrong")
+    experience_id: str | None = Field(None, description="the experience that holds it now")
+    credited: list[str] = Field(default_factory=list, description="neighbours that had said the right answer")
+    replaced: list[str] = Field(default_factory=list, description="experiences of the same picture and question, gone")
 
 
 class KnnResult(_Wire):
@@ -306,6 +344,7 @@ class KnnResult(_Wire):
     count: int = Field(0, description="live experiences")
     epoch: int = Field(0, description="grows by one with every change of the index")
     experience_id: str | None = None
+    judgement: Judgement | None = None
     stats: dict[str, Any] = Field(default_factory=dict)
 
 

@@ -64,11 +64,15 @@ class Retrieval(_Section):
     cold_start_threshold: int = Field(100, ge=0)
     visual_weight: float = Field(0.7, ge=0, le=1, description="share of the visual side of a key")
     min_vote_similarity: float = Field(
-        0.95, ge=-1, le=1, description="no two of 609 unrelated training scenes are as alike (0.944 at most)"
+        0.9999, ge=-1, le=1, description="by `pixelis tune votes`: a label with another word on it is 0.9995 alike"
     )
     min_votes: int = Field(3, ge=1)
     confidence_threshold: float = Field(0.5, ge=0, le=1, description="strategy `confidence` drops votes under it")
     learn_confidence: float = Field(0.7, ge=0, le=1, description="agent confidence from which an answer is learned")
+    confirmed_similarity: float = Field(
+        0.9999, ge=-1, le=1, description="from here on a confirmed experience is of the same picture and question"
+    )
+    feedback_requests: int = Field(1000, ge=0, description="newest requests with `read_only: false` that take feedback")
 
 
 class Server(_Section):
@@ -80,6 +84,15 @@ class Server(_Section):
     metrics_port: int = Field(8002, ge=1, le=65535)
     ready_timeout_s: float = Field(180.0, gt=0)
     exit_timeout_s: int = Field(5, ge=1)
+    watchdog: bool = Field(True, description="notice dead and hung models, and load them again")
+    watchdog_interval_s: float = Field(
+        10.0,
+        gt=0,
+        description="between two inferences that ask an idle model whether it lives; a death is seen at once",
+    )
+    hung_after_s: float = Field(
+        30.0, gt=0, description="a model that answers nobody for so long, with a request waiting, is loaded again"
+    )
 
 
 class Threads(_Section):

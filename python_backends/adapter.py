@@ -1,6 +1,7 @@
 """Triton tensors <-> plain typed calls. The only module that imports `triton_python_backend_utils`.
 
     requests -> rows -> answer(rows) -> contract -> responses        UnaryModel
+    requests -> rows -> one(row), side by side, each sent when done  SideBySideModel
     request  -> row  -> serve(row, sink), returns at once            StreamModel
     Caller                                                           calls of sibling models, each with a deadline
 
@@ -10,9 +11,12 @@ One bad request never fails its batch: each gets its own error, as `code: messag
 from __future__ import annotations
 
 import json
+import queue
+import threading
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +33,10 @@ from pixelis.errors import (
     from_wire,
 )
 from pixelis.settings import settings
-from python_backends.deadlines import Linger, abandoned, call_by, stream_by
+from python_backends.deadlines import Linger, abandoned, call_by, run_all, stream_by
 from python_backends.metrics import Metrics
 from python_backends.rows import Contract, Row, Tensors, split
+from python_backends.siblings import Siblings
 
 _FORGOTTEN_SECONDS = 10.0
 """How long after a BLS stream's end we hold its iterator.
@@ -54,7 +59,7 @@ class Model:
     """What every served model has in common.
 
     A subclass gives `setup`. Attributes: `name`, `version`, `directory` (of the version served), `repository` (that
-    holds the siblings), `threads` (its budget), `contract`, `metrics`, `caller`.
+    holds the siblings), `parameters` (of the configuration), `threads` (its budget), `contract`, `metrics`, `caller`.
     """
 
     def initialize(self, args: Mapping[str, str]) -> None:
@@ -64,7 +69,8 @@ class Model:
         self.version: str = args["model_version"]
         self.repository = Path(args["model_repository"]).parent
         self.directory = Path(args["model_repository"]) / self.version
-        budget = config.get("parameters", {}).get("threads", {}).get("string_value")
+        self.parameters = {name: value["string_value"] for name, value in config.get("parameters", {}).items()}
+        budget = self.parameters.get("threads")
         self.threads = int(budget) if budget else settings().threads.intra_op
         self.contract = Contract(config)
         self.metrics = Metrics(pb_utils.MetricFamily, self.name, self.version)
@@ -93,6 +99,23 @@ class Model:
             self.metrics.count("pixelis_abandoned_threads_total", now - self._abandoned)
             self._abandoned = now
 
+    def respond(self, answers: Sequence[Tensors | BaseException]) -> Any:
+        """The response to one request, of its rows' answers; it fails as a whole, and says with which row."""
+        try:
+            good = []
+            for row, answer in enumerate(answers):
+                if isinstance(answer, BaseException):
+                    return self.refuse(answer if len(answers) == 1 else self._member(answer, row))
+                good.append(answer)
+            return pb_utils.InferenceResponse(output_tensors=_tensors(self.contract.stack(good)))
+        except Exception as error:  # becomes this request's answer
+            return self.refuse(error)
+
+    def _member(self, error: BaseException, row: int) -> PixelisError:
+        """The error, with the row of the client's batch that it is about."""
+        known = self.failure(error)
+        return type(known)(f"Row {row} of the batch: {known.message}", mend=known.mend)
+
     def refuse(self, error: BaseException) -> Any:
         """The response that carries `error`."""
         known = self.failure(error)
@@ -110,7 +133,7 @@ class UnaryModel(Model):
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Called by Triton with what it batched together; one response a request."""
         started = time.perf_counter()
-        decoded = [self._decode(request) for request in requests]
+        decoded = [_decode(request, self.contract.batched) for request in requests]
         rows = [row for found in decoded if isinstance(found, list) for row in found]
         answers = iter(self._answer(rows)) if rows else iter(())
         responses = []
@@ -118,16 +141,10 @@ class UnaryModel(Model):
             if isinstance(found, BaseException):
                 responses.append(self.refuse(found))
             else:
-                responses.append(self._respond([next(answers) for _ in found]))
+                responses.append(self.respond([next(answers) for _ in found]))
         self.metrics.observe("pixelis_stage_seconds", time.perf_counter() - started)
         self.report_abandoned()
         return responses
-
-    def _decode(self, request: Any) -> list[Row] | BaseException:
-        try:
-            return _rows(request, self.contract.batched)
-        except Exception as error:  # becomes this request's answer
-            return error
 
     def _answer(self, rows: Sequence[Row]) -> Sequence[Tensors | BaseException]:
         try:
@@ -136,16 +153,52 @@ class UnaryModel(Model):
             # One row spoiled the batch: alone, each shows whether it was the one.
             return [error] if len(rows) == 1 else [self._answer([row])[0] for row in rows]
 
-    def _respond(self, answers: Sequence[Tensors | BaseException]) -> Any:
+
+class SideBySideModel(Model):
+    """One answer a request, each sent as soon as it is there: a short request does not wait for its batch's long ones.
+
+    A subclass gives `one` and `until`. `execute` lasts as long as its longest request, because only while it lasts does
+    Triton notice that the process has died.
+    """
+
+    def one(self, row: Row) -> Tensors:
+        """Outputs of one row, in a thread of its own."""
+        raise NotImplementedError
+
+    def until(self, row: Row) -> float:
+        """How long a row's answer is waited for, in seconds since the epoch; raises what is wrong with the row."""
+        raise NotImplementedError
+
+    def execute(self, requests: Sequence[Any]) -> list[None]:
+        """Called by Triton with what it batched together; the responses go by the requests' senders."""
+        started = time.perf_counter()
+        done: queue.SimpleQueue[tuple[Any, Sequence[Tensors | BaseException]]] = queue.SimpleQueue()
+        for request in requests:
+            found = _decode(request, self.contract.batched)
+            threading.Thread(target=self._answer, args=(request, found, done), name=self.name, daemon=True).start()
+        for _ in requests:
+            request, answers = done.get()
+            final = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
+            request.get_response_sender().send(self.respond(answers), flags=final)
+        self.metrics.observe("pixelis_stage_seconds", time.perf_counter() - started)
+        self.report_abandoned()
+        return [None] * len(requests)
+
+    def _answer(
+        self,
+        request: Any,
+        found: list[Row] | BaseException,
+        done: queue.SimpleQueue[tuple[Any, Sequence[Tensors | BaseException]]],
+    ) -> None:
+        """The answers of a request's rows, or what is wrong with it."""
+        if isinstance(found, BaseException):
+            done.put((request, [found]))
+            return
         try:
-            good = []
-            for answer in answers:
-                if isinstance(answer, BaseException):
-                    return self.refuse(answer)
-                good.append(answer)
-            return pb_utils.InferenceResponse(output_tensors=_tensors(self.contract.stack(good)))
-        except Exception as error:  # becomes this request's answer
-            return self.refuse(error)
+            deadlines = [self.until(row) for row in found]
+            done.put((request, run_all([partial(self.one, row) for row in found], deadlines, self.name)))
+        except BaseException as error:  # becomes this request's answer; a request without one would hang
+            done.put((request, [error]))
 
 
 class StreamModel(Model):
@@ -208,13 +261,20 @@ class Sink:
             self._sender.send(last, flags=final)
 
 
+ANY_VERSION = -1
+"""Triton's word for the version that is served."""
+
+
 class Caller:
     """Calls of sibling models (BLS). Inputs carry the batch axis where the sibling has one."""
 
     def __init__(self) -> None:
         self._ended = Linger(_FORGOTTEN_SECONDS)
+        self._siblings = Siblings()
 
-    def call(self, model: str, inputs: Tensors, outputs: Sequence[str], deadline: float) -> Tensors:
+    def call(
+        self, model: str, inputs: Tensors, outputs: Sequence[str], deadline: float, version: int = ANY_VERSION
+    ) -> Tensors:
         """One answer of `model`.
 
         Args:
@@ -222,6 +282,7 @@ class Caller:
             inputs: arrays by name.
             outputs: names wanted.
             deadline: seconds since the epoch.
+            version: that must answer; by default the one that is served.
 
         Raises:
             DeadlineExceeded: it did not answer in time.
@@ -229,16 +290,23 @@ class Caller:
             PixelisError: the error that it answered with.
         """
         request = pb_utils.InferenceRequest(
-            model_name=model, requested_output_names=list(outputs), inputs=_tensors(inputs)
+            model_name=model, requested_output_names=list(outputs), inputs=_tensors(inputs), model_version=version
         )
         return call_by(deadline, lambda: _read(_exec(request, model), model, outputs), model)
 
-    def one(self, model: str, inputs: Mapping[str, NDArray[Any]], output: str, deadline: float) -> NDArray[Any]:
+    def one(
+        self,
+        model: str,
+        inputs: Mapping[str, NDArray[Any]],
+        output: str,
+        deadline: float,
+        version: int = ANY_VERSION,
+    ) -> NDArray[Any]:
         """As `call`, for a model of which one output is wanted."""
-        return self.call(model, dict(inputs), [output], deadline)[output]
+        return self.call(model, dict(inputs), [output], deadline, version)[output]
 
     def stream(self, model: str, inputs: Tensors, outputs: Sequence[str], deadline: float) -> Iterator[Tensors]:
-        """The answers of a decoupled `model`, as they come; raises as `call` does."""
+        """The answers of a decoupled `model`, as they come; raises as `call` does, and soon where its process dies."""
         request = pb_utils.InferenceRequest(
             model_name=model, requested_output_names=list(outputs), inputs=_tensors(inputs)
         )
@@ -256,7 +324,14 @@ class Caller:
             if failed is not None:
                 _read(failed, model, outputs)
 
-        return stream_by(deadline, answers, model)
+        return stream_by(deadline, answers, model, self._siblings.watch(model))
+
+
+def _decode(request: Any, batched: bool) -> list[Row] | BaseException:
+    try:
+        return _rows(request, batched)
+    except Exception as error:  # becomes this request's answer
+        return error
 
 
 def _rows(request: Any, batched: bool) -> list[Row]:
@@ -291,7 +366,8 @@ def _sibling_error(message: str, model: str) -> PixelisError:
     error = from_wire(message)
     if type(error) is ServingError and any(words in message for words in _NOT_UP):
         return Unavailable(
-            f"Model `{model}` is not up.", mend="Its process has died or it is not loaded: load it again."
+            f"Model `{model}` is not up.",
+            mend="Its process has died, and is soon started again, or it is not loaded. Try again in a moment.",
         )
     return error
 

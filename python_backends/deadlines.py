@@ -14,10 +14,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Generic, TypeVar
 
-from pixelis.errors import DeadlineExceeded
+from pixelis.errors import DeadlineExceeded, Unavailable
 
 T = TypeVar("T")
 _END = object()
+
+_LOOK_SECONDS = 0.25
+"""How often a reader that waits looks whether the other side still lives."""
 
 
 class Counter:
@@ -82,11 +85,27 @@ def call_by(deadline: float, work: Callable[[], T], what: str) -> T:
     return Job(work, what).result(deadline)
 
 
-def stream_by(deadline: float, open_stream: Callable[[], Iterable[T]], what: str) -> Iterator[T]:
-    """The items of `open_stream()`, read in a thread; `DeadlineExceeded` when the next one is not there in time.
+def _never() -> bool:
+    return False
+
+
+def stream_by(
+    deadline: float, open_stream: Callable[[], Iterable[T]], what: str, lost: Callable[[], bool] = _never
+) -> Iterator[T]:
+    """The items of `open_stream()`, read in a thread.
 
     A consumer that stops early leaves the thread reading to the stream's end, which is what a Triton
     stream needs: an unread one blocks its sender.
+
+    Args:
+        deadline: seconds since the epoch.
+        open_stream: called in the thread.
+        what: its name in errors.
+        lost: asked while an item is waited for: is it certain that no more will come?
+
+    Raises:
+        DeadlineExceeded: the next item is not there in time.
+        Unavailable: `lost` said so.
     """
     items: queue.SimpleQueue[object] = queue.SimpleQueue()
 
@@ -100,16 +119,29 @@ def stream_by(deadline: float, open_stream: Callable[[], Iterable[T]], what: str
 
     threading.Thread(target=read, name=what, daemon=True).start()
     while True:
-        try:
-            item = items.get(timeout=max(0.0, deadline - time.time()))
-        except queue.Empty:
-            abandoned.add()
-            raise DeadlineExceeded(f"`{what}` stopped sending before its end.", mend="Raise `timeout_s`.") from None
+        item = _next(items, deadline, what, lost)
         if item is _END:
             return
         if isinstance(item, _Failure):
             raise item.error
         yield item  # type: ignore[misc]
+
+
+def _next(items: queue.SimpleQueue[object], deadline: float, what: str, lost: Callable[[], bool]) -> object:
+    """The next item, or what `stream_by` raises."""
+    gone = False
+    while True:
+        left = deadline - time.time()
+        try:
+            return items.get(timeout=min(max(0.0, left), _LOOK_SECONDS))
+        except queue.Empty:
+            if left <= 0:
+                abandoned.add()
+                raise DeadlineExceeded(f"`{what}` stopped sending before its end.", mend="Raise `timeout_s`.") from None
+            if gone:  # and what it had sent before has had its time to arrive
+                abandoned.add()
+                raise Unavailable(f"Model `{what}` died in the middle of this request.", mend="Try again.") from None
+            gone = lost()
 
 
 class _Failure:

@@ -6,6 +6,7 @@ import json
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -31,13 +32,17 @@ def serve(
     repository: Annotated[Path | None, typer.Option(help="Model repository; default from the settings.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the endpoints as one JSON object when ready.")] = False,
 ) -> None:
-    """Start the embedded Triton on loopback, say when it is ready, and stop it cleanly upon Ctrl-C or SIGTERM."""
+    """Start the embedded Triton on loopback, say when it is ready, and stop it cleanly upon Ctrl-C or SIGTERM.
+
+    Models that die are loaded again; a Triton that dies is started again, ever later where it keeps dying.
+    """
     from server.embedded import EmbeddedTriton
 
     chosen = [name.strip() for name in models.split(",") if name.strip()] or None
     triton = EmbeddedTriton(
-        repository, models=chosen, http_port=http_port, grpc_port=grpc_port, metrics_port=metrics_port
+        repository, models=chosen, http_port=http_port, grpc_port=grpc_port, metrics_port=metrics_port, say=_warn
     )
+    falls = Falls()
     asked = threading.Event()
     with _asked_by_signal(asked):
         try:
@@ -45,7 +50,8 @@ def serve(
             if not asked.is_set():
                 _announce(triton, as_json)
             while not asked.wait(0.5):
-                _still_running(triton)
+                if not triton.running:
+                    _again(triton, asked, falls)
         finally:
             triton.stop()
     if not as_json:
@@ -91,12 +97,38 @@ def _announce(triton: Any, as_json: bool) -> None:
     sys.stdout.flush()
 
 
-def _still_running(triton: Any) -> None:
-    if not triton.running:
-        code = triton.wait(0)
-        raise Unavailable(
-            f"Triton ended by itself (exit code {code}).", mend=f"The reason is at the end of {triton.log}."
-        )
+def _warn(line: str) -> None:
+    typer.echo(f"watchdog: {line}", err=True)
+
+
+class Falls:
+    """How often Triton has ended by itself of late, and how long to wait before it is started again."""
+
+    MOST = 5
+    WITHIN_S = 600.0
+
+    def __init__(self) -> None:
+        self._at: list[float] = []
+
+    def next_wait_s(self) -> float | None:
+        """Notes another fall; none = enough."""
+        now = time.monotonic()
+        self._at = [at for at in self._at if now - at < self.WITHIN_S] + [now]
+        return None if len(self._at) > self.MOST else float(2 ** (len(self._at) - 1))
+
+
+def _again(triton: Any, asked: threading.Event, falls: Falls) -> None:
+    """Starts a Triton that has ended by itself once more."""
+    code = triton.wait(0)
+    mend = f"The reason is at the end of {triton.log}, or of the log before it."
+    wait_s = falls.next_wait_s()
+    if wait_s is None:
+        raise Unavailable(f"Triton ended by itself again and again (exit code {code}).", mend=mend)
+    _warn(f"Triton ended by itself (exit code {code}); it is started again in {wait_s:.0f} s. {mend}")
+    triton.stop()
+    if not asked.wait(wait_s):
+        _start(triton, asked)
+        _warn("Triton is ready again")
 
 
 class _asked_by_signal:

@@ -9,7 +9,7 @@ from importlib import metadata
 
 from pixelis.errors import PixelisError
 from pixelis.settings import Settings
-from server import checks, layout, remains, repository
+from server import checks, layout, remains, repository, running
 from server.checks import Finding
 
 
@@ -21,7 +21,7 @@ def examine(config: Settings) -> list[Finding]:
         findings.append(checks.libraries())
     models, found = _repository(config)
     stubs = sum(model.stubs for model in models)
-    findings += [found, *_leftovers(config), checks.shared_memory(stubs), *_ports(config)]
+    findings += [found, *running.examine(config), *_leftovers(config), checks.shared_memory(stubs), *_ports(config)]
     return [*findings, _accelerator(), _onnxruntime(), _threads(config, stubs), _state(config)]
 
 
@@ -42,30 +42,19 @@ def _repository(config: Settings) -> tuple[list[repository.Model], Finding]:
     return models, Finding("repository", "ok", f"{where}: {versions}")
 
 
-def _servers(config: Settings) -> list[remains.Record]:
-    return [record for record in remains.records(config.state.absolute() / "servers").values() if record.alive]
-
-
 def _leftovers(config: Settings) -> list[Finding]:
-    findings = [
-        Finding("server", "ok", f"a Triton of this state folder runs on port {record.ports[0]}, log {record.log}")
-        for record in _servers(config)
-    ]
     left = remains.left_behind(config.state.absolute() / "servers")
     if not left:
-        return [*findings, Finding("leftovers", "ok", "nothing of an earlier server is left")]
+        return [Finding("leftovers", "ok", "nothing of an earlier server is left")]
     processes = sum(len(one.processes) for one in left)
     regions = sum(len(one.regions) for one in left)
     detail = f"{len(left)} killed server(s) left {processes} process(es) and {regions} shared-memory region(s)."
-    return [
-        *findings,
-        Finding("leftovers", "warning", detail, "Run `pixelis doctor --clean` (the next start does it too)."),
-    ]
+    return [Finding("leftovers", "warning", detail, "Run `pixelis doctor --clean` (the next start does it too).")]
 
 
 def _ports(config: Settings) -> list[Finding]:
     server = config.server
-    ours = {number for record in _servers(config) for number in record.ports}
+    ours = {number for record in running.servers(config) for number in record.ports}
     named = (("http", server.http_port), ("grpc", server.grpc_port), ("metrics", server.metrics_port))
     return [
         Finding(f"{name} port", "ok", f"{server.host}:{number} is held by our own running server")

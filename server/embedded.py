@@ -21,8 +21,12 @@ from types import TracebackType
 from pixelis.errors import SetupError
 from pixelis.settings import Settings, settings
 from server import checks, launch, layout, remains, repository
-from server.log import StartLog, tail
+from server.control import Control
+from server.health import Health
+from server.log import StartLog, note, tail
+from server.stubs import Roll
 from server.supervisor import Task
+from server.watchdog import Watchdog
 
 POLL_S = 0.05
 KILL_AFTER_S = 3.0
@@ -55,6 +59,7 @@ class EmbeddedTriton:
         metrics_port: None means the settings'.
         arguments: more arguments for tritonserver.
         config: settings; None means this process's.
+        say: takes what the watchdog says, beside the log.
     """
 
     def __init__(
@@ -67,6 +72,7 @@ class EmbeddedTriton:
         metrics_port: int | None = None,
         arguments: Sequence[str] = (),
         config: Settings | None = None,
+        say: Callable[[str], None] | None = None,
     ) -> None:
         self.config = config or settings()
         server = self.config.server
@@ -81,8 +87,11 @@ class EmbeddedTriton:
         )
         self.state = self.config.state.absolute()
         self.log = self.state / "logs" / f"triton-{self.ports.http}.log"
-        self.server_id = ""
+        self.server_id = self.key = ""
+        self.health: Health | None = None
+        self._say = say
         self._supervisor: subprocess.Popen[bytes] | None = None
+        self._watchdog: Watchdog | None = None
 
     @property
     def http_url(self) -> str:
@@ -114,7 +123,7 @@ class EmbeddedTriton:
         """Starts it and returns when every model is ready.
 
         Args:
-            models: names to load; None means those of the constructor, or all.
+            models: names to load, and with them what they call; None means those of the constructor, or all.
             progress: called now and then while models load.
             timeout_s: None means `server.ready_timeout_s` of the settings.
 
@@ -125,12 +134,13 @@ class EmbeddedTriton:
         """
         if self.running:
             raise SetupError(f"This Triton already runs on {self.http_url}.", mend="Stop it first.")
-        chosen = repository.scan(self.repository, models if models is not None else self.models)
+        chosen = repository.closure(self.repository, models if models is not None else self.models)
         repository.require_built(chosen)
         self._check(sum(model.stubs for model in chosen))
         self._launch([model.name for model in chosen])
         try:
             self._await_ready(len(chosen), progress, timeout_s or self.config.server.ready_timeout_s)
+            self._watch(chosen)
         except BaseException:
             self.stop()
             raise
@@ -158,12 +168,13 @@ class EmbeddedTriton:
     def _launch(self, names: list[str]) -> None:
         laid = layout.lay_out(self.state)
         self.server_id = f"{remains.PREFIX}{self.ports.http}-{secrets.token_hex(4)}-"
+        self.key = remains.write_key(self.state / "servers", self.server_id)
         self.log.parent.mkdir(parents=True, exist_ok=True)
         if self.log.exists():
             self.log.replace(self.log.with_suffix(".log.1"))
         self.log.touch()
         exit_timeout = self.config.server.exit_timeout_s
-        command = launch.command(laid, self.repository, names, self.ports, self.server_id, exit_timeout)
+        command = launch.command(laid, self.repository, names, self.ports, self.server_id, exit_timeout, self.key)
         task = Task(
             server_id=self.server_id,
             command=[*command, *self.arguments],
@@ -174,6 +185,29 @@ class EmbeddedTriton:
             grace_s=exit_timeout + KILL_AFTER_S,
         )
         self._supervisor = _supervise(task, self.log)
+
+    def _watch(self, models: Sequence[repository.Model]) -> None:
+        """Starts the watchdog, unless the settings say that there is none."""
+        server = self.config.server
+        if not server.watchdog:
+            return
+        self.health = Health(self.state / "health", self.ports.http, [model.name for model in models if model.stubs])
+        self._watchdog = Watchdog(
+            Control(self.grpc_url, self.key),
+            models,
+            Roll(self.server_id, {model.name: model.stubs for model in models}),
+            self.health,
+            self._note,
+            interval_s=server.watchdog_interval_s,
+            hung_after_s=server.hung_after_s,
+            load_timeout_s=server.ready_timeout_s,
+        )
+        self._watchdog.start()
+
+    def _note(self, line: str) -> None:
+        note(self.log, line)
+        if self._say is not None:
+            self._say(line)
 
     def _await_ready(self, total: int, progress: Callable[[Progress], None] | None, timeout_s: float) -> None:
         begin, log = time.monotonic(), StartLog(self.log)
@@ -231,6 +265,9 @@ class EmbeddedTriton:
 
     def stop(self) -> None:
         """Stops it: SIGTERM, after the exit timeout SIGKILL to the group, then no region, stub or record is left."""
+        watchdog, self._watchdog = self._watchdog, None
+        if watchdog is not None:
+            watchdog.stop()
         supervisor, self._supervisor = self._supervisor, None
         if supervisor is None:
             return
@@ -244,7 +281,7 @@ class EmbeddedTriton:
             supervisor.wait()
         # Nothing to do unless the supervisor itself was killed.
         remains.sweep(self.server_id)
-        (self.state / "servers" / f"{self.server_id}.json").unlink(missing_ok=True)
+        remains.forget(self.state / "servers" / f"{self.server_id}.json")
 
     def __enter__(self) -> EmbeddedTriton:
         return self.start()

@@ -12,6 +12,9 @@ from server.checks import REGION_BYTES
 from server.layout import Layout
 from server.remains import MARK
 
+KEY_NAME = "pixelis-repository-key"
+"""Header that opens the model-repository API over HTTP; over gRPC it is `triton-grpc-protocol-` and this."""
+
 STUB_TIMEOUT_S = 120
 """How long a stub may take to come up: twenty start at once, on two cores, and Triton's default is 30."""
 
@@ -31,9 +34,19 @@ class Ports:
 
 
 def command(
-    layout: Layout, repository: Path, models: Sequence[str], ports: Ports, server_id: str, exit_timeout_s: int
+    layout: Layout,
+    repository: Path,
+    models: Sequence[str],
+    ports: Ports,
+    server_id: str,
+    exit_timeout_s: int,
+    key: str,
 ) -> list[str]:
-    """Triton's command line: explicit model control, no auto-complete, one host for all three ports."""
+    """Triton's command line: explicit model control, no auto-complete, one host for all three ports.
+
+    Loading and unloading need `key` on both protocols. Triton takes it on its command line only, where the users of
+    this machine can read it: it keeps out those who can reach the ports and no more.
+    """
     line = [
         str(layout.binary),
         f"--model-repository={repository}",
@@ -42,6 +55,8 @@ def command(
         "--model-control-mode=explicit",
         "--disable-auto-complete-config",
         f"--exit-timeout-secs={exit_timeout_s}",
+        f"--http-restricted-api=model-repository:{KEY_NAME}={key}",
+        f"--grpc-restricted-protocol=model-repository:{KEY_NAME}={key}",
         f"--backend-config=python,shm-region-prefix-name={server_id}",
         f"--backend-config=python,shm-default-byte-size={REGION_BYTES}",
         f"--backend-config=python,stub-timeout-seconds={STUB_TIMEOUT_S}",

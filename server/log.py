@@ -6,6 +6,7 @@ In explicit mode Triton opens its ports only after the last model has loaded, so
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -83,3 +84,11 @@ def tail(path: Path, lines: int = 3) -> str:
     """The last lines of a log, on one line."""
     text = path.read_text(errors="replace").splitlines() if path.exists() else []
     return " | ".join(line.strip() for line in text[-lines:] if line.strip()) or "nothing in its log"
+
+
+def note(path: Path, line: str) -> None:
+    """Adds a line of the watchdog's to Triton's log, in the form of its own."""
+    now = time.time()
+    stamp = time.strftime("%m%d %H:%M:%S", time.gmtime(now)) + f".{int(now * 1e6) % 10**6:06d}"
+    with path.open("a") as file:
+        file.write(f'W{stamp} watchdog] "{line}"\n')

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import time
 from dataclasses import asdict, dataclass
@@ -62,6 +63,22 @@ class Remains:
     processes: list[int]
     regions: list[str]
     record: Path | None = None
+
+
+def write_key(folder: Path, server_id: str) -> str:
+    """A new key of a server's model-repository API, in a file beside its record that only this user can read."""
+    folder.mkdir(parents=True, exist_ok=True)
+    key = secrets.token_urlsafe(24)
+    descriptor = os.open(folder / f"{server_id}.key", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(key)
+    return key
+
+
+def forget(record: Path) -> None:
+    """Removes a record and the key beside it."""
+    for path in (record, record.with_suffix(".key")):
+        path.unlink(missing_ok=True)
 
 
 def born(pid: int) -> int | None:
@@ -143,7 +160,7 @@ def clean(folder: Path) -> list[Remains]:
     for remains in found:
         sweep(remains.server_id)
         if remains.record is not None:
-            remains.record.unlink(missing_ok=True)
+            forget(remains.record)
     return found
 
 

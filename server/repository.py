@@ -12,6 +12,9 @@ from pixelis.errors import NotFound, SetupError
 ARTIFACT = "artifact"
 """Parameter of config.pbtxt that names a file which the served version must have; code alone has none."""
 
+CALLS = "calls"
+"""Parameter of config.pbtxt that names, with commas between, the models that a model calls by BLS."""
+
 
 @dataclass(frozen=True)
 class Model:
@@ -44,6 +47,13 @@ class Model:
             return 0
         counts = [int(group.count) for group in self.config.instance_group]
         return max(1, sum(max(1, count) for count in counts))
+
+    @property
+    def children(self) -> list[str]:
+        """Models that it calls: an ensemble's steps, and what it says that it calls by BLS."""
+        steps = {str(step.model_name) for step in self.config.ensemble_scheduling.step}
+        called = self.config.parameters[CALLS].string_value if CALLS in self.config.parameters else ""
+        return sorted(steps | {name for name in called.split(",") if name})
 
     @property
     def unbuilt(self) -> str | None:
@@ -79,6 +89,26 @@ def scan(repository: Path, names: Sequence[str] | None = None) -> list[Model]:
     if unknown:
         raise NotFound(f"No model {', '.join(unknown)} in {repository}.", mend=f"Known models: {', '.join(known)}.")
     return [_model(repository / name) for name in known if names is None or name in names]
+
+
+def closure(repository: Path, names: Sequence[str] | None = None) -> list[Model]:
+    """As `scan`, with the models that the named ones call: `pixelis` alone would do without its helpers."""
+    found = {model.name: model for model in scan(repository, names)}
+    wanted = {child for model in found.values() for child in model.children} - found.keys()
+    while present := [name for name in sorted(wanted) if (repository / name / "config.pbtxt").is_file()]:
+        found.update({model.name: model for model in scan(repository, present)})
+        wanted = {child for name in present for child in found[name].children} - found.keys()
+    return [found[name] for name in sorted(found)]
+
+
+def ancestors(models: Sequence[Model], name: str) -> list[str]:
+    """Models that call `name`, directly or through others; the nearest first."""
+    found: list[str] = []
+    level = {name}
+    while level:
+        level = {model.name for model in models if level & set(model.children)} - {name, *found}
+        found += sorted(level)
+    return found
 
 
 def _model(folder: Path) -> Model:

@@ -80,7 +80,7 @@ class Supervisor:
             code = self._supervise()
         finally:
             remains.sweep(self.task.server_id)
-            record.unlink(missing_ok=True)
+            remains.forget(record)
         return 0 if self.asked else code if code >= 0 else 128 - code
 
     def _record(self, stopping: bool = False) -> Path:

@@ -83,6 +83,8 @@ class Episode:
     looks: list[Look] = field(default_factory=list)
     word: int = 0
     """Position of the word of the question that says which thing is meant."""
+    decisions: list[tuple[int, int]] = field(default_factory=list)
+    """(position that decides whether counting goes on, how many there are still to count)."""
     copies: list[tuple[int, int]] = field(default_factory=list)
     """(position that writes a token of the answer, position of that token in what was read)."""
 
@@ -265,15 +267,17 @@ class _Writer:
         return colour
 
     def _count(self) -> str:
-        after = 0
+        after, left = 0, len(self.question.things)
         for thing in self.question.things:
             box, at = target_box(thing, self.scene.size), len(self.episode.ids) - 1
+            self.episode.decisions.append((at, left))
             # Whether there is one more is decided where the turn begins.
             self.episode.looks.append(Look(at, True, cells_of(thing, self.scene.size), after))
             self._call("GET_PROPERTIES", "bbox", box, thing, after)
             colour = self.rng.choice(list(COLOURS)) if self._odd(0.04) else thing.colour
             self._found("GET_PROPERTIES", {"color": {"name": colour}})
-            after = 1 + box[0] // nano_tokenizer.BIN
+            after, left = 1 + box[0] // nano_tokenizer.BIN, left - 1
+        self.episode.decisions.append((len(self.episode.ids) - 1, 0))
         return self.question.answer
 
     def _point(self) -> str:
@@ -324,16 +328,15 @@ def positions(ids: list[int], image_token: int) -> Ints:
     return out
 
 
-FIRST: tuple[Family, ...] = ("label", "colour")
-"""The families of the first stage of training."""
+# Of 32 episodes of each stage of training: two families, then all, then more of what is still hard.
+_TURNS: tuple[tuple[Family, ...], ...] = (
+    ("label", "colour"),
+    (*("label",) * 4, *("colour",) * 6, *("where",) * 5, *("size",) * 5, *("leaves",) * 4, *("count",) * 8),
+    (*("label",) * 2, *("colour",) * 7, *("where",) * 3, *("size",) * 6, *("leaves",) * 3, *("count",) * 11),
+)
 
-# Of 32 episodes of the second stage; what is harder comes more often.
-_TURNS: tuple[Family, ...] = (
-    *("label",) * 4, *("colour",) * 6, *("where",) * 5, *("size",) * 5, *("leaves",) * 4, *("count",) * 8,
-)  # fmt: skip
 
-
-def training_episode(split: Split, seed: int, profile: Profile, *, first_stage: bool = False) -> Episode:
-    """Episode number `seed`: families come in turns, two in the first stage and all in the second."""
-    turns = FIRST if first_stage else _TURNS
+def training_episode(split: Split, seed: int, profile: Profile, stage: int = 1) -> Episode:
+    """Episode number `seed` of a stage of training: its families come in turns."""
+    turns = _TURNS[stage]
     return make_episode(ask(turns[seed % len(turns)], split, seed), profile)

@@ -16,8 +16,8 @@ from builder.nano.render import render
 SHOWN: tuple[tuple[str, int, tuple[Family, ...]], ...] = (
     ("scene-1.jpg", 3, ("label", "colour", "where")),
     ("scene-2.jpg", 6, ("label", "colour", "where")),
-    ("count.jpg", 1, ("count",)),
-    ("size.jpg", 1, ("size",)),
+    ("scene-3.jpg", 1, ("count",)),
+    ("scene-4.jpg", 1, ("size",)),
     ("clip.mp4", 1, ("leaves",)),
 )
 """File, seed and families, chosen among the first seeds: the nano answers right on each of them. How often it does is

@@ -97,6 +97,7 @@ class Heads(nn.Module):
         self.from_inside = nn.Linear(hidden, sum(self.inside))
         self.meant = nn.Linear(hidden, VOCABULARY)
         self.after = nn.Linear(hidden, edges + 1)
+        self.left = nn.Linear(hidden, 5)
 
     def understood(self, inside: Tensor, words: Tensor, after: Tensor) -> Tensor:
         """How little the second layer's output, as the third will see it, says what is meant.
@@ -115,8 +116,8 @@ class Heads(nn.Module):
             loss = loss + nn.functional.cross_entropy(self.after(seen).float(), after)
         return loss
 
-    def forward(self, tower: Tensor, inside: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean cross-entropy over all heads, and the sum over the two that say the shape.
+    def forward(self, tower: Tensor, inside: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Mean cross-entropy over all heads, and the sums over the two that say the shape and the two of the colour.
 
         Args:
             tower: visual tokens `[N, hidden]`.
@@ -130,7 +131,13 @@ class Heads(nn.Module):
             *_cross_entropies(self.from_tower(tower), self.tower, torch.cat([targets[:, 2:4], relative], dim=1)),
             *_cross_entropies(self.from_inside(inside), self.inside, targets),
         ]
-        return torch.stack(losses).mean(), losses[1] + losses[len(self.tower) + 3]
+        n = len(self.tower)
+        return torch.stack(losses).mean(), losses[1] + losses[n + 3], losses[0] + losses[n + 2]
+
+    def to_count(self, state: Tensor, left: Tensor) -> Tensor:
+        """How little the third layer's output `[N, hidden]` says how many there are still to count (`left [N]`)."""
+        seen = state.float() * torch.rsqrt(state.float().pow(2).mean(dim=-1, keepdim=True) + 1e-6)
+        return nn.functional.cross_entropy(self.left(seen).float(), left)
 
 
 def _cross_entropies(logits: Tensor, classes: list[int], targets: Tensor) -> list[Tensor]:
@@ -200,13 +207,14 @@ def vision_tokens(model: Any, views: Tensor) -> Tensor:
 
 
 def forward(model: Any, batch: dict[str, Tensor], heads: Heads | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Logits where a token is to be learnt `[M, vocabulary]`, and the losses of the heads, of the look (`[6]`: third
+    """Logits where a token is to be learnt `[M, vocabulary]`, and the losses of the heads, of the look (`[8]`: third
     layer, fourth layer, the word listened to, the first coordinate alone, the word understood, the
-    shape seen) and of the copy.
+    shape seen, the colour seen, how many there are still to count) and of the copy.
 
     Args:
         batch: `ids [B, S]`, `positions [3, B, S]`, `views [N, VIEW, VIEW, 3]`, `learn [B, S]` (the *next* token
             counts), `looks` and `writes` (see `_look`), `first [N]` (the thing is chosen there), `after [N]`,
+            `decides [D, 2]` and `left [D]` (see `to_count`),
             `copies` (see `_copy`), `words [B]`, `targets [K, 8]` and
             `target_rows [K]` (flat indexes of image tokens). Padding is on the right, so causal
             attention needs no mask.
@@ -224,6 +232,9 @@ def forward(model: Any, batch: dict[str, Tensor], heads: Heads | None) -> tuple[
         layers[1].register_forward_hook(
             lambda _m, _i, out: kept.update(inside=out[0] if isinstance(out, tuple) else out)
         ),
+        layers[2].register_forward_hook(
+            lambda _m, _i, out: kept.update(deep=out[0] if isinstance(out, tuple) else out)
+        ),
         layers[1].self_attn.register_forward_hook(lambda _m, _i, out: kept.update(second=out[1])),
         layers[2].self_attn.register_forward_hook(lambda _m, _i, out: kept.update(third=out[1])),
         layers[3].self_attn.register_forward_hook(lambda _m, _i, out: kept.update(fourth=out[1])),
@@ -234,12 +245,12 @@ def forward(model: Any, batch: dict[str, Tensor], heads: Heads | None) -> tuple[
         for hook in hooks:
             hook.remove()
     logits = model.lm_head(out.last_hidden_state[batch["learn"]])
-    auxiliary = copy = understood = shape = logits.new_zeros((), dtype=torch.float32)
+    auxiliary = copy = understood = shape = colour = left = logits.new_zeros((), dtype=torch.float32)
     look = logits.new_zeros(4, dtype=torch.float32)
     if heads is not None:
         rows = batch["target_rows"]
         tower, inside = (x.reshape(-1, x.shape[-1])[rows] for x in (embeds, kept["inside"]))
-        auxiliary, shape = heads(tower, inside, batch["targets"])
+        auxiliary, shape, colour = heads(tower, inside, batch["targets"])
         looks = [_look(kept[layer], batch) for layer in ("third", "fourth")]
         # The first coordinate decides which thing it is; the others only have to stay with it.
         first = batch["first"]
@@ -250,7 +261,10 @@ def forward(model: Any, batch: dict[str, Tensor], heads: Heads | None) -> tuple[
         row, at = batch["writes"].unbind(dim=1)
         words = ids[row, batch["words"][row]]
         understood = heads.understood(kept["inside"][row, at], words, batch["after"])
-    return logits, auxiliary, torch.cat([look, understood[None], shape[None]]), copy
+        if len(batch["decides"]):
+            row, at = batch["decides"].unbind(dim=1)
+            left = heads.to_count(kept["deep"][row, at], batch["left"])
+    return logits, auxiliary, torch.cat([look, torch.stack([understood, shape, colour, left])]), copy
 
 
 def save(model: Any, directory: Path) -> None:

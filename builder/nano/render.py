@@ -38,6 +38,13 @@ def _font(pixels: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size=pixels)
 
 
+def _varied(picture: Pixels, rng: np.random.Generator) -> Pixels:
+    """A photograph mirrored and with its colours exchanged: a dozen photographs are few."""
+    picture = picture[:, :, rng.permutation(3)]
+    flips = [np.s_[:, :], np.s_[:, ::-1], np.s_[::-1, :], np.s_[::-1, ::-1]]
+    return np.ascontiguousarray(picture[flips[rng.integers(4)]])
+
+
 def _backdrop(scene: Scene, w: int, h: int) -> Pixels:
     rng = np.random.default_rng([scene.seed % 2**32, 7])
     if scene.photo is not None:
@@ -45,6 +52,8 @@ def _backdrop(scene: Scene, w: int, h: int) -> Pixels:
         side = int(min(photo.shape[:2]) * rng.uniform(0.55, 1.0))
         y, x = rng.integers(photo.shape[0] - side + 1), rng.integers(photo.shape[1] - side + 1)
         picture = cv2.resize(photo[y : y + side, x : x + side], (w, h), interpolation=cv2.INTER_LINEAR)
+        if scene.split == "train":
+            picture = _varied(picture, rng)
         gain = rng.uniform(0.55, 1.0)
         return np.asarray(np.clip(picture * gain + rng.uniform(0, 40), 0, 255), dtype=np.uint8)
     if scene.background is None:

@@ -19,7 +19,10 @@ GAP = 13.0
 
 # Photographs (scikit-image) behind the scenes; the two sets are disjoint.
 PHOTOS: dict[Split, tuple[str, ...]] = {
-    "train": ("astronaut", "coffee", "immunohistochemistry", "brick", "gravel", "camera", "moon", "coins", "retina"),
+    "train": (
+        *("astronaut", "coffee", "immunohistochemistry", "brick", "gravel", "camera", "moon", "coins", "retina"),
+        *("hubble_deep_field", "cell", "clock", "colorwheel", "text"),
+    ),
     "held_out": ("chelsea", "rocket", "grass", "stereo_motorcycle"),
 }
 

@@ -35,11 +35,12 @@ class Recipe:
     """What a training run is: two stages, two families of questions and then all."""
 
     seed: int = 1
-    steps: int = 9000
+    steps: int = 9500
     widen: int = 5000
     """Step at which the second stage begins; the optimiser starts anew with it."""
     cycles: tuple[Cycle, ...] = (
         Cycle(0, 3200, 1e-3), Cycle(2250, 4200, 7e-4), Cycle(4200, 5000, 8e-4), Cycle(5000, 9000, 8e-4),
+        Cycle(8250, 9500, 5e-4),
     )  # fmt: skip
     shape_weight: float = 4.0
     """Of the shape among the lessons, from `shape_weight_from` on."""
@@ -60,8 +61,14 @@ class Recipe:
     """Step from which the first coordinate counts by itself, and the second layer must say which word is meant."""
     shape_from: int = 3250
     """Step from which the shape counts by itself, not as one of many heads."""
+    count_more: int = 8250
+    """Step from which counting, the hardest, is every third question."""
+    count_from: int = 6500
+    """Step from which colour counts by itself as shape does, the third layer must say how many there are still to
+    count, and whether there is one more weighs `decision_weight` in the loss."""
     coordinate_weight: float = 3.0
     """Of a coordinate in the loss; every other token counts 1."""
+    decision_weight: float = 6.0
     save_every: int = 250
     threads: int = 1
     stop_after: int | None = None
@@ -75,6 +82,7 @@ def collate(episodes: list[Episode], image_token: int, pad: int) -> dict[str, Te
     learn = np.zeros((len(episodes), width), bool)
     place = np.zeros((3, len(episodes), width), np.int64)
     copies = [(b, *pair) for b, episode in enumerate(episodes) for pair in episode.copies]
+    deciding = [(b, *pair) for b, episode in enumerate(episodes) for pair in episode.decisions]
     looking = [(b, look) for b, episode in enumerate(episodes) for look in episode.looks]
     looks = np.zeros((len(looking), width), bool)
     rows, targets = [], []
@@ -96,6 +104,8 @@ def collate(episodes: list[Episode], image_token: int, pad: int) -> dict[str, Te
         "looks": looks, "writes": np.array([(b, look.at) for b, look in looking], np.int64).reshape(-1, 2),
         "first": np.array([look.first for _, look in looking], bool),
         "after": np.array([look.after for _, look in looking], np.int64),
+        "decides": np.array([(b, at) for b, at, _ in deciding], np.int64).reshape(-1, 2),
+        "left": np.array([left for _, _, left in deciding], np.int64),
         "copies": np.array(copies, np.int64).reshape(-1, 3),
         "words": np.array([e.word for e in episodes], np.int64),
     }  # fmt: skip
@@ -123,10 +133,8 @@ class Episodes(IterableDataset[list[dict[str, Tensor]]]):
         profile = Profile.model_validate(nano.PROFILE)
         for step in range(self.start, self.recipe.steps):
             base = self.recipe.seed * 100_000_000 + step * self.recipe.batch
-            early = step < self.recipe.widen
-            episodes = [
-                training_episode("train", base + i, profile, first_stage=early) for i in range(self.recipe.batch)
-            ]
+            stage = sum(step >= begin for begin in (self.recipe.widen, self.recipe.count_more))
+            episodes = [training_episode("train", base + i, profile, stage) for i in range(self.recipe.batch)]
             yield [collate(part, image, pad) for part in parts_of(episodes)]
 
 
@@ -179,7 +187,7 @@ def _backward(model: Any, heads: nano.Heads, parts: list[dict[str, Tensor]], rec
     Returns:
         Loss, losses of the heads, of the look and of the copy, token and coordinate accuracy: means over the parts.
     """
-    means = np.zeros(11)
+    means = np.zeros(13)
     vocabulary = nano_tokenizer.vocabulary()
     first, last = vocabulary.index(str(nano_tokenizer.BINS[0])), vocabulary.index(str(nano_tokenizer.BINS[-1]))
     whole = sum(len(batch["ids"]) for batch in parts)
@@ -189,6 +197,10 @@ def _backward(model: Any, heads: nano.Heads, parts: list[dict[str, Tensor]], rec
             logits, auxiliary, look, copy = nano.forward(model, batch, heads)
         coordinate = (batch["labels"] >= first) & (batch["labels"] <= last)
         weights = 1.0 + (recipe.coordinate_weight - 1.0) * coordinate
+        if step > recipe.count_from:
+            decides = torch.zeros_like(batch["learn"])
+            decides[batch["decides"][:, 0], batch["decides"][:, 1]] = True
+            weights = weights + (recipe.decision_weight - 1.0) * decides[batch["learn"]]
         losses = torch.nn.functional.cross_entropy(logits.float(), batch["labels"], reduction="none")
         main = (losses * weights).sum() / weights.sum()
         lessons = (
@@ -199,6 +211,8 @@ def _backward(model: Any, heads: nano.Heads, parts: list[dict[str, Tensor]], rec
             (look[4], recipe.understand_from),
             (look[5], recipe.shape_from),
             ((recipe.shape_weight - 1) * look[5], recipe.shape_weight_from),
+            (recipe.shape_weight * look[6], recipe.count_from),
+            (look[7], recipe.count_from),
             (copy, recipe.copy_from),
         )
         taught = torch.stack([lesson for lesson, start in lessons if step > start] or [look[0] * 0]).sum()
@@ -235,7 +249,7 @@ def train(recipe: Recipe, state: Path, checkpoint: Path, report: Any = print) ->
     start = _load(path, model, heads, optimiser)
     schedule = _schedule(optimiser, recipe, start)
     batches = DataLoader(Episodes(recipe, start), batch_size=None, num_workers=1, prefetch_factor=4)
-    began, sums = time.time(), np.zeros(12)
+    began, sums = time.time(), np.zeros(14)
     model.train()
     for step, parts in enumerate(batches, start + 1):
         optimiser.zero_grad(set_to_none=True)
@@ -248,9 +262,9 @@ def train(recipe: Recipe, state: Path, checkpoint: Path, report: Any = print) ->
         if step == recipe.widen or step in {cycle.begin for cycle in recipe.cycles}:
             schedule = _schedule(optimiser, recipe, step)
         if step % 25 == 0:
-            looked = ("look", "look_again", "listen", "first", "understand", "shape")
+            looked = ("look", "look_again", "listen", "first", "understand", "shape", "colour", "left")
             names = ("loss", "auxiliary", *looked, "copy", "token_accuracy", "coordinate_accuracy")
-            line = {"step": step, **dict(zip(names, (sums[:11] / sums[11]).tolist(), strict=True))}
+            line = {"step": step, **dict(zip(names, (sums[:13] / sums[13]).tolist(), strict=True))}
             report(json.dumps({**line, "seconds_per_step": (time.time() - began) / (step - start)}))
             sums[:] = 0
         if step % recipe.save_every == 0 or step == recipe.steps:

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 without its classifier: a picture becomes 1280 pooled features.
+"""EfficientNet-Lite0 without its classifier: a picture becomes 1280 pooled features, and features of its parts.
 
 The weights (ImageNet, Apache-2.0) were converted from TensorFlow, where pixels enter as `(x - 127) / 128`;
 with it the classifier is right and surer than with the ImageNet mean and deviation.
@@ -23,14 +23,21 @@ if TYPE_CHECKING:
 
 SIDE = 224
 WIDTH = 1280
+BLOCKS = (7, 10, 14)
+"""Blocks whose outputs are the features of a picture's parts: texture, parts, objects (80, 112 and 192 wide)."""
+GRID = 14
 
 
 class EmbedImage(TorchSource):
-    """IMAGE UINT8 `[B, 224, 224, 3]` RGB -> EMBEDDING FP32 `[B, 1280]`."""
+    """IMAGE UINT8 `[B, 224, 224, 3]` RGB -> EMBEDDING FP32 `[B, 1280]`, FEATURES FP32 `[B, 14, 14, 384]`.
+
+    FEATURES are the outputs of `BLOCKS` on one grid, each block's part scaled so that the inner product of two cells is
+    the mean over the blocks of their cosines. Whoever asks for EMBEDDING alone pays about 2 % more.
+    """
 
     name = "embed_image"
     inputs = ("IMAGE",)
-    outputs = ("EMBEDDING",)
+    outputs = ("EMBEDDING", "FEATURES")
 
     def files(self) -> Sequence[Path]:
         """The weight files, found in their packages."""
@@ -42,19 +49,32 @@ class EmbedImage(TorchSource):
         import torch
         from efficientnet_lite_pytorch import EfficientNet
 
-        class PooledFeatures(torch.nn.Module):
+        class Features(torch.nn.Module):
             def __init__(self, network: torch.nn.Module) -> None:
                 super().__init__()
                 self.network = network
 
-            def forward(self, image: torch.Tensor) -> torch.Tensor:
-                pixels = (image.permute(0, 3, 1, 2).to(torch.float32) - 127.0) / 128.0
-                features: torch.Tensor = self.network.extract_features(pixels)
-                return features.mean(dim=(2, 3))
+            def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+                net = self.network
+                x = (image.permute(0, 3, 1, 2).to(torch.float32) - 127.0) / 128.0
+                x = net._swish(net._bn0(net._conv_stem(x)))
+                parts = []
+                for index, block in enumerate(net._blocks):
+                    x = block(x)
+                    if index in BLOCKS:
+                        parts.append(_cells(x))
+                x = net._swish(net._bn1(net._conv_head(x)))
+                return x.mean(dim=(2, 3)), torch.cat(parts, dim=1).permute(0, 2, 3, 1)
+
+        def _cells(x: torch.Tensor) -> torch.Tensor:
+            """On the common grid, of length 1 / sqrt(blocks) in every cell."""
+            if x.shape[-1] != GRID:
+                x = torch.nn.functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+            return x / (x.square().sum(dim=1, keepdim=True).sqrt() + 1e-6) / len(BLOCKS) ** 0.5
 
         with contextlib.redirect_stdout(io.StringIO()):  # the package prints when it loads weights
             network = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=str(self.files()[0]))
-        return PooledFeatures(network).eval()
+        return Features(network).eval()
 
     def samples(self) -> list[Tensors]:
         """Generated inputs at several batch sizes and shapes."""

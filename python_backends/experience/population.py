@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,10 @@ class Population:
         found = self._by_id.get(experience_id)
         return found[0] if found else None
 
+    def living(self) -> Iterable[Experience]:
+        """All of them, in no order."""
+        return self._by_number.values()
+
     def add(self, experiences: Sequence[Experience], keys: NDArray[np.float32]) -> None:
         """Put experiences in with their keys `[n, D]`; their ids are new."""
         numbers = np.arange(self._next, self._next + len(experiences), dtype=np.int64)
@@ -59,6 +63,17 @@ class Population:
         if found is not None:
             del self._by_number[found[1]]
             self.index.remove(np.array([found[1]], np.int64))
+
+    def like(self, key: NDArray[np.float32], similarity: float) -> list[str]:
+        """Ids of all experiences at least so similar to `key` `[D]`, in no order."""
+        found: list[Hit] = []
+        k = 16
+        while len(found) < len(self):
+            (found,) = self.search(key[np.newaxis], [k])
+            if len(found) < k or found[-1][1] < similarity:
+                break
+            k *= 4
+        return [experience.experience_id for experience, score in found if score >= similarity]
 
     def lowest(self) -> Experience | None:
         """The one that goes first: lowest priority, then the oldest."""

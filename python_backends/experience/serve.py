@@ -122,6 +122,15 @@ def _insert(store: ExperienceStore, command: KnnCommand, key: NDArray[np.float32
     return KnnResult(experience_id=store.insert(command.experience, key))
 
 
+def _asked(store: ExperienceStore, command: KnnCommand, key: NDArray[np.float32] | None) -> KnnResult:
+    if command.experience is None or key is None or not command.request_id or command.answer is None:
+        raise InvalidRequest(
+            "`asked` needs `request_id`, `experience`, `answer` and a key.", mend="Send the key as `KEY`."
+        )
+    learned = store.asked(command.request_id, command.experience, key, command.answer, command.retrieved, command.learn)
+    return KnnResult(experience_id=learned)
+
+
 def _id(command: KnnCommand) -> str:
     if not command.experience_id:
         raise InvalidRequest(f"`{command.command}` needs an `experience_id`.", mend="A search returns them as `IDS`.")
@@ -134,6 +143,9 @@ def _delete(store: ExperienceStore, command: KnnCommand, _: NDArray[np.float32] 
 
 
 def _feedback(store: ExperienceStore, command: KnnCommand, _: NDArray[np.float32] | None) -> KnnResult:
+    if command.request_id:
+        judged = store.judge(command.request_id, command.correct, command.answer)
+        return KnnResult(experience_id=judged.experience_id, judgement=judged, stats={"cold": store.stats()["cold"]})
     correct = command.correct
     if correct is None:
         if command.answer is None:
@@ -158,6 +170,7 @@ def _tune(store: ExperienceStore, _: KnnCommand, __: NDArray[np.float32] | None)
 
 _COMMANDS: dict[str, Handler] = {
     "insert": _insert,
+    "asked": _asked,
     "delete": _delete,
     "feedback": _feedback,
     "stats": _stats,

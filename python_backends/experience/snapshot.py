@@ -1,6 +1,7 @@
 """Generations: a whole population on disk, each with the journal of what came after it.
 
-    <directory>/generation-00000003/   experiences.jsonl  keys.f32  meta.json   + journal.jsonl  journal.f32
+    <directory>/generation-00000003/   experiences.jsonl  keys.f32  asked.jsonl  asked.f32  meta.json
+                                       + journal.jsonl  journal.f32
 
 A generation appears by one rename, whole and synced; the older ones go afterwards. What a crash leaves behind is
 either the old generation with its journal or the new one, never half of one.
@@ -11,7 +12,8 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -20,25 +22,29 @@ from pydantic import BaseModel, ValidationError
 
 from pixelis.errors import SetupError
 from pixelis.schema import Experience
+from python_backends.experience.asked import Asked
 
 _NAME = re.compile(r"generation-(\d{8})")
 
 
 class Meta(BaseModel):
-    """`meta.json`: what the two files beside it must hold."""
+    """`meta.json`: what the files beside it must hold."""
 
     width: int
     count: int
     epoch: int
+    asked: int = 0
 
 
 @dataclass
 class Snapshot:
-    """A population as it was."""
+    """A population as it was, and the requests that take feedback."""
 
     experiences: list[Experience]
     keys: NDArray[np.float32]
     epoch: int
+    asked: list[Asked] = field(default_factory=list)
+    asked_keys: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
 
 
 def generations(directory: Path) -> list[tuple[int, Path]]:
@@ -54,10 +60,12 @@ def write(directory: Path, number: int, snapshot: Snapshot, width: int) -> Path:
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     try:
-        lines = "".join(experience.model_dump_json() + "\n" for experience in snapshot.experiences)
-        meta = Meta(width=width, count=len(snapshot.experiences), epoch=snapshot.epoch)
-        _synced(draft / "experiences.jsonl", lines.encode())
+        counts = {"count": len(snapshot.experiences), "asked": len(snapshot.asked)}
+        meta = Meta(width=width, epoch=snapshot.epoch, **counts)
+        _synced(draft / "experiences.jsonl", _lines(snapshot.experiences))
         _synced(draft / "keys.f32", np.ascontiguousarray(snapshot.keys, np.float32).tobytes())
+        _synced(draft / "asked.jsonl", _lines(snapshot.asked))
+        _synced(draft / "asked.f32", np.ascontiguousarray(snapshot.asked_keys, np.float32).tobytes())
         _synced(draft / "meta.json", meta.model_dump_json().encode())
         sync_directory(draft)
         draft.rename(final)
@@ -82,13 +90,15 @@ def read(path: Path, width: int) -> Snapshot:
         lines = (path / "experiences.jsonl").read_bytes().splitlines()  # of bytes: U+2028 in a text ends no line
         experiences = [Experience.model_validate_json(line) for line in lines]
         raw = np.fromfile(path / "keys.f32", np.float32)
+        asked, asked_raw = _asked(path, meta)
     except (OSError, ValidationError) as error:
         raise SetupError(f"The experiences in {path} cannot be read: {error}.", mend=_mend(path)) from error
     if meta.width != width:
         raise SetupError(f"The experiences in {path} have keys of width {meta.width}, not {width}.", mend=_mend(path))
-    if len(experiences) != meta.count or raw.size != meta.count * width:
+    sizes = (len(experiences), raw.size, len(asked), asked_raw.size)
+    if sizes != (meta.count, meta.count * width, meta.asked, meta.asked * width):
         raise SetupError(f"The files in {path} do not fit each other.", mend=_mend(path))
-    return Snapshot(experiences, raw.reshape(meta.count, width), meta.epoch)
+    return Snapshot(experiences, raw.reshape(-1, width), meta.epoch, asked, asked_raw.reshape(-1, width))
 
 
 def sync_directory(path: Path) -> None:
@@ -98,6 +108,18 @@ def sync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _asked(path: Path, meta: Meta) -> tuple[list[Asked], NDArray[np.float32]]:
+    """Requests and their keys; a generation of before they were kept has none."""
+    if not meta.asked:
+        return [], np.zeros(0, np.float32)
+    lines = (path / "asked.jsonl").read_bytes().splitlines()
+    return [Asked.model_validate_json(line) for line in lines], np.fromfile(path / "asked.f32", np.float32)
+
+
+def _lines(objects: Sequence[BaseModel]) -> bytes:
+    return "".join(one.model_dump_json() + "\n" for one in objects).encode()
 
 
 def _synced(path: Path, data: bytes) -> None:

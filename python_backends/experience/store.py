@@ -17,15 +17,18 @@ from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
 from pixelis.errors import InvalidRequest, NotFound, SetupError, Unavailable
-from pixelis.schema import Experience, Neighbour
+from pixelis.schema import Experience, Judgement, Neighbour
 from pixelis.settings import Retrieval
+from python_backends.experience import ruling as rulings
 from python_backends.experience import snapshot as snapshots
+from python_backends.experience.asked import Asked, AskedRequests
 from python_backends.experience.identifier import ulid
 from python_backends.experience.journal import Journal, Record
 from python_backends.experience.key import WIDTH
 from python_backends.experience.lease import Lease
 from python_backends.experience.population import Population
 from python_backends.experience.priority import learning_rate, priority
+from python_backends.experience.records import apply
 from python_backends.experience.seeds import read_seeds
 
 log = logging.getLogger(__name__)
@@ -55,7 +58,7 @@ class ExperienceStore:
 
     Args:
         directory: where the experiences are kept; made when absent.
-        config: `capacity` and `cold_start_threshold` are read.
+        config: `capacity`, `cold_start_threshold`, `feedback_requests` and `confirmed_similarity` are read.
         seeds: a version folder whose experiences fill an empty directory; none = start empty.
         width: D of the keys.
         threads: of the index, for batches.
@@ -80,6 +83,7 @@ class ExperienceStore:
         self._capacity, self._cold = config.capacity, config.cold_start_threshold
         self._lock = threading.RLock()  # methods call each other: with a plain lock they would wait for themselves
         self._population = Population(width, threads)
+        self._asked, self._same = AskedRequests(config.feedback_requests), config.confirmed_similarity
         self._lease = Lease(directory)
         with self._lease.taken():
             self._generation, self._journal, self.epoch = self._open(seeds)
@@ -104,19 +108,68 @@ class ExperienceStore:
             InvalidRequest: the key does not fit or has a side missing, or the id is taken.
             Unavailable: it could not be written.
         """
-        key = self.checked(key)
-        if abs(float(np.linalg.norm(key)) - 1) > 1e-2:
-            raise InvalidRequest(
-                "A key must have length 1 to be stored.", mend="A key with one side missing is for queries only."
-            )
+        key = self._storable(key)
         added = _complete(experience)
         with self._lock:
             if added.experience_id in self._population:
                 raise InvalidRequest(f"Experience {added.experience_id} exists.", mend="Leave the id empty to get one.")
-            lowest = self._population.lowest() if len(self) >= self._capacity else None
-            evicted = lowest.experience_id if lowest else None
-            self._change({"op": "insert", "experience": json.loads(added.model_dump_json()), "evicted": evicted}, key)
+            self._change({"op": "insert", "experience": _plain(added), "evicted": self._evicted()}, key)
         return added.experience_id
+
+    def asked(
+        self, request_id: str, experience: Experience, key: NDArray[np.float32], answer: str, retrieved: Sequence[str],
+        learn: bool,
+    ) -> str | None:  # fmt: skip
+        """Note a request, so that `judge` finds it; with `learn` insert its experience too, in the same record.
+
+        Args:
+            request_id: the caller's; a request of the same id is forgotten.
+            experience: as the request made it; gets an id of its own where its is taken.
+            key: `[D]`, of length 1.
+            answer: what the caller was given.
+            retrieved: ids of the neighbours that were found and that no reference has judged.
+            learn: whether the experience is worth keeping.
+
+        Returns:
+            The id of the experience, where it was inserted.
+
+        Raises:
+            InvalidRequest: the key does not fit or has a side missing.
+            Unavailable: it could not be written.
+        """
+        key = self._storable(key)
+        with self._lock:
+            added = _complete(experience.model_copy(update={"experience_id": self._free_id(request_id)}))
+            lives = added.experience_id if learn else None
+            asked = Asked(
+                request_id=request_id, experience=added, answer=answer, retrieved=list(retrieved), experience_id=lives
+            )
+            evicted = self._evicted() if learn else None
+            self._change({"op": "asked", "asked": _plain(asked), "evicted": evicted}, key)
+        return lives
+
+    def judge(self, request_id: str, correct: bool | None, answer: str | None) -> Judgement:
+        """Feedback on a request; what it means is said in `ruling.py`.
+
+        Raises:
+            InvalidRequest: not one of `correct` and `answer`.
+            NotFound: the request was not asked with `read_only: false`, or too many were since.
+            Unavailable: it could not be written.
+        """
+        with self._lock:
+            found = self._asked.get(request_id)
+            if found is None:
+                raise NotFound(
+                    f"There is no request {request_id!r} that takes feedback.",
+                    mend="Ask with `read_only: false`; of those, the newest are remembered.",
+                )
+            asked, key = found
+            verdict = rulings.verdict(asked, correct, answer)
+            if verdict == (asked.correct, asked.right):
+                return rulings.judgement(asked, [])
+            ruling = rulings.rule(asked, *verdict, self._population.get, self._free_id(request_id))
+            replaced = self._judged(ruling, key)
+            return rulings.judgement(ruling.asked, replaced)
 
     def delete(self, experience_id: str) -> None:
         """Remove an experience, its key included. Raises `NotFound`."""
@@ -171,6 +224,8 @@ class ExperienceStore:
         with self._lock:
             return {
                 "count": len(self),
+                "confirmed": sum(e.confirmed for e in self._population.living()),
+                "feedback_requests": len(self._asked),
                 "indexed": len(self._population.index),
                 "capacity": self._capacity,
                 "cold_start_threshold": self._cold,
@@ -204,6 +259,41 @@ class ExperienceStore:
             raise InvalidRequest("The key holds a value that is not a finite number.", mend="Send finite float32s.")
         return key
 
+    def _judged(self, ruling: rulings.Ruling, key: NDArray[np.float32]) -> list[str]:
+        """Write a ruling; the ids of the experiences that its own takes the place of."""
+        made = ruling.experience
+        replaced: list[str] = []
+        if made is not None and made.confirmed:
+            replaced = [i for i in self._population.like(key, self._same) if i != made.experience_id]
+        grows = made is not None and made.experience_id not in self._population and not replaced
+        record: Record = {
+            "op": "judged",
+            "asked": _plain(ruling.asked),
+            "experience": _plain(made) if made is not None else None,
+            "credited": ruling.credited,
+            "uncredited": ruling.uncredited,
+            "removed": [*replaced, *filter(None, [self._evicted() if grows else None])],
+        }
+        self._change(record, key if made is not None else None)
+        return replaced
+
+    def _storable(self, key: NDArray[np.float32]) -> NDArray[np.float32]:
+        key = self.checked(key)
+        if abs(float(np.linalg.norm(key)) - 1) > 1e-2:
+            raise InvalidRequest(
+                "A key must have length 1 to be stored.", mend="A key with one side missing is for queries only."
+            )
+        return key
+
+    def _free_id(self, request_id: str) -> str:
+        """The request's own id, as long as no experience has it."""
+        return ulid() if request_id in self._population else request_id
+
+    def _evicted(self) -> str | None:
+        """Who goes when one more comes."""
+        lowest = self._population.lowest() if len(self) >= self._capacity else None
+        return lowest.experience_id if lowest else None
+
     def _known(self, experience_id: str) -> Experience:
         found = self._population.get(experience_id)
         if found is None:
@@ -214,27 +304,10 @@ class ExperienceStore:
         """Write a record, then apply it: what is in memory is on disk."""
         with self._lease.held():
             self._journal.append(record, key, durable)
-            self._apply(record, key)
+            apply(self._population, self._asked, record, key)
             self.epoch += 1
             if self._journal.records >= self._snapshot_every:
                 self._try_rotate()
-
-    def _apply(self, record: Record, key: NDArray[np.float32] | None) -> None:
-        """What a record means; the same now and when it is replayed."""
-        op, population = record["op"], self._population
-        if op == "insert" and key is not None:
-            if record["evicted"] is not None:
-                population.remove(record["evicted"])
-            population.add([Experience.model_validate(record["experience"])], key[np.newaxis])
-        elif op == "delete":
-            population.remove(record["id"])
-        elif op == "success":
-            self._known(record["id"]).success_count += 1
-        elif op == "retrieved":
-            for experience_id in record["ids"]:
-                self._known(experience_id).retrieval_count += 1
-        else:
-            raise SetupError(f"The journal holds an unknown record {op!r}.", mend="It was written by a newer version.")
 
     def _open(self, seeds: Path | None) -> tuple[int, Journal, int]:
         """Load the newest generation and its journal, or make the first one from the seeds."""
@@ -247,11 +320,12 @@ class ExperienceStore:
         number, path = found[-1]
         loaded = snapshots.read(path, self._width)
         self._population.add(loaded.experiences, loaded.keys)
+        self._asked.extend(loaded.asked, loaded.asked_keys)
         journal = Journal(path, self._width)
         entries = journal.replay()
         try:
             for record, key in entries:
-                self._apply(record, key)
+                apply(self._population, self._asked, record, key)
         except (KeyError, ValidationError, NotFound) as error:
             raise SetupError(f"The journal in {path} does not fit its snapshot: {error}.") from error
         return number, journal, loaded.epoch + len(entries)
@@ -266,7 +340,7 @@ class ExperienceStore:
     def _rotate(self) -> None:
         experiences, keys = self._population.everything()
         number = self._generation + 1
-        state = snapshots.Snapshot(experiences, keys, self.epoch)
+        state = snapshots.Snapshot(experiences, keys, self.epoch, *self._asked.everything(self._width))
         path = snapshots.write(self._directory, number, state, self._width)
         self._journal.close()
         self._generation, self._journal = number, Journal(path, self._width)
@@ -276,6 +350,11 @@ class ExperienceStore:
         """A capacity that was lowered between two starts."""
         while len(self) > self._capacity and (lowest := self._population.lowest()) is not None:
             self._change({"op": "delete", "id": lowest.experience_id})
+
+
+def _plain(made: Experience | Asked) -> dict[str, Any]:
+    plain: dict[str, Any] = json.loads(made.model_dump_json())
+    return plain
 
 
 def _complete(experience: Experience) -> Experience:
@@ -301,4 +380,5 @@ def _neighbour(experience: Experience, similarity: float, now: float) -> Neighbo
         age_hours=(now - experience.created_at) / 3600,
         retrieval_count=experience.retrieval_count,
         success_count=experience.success_count,
+        confirmed=experience.confirmed,
     )

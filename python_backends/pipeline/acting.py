@@ -89,9 +89,10 @@ class Acting:
         return result
 
     def _needed(self, operation: Operation) -> tuple[Sequence[bytes], Operation]:
-        """The images that an operation looks at: of 64 frames only one travels, unless it follows an object."""
+        """The images that an operation looks at: of 64 frames only one travels, unless it is about time."""
         if operation.operation in _OVER_FRAMES:
-            return self.images, operation
+            arguments = {"fps": self.request.options.fps, **operation.arguments}
+            return self.images, operation.model_copy(update={"arguments": arguments})
         return [self.images[operation.image_index]], operation.model_copy(update={"image_index": 0})
 
     def told(self, result: OperationResult, frame: Frame) -> str:

@@ -60,6 +60,7 @@ class Agent:
         *,
         stream: bool = True,
         cancelled: Callable[[], bool] = never,
+        arrived: float | None = None,
     ) -> Iterator[Event]:
         """One request, from encoded images to the `answer` event.
 
@@ -70,12 +71,13 @@ class Agent:
             request_id: the client's; an empty one is made up.
             stream: whether `token` events are wanted.
             cancelled: asked at every event.
+            arrived: when the request came, where it has waited since (seconds since the epoch).
 
         Raises:
             Cancelled: `cancelled` said so.
             PixelisError: preparing or reasoning failed.
         """
-        prepared = self.preparer(elements, question, options, request_id)
+        prepared = self.preparer(elements, question, options, request_id, arrived)
         request = prepared.request
         beside = Job(lambda: self._recall(prepared), "recall")
         reasoning = self.reasoner.run(prepared.images, request, prepared.views, stream=stream, cancelled=cancelled)

@@ -14,7 +14,6 @@ from pydantic import BaseModel, ValidationError
 from pixelis.errors import PixelisError, ServingError
 from pixelis.schema import (
     Ballot,
-    Experience,
     KnnCommand,
     KnnResult,
     Operation,
@@ -122,13 +121,9 @@ class TritonModels:
             inputs["COMMAND"] = json_text(KnnCommand(command="search", count=True))
         return self._json("knn", inputs, KnnResult, deadline)
 
-    def insert(self, experience: Experience, key: Floats, deadline: float) -> str:
-        """Remember an experience, in `knn`."""
-        inputs: Tensors = {"KEY": key, "COMMAND": json_text(KnnCommand(command="insert", experience=experience))}
-        inserted = self._json("knn", inputs, KnnResult, deadline).experience_id
-        if inserted is None:
-            raise ServingError("Model `knn` did not say under which id it remembers the experience.")
-        return inserted
+    def remember(self, asked: KnnCommand, key: Floats, deadline: float) -> str | None:
+        """Note a request, in `knn`."""
+        return self._json("knn", {"KEY": key, "COMMAND": json_text(asked)}, KnnResult, deadline).experience_id
 
     def feedback(self, experience_id: str, answer: str, deadline: float) -> None:
         """Count a success, in `knn`."""

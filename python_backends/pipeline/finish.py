@@ -11,6 +11,7 @@ from pixelis.schema import (
     AgentOutcome,
     Ballot,
     Experience,
+    KnnCommand,
     PipelineResult,
     PreparedRequest,
     Provenance,
@@ -30,6 +31,7 @@ from python_backends.pipeline.shares import LEARN, REWARD, STATES, VOTE, Stopwat
 from python_backends.pipeline.states import state_keys
 from python_backends.policy.profile import Profile
 from python_backends.text import normalise
+from python_backends.voting.vote import CONFIRMED
 
 T = TypeVar("T")
 
@@ -77,13 +79,13 @@ class Finisher:
         reward = self._attempt("reward", watch, reasons, lambda: self._reward(images, request, key, outcome, reasons))
         if reward is not None and reward.reason:
             reasons.append(f"reward: {reward.reason}")
-        verdict = self._attempt("vote", watch, reasons, lambda: self._vote(request, recalled, outcome))
+        voted = self._attempt("vote", watch, reasons, lambda: self._vote(request, recalled, outcome))
+        verdict = voted or _unvoted(request, outcome, None)
         learned = None
         if not request.options.read_only:
             learned = self._attempt(
-                "learn", watch, reasons, lambda: self._learn(request, recalled, key, outcome, reward)
+                "learn", watch, reasons, lambda: self._learn(request, recalled, key, outcome, reward, verdict)
             )
-        verdict = verdict or _unvoted(request, outcome, None)
         provenance = Provenance(
             agent_answer=outcome.answer,
             agent_confidence=outcome.confidence,
@@ -91,6 +93,7 @@ class Finisher:
             strategy=verdict.strategy,
             reason=verdict.reason,
             learned=learned,
+            decided_by=verdict.decided_by,
             reasons=reasons,
         )
         return PipelineResult(
@@ -171,30 +174,45 @@ class Finisher:
         key: Floats,
         outcome: AgentOutcome,
         reward: Reward | None,
+        verdict: Verdict,
     ) -> str | None:
-        """What `read_only: false` asks for: successes counted, and a confident answer remembered; its id."""
+        """What `read_only: false` asks for; the id of the experience that was learned, if any.
+
+        Successes are counted where the right answer is given; the request is noted, so that feedback on its id finds
+        it; and a confident answer is learned, unless a human's word had decided: what contradicts that is known to be
+        wrong, and what agrees is known already.
+        """
         deadline = share(request.deadline, LEARN)
         right = request.options.reference_answer
         if right is not None:
             for neighbour in recalled.neighbours:
                 if normalise(neighbour.answer) == normalise(right):
                     self._models.feedback(neighbour.experience_id, right, deadline)
-        if outcome.finish != "answer" or not outcome.answer or outcome.confidence < self._config.learn_confidence:
-            return None
-        total = reward.total if reward else 0.0
-        experience = Experience(
-            # The request's own id, so that feedback on the request finds it.
-            experience_id=request.request_id,
-            question=request.question,
-            answer=outcome.answer,
-            trajectory=outcome.actions,
-            confidence=outcome.confidence,
-            reward=total,
-            priority=priority(outcome.confidence, total),
-            created_at=time.time(),
-            learning_rate=learning_rate(outcome.confidence),
+        sure = outcome.finish == "answer" and bool(outcome.answer)
+        asked = KnnCommand(
+            command="asked",
+            request_id=request.request_id,
+            experience=_experience(request, outcome, reward),
+            answer=verdict.answer,
+            retrieved=[] if right is not None else [n.experience_id for n in recalled.neighbours],
+            learn=sure and outcome.confidence >= self._config.learn_confidence and verdict.reason != CONFIRMED,
         )
-        return self._models.insert(experience, key, deadline)
+        return self._models.remember(asked, key, deadline)
+
+
+def _experience(request: PreparedRequest, outcome: AgentOutcome, reward: Reward | None) -> Experience:
+    total = reward.total if reward else 0.0
+    return Experience(
+        experience_id=request.request_id,
+        question=request.question,
+        answer=outcome.answer,
+        trajectory=outcome.actions,
+        confidence=outcome.confidence,
+        reward=total,
+        priority=priority(outcome.confidence, total),
+        created_at=time.time(),
+        learning_rate=learning_rate(outcome.confidence),
+    )
 
 
 def _failures(recalled: RecallOutcome, outcome: AgentOutcome) -> list[str]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pixelis.errors import DeadlineExceeded, PixelisError
 from pixelis.schema import (
     Ballot,
-    Experience,
+    KnnCommand,
     KnnResult,
     Operation,
     OperationResult,
@@ -28,7 +28,7 @@ from pixelis.schema import (
 from pixelis.settings import Settings
 from python_backends.artifacts import artifact, versions
 from python_backends.engine import Engine, load_engine
-from python_backends.experience.serve import open_store
+from python_backends.experience.serve import KnnRequest, execute, open_store
 from python_backends.experience.store import ExperienceStore
 from python_backends.images import DecodedImages
 from python_backends.pipeline.models import NAMES, Floats
@@ -36,8 +36,10 @@ from python_backends.pipeline.neural import Neural, predict
 from python_backends.pipeline.words import TextTokens
 from python_backends.policy.request import PolicyRequest
 from python_backends.policy.runtime import PolicyRuntime
+from python_backends.reward.cache import StepCache
 from python_backends.reward.total import compute
 from python_backends.text import normalise
+from python_backends.visual_ops.features import EngineFeatures
 from python_backends.visual_ops.ocr import EngineOcr
 from python_backends.visual_ops.operate import operate
 from python_backends.voting.vote import vote
@@ -74,6 +76,11 @@ class LocalModels:
     def _ocr(self) -> EngineOcr:
         detector, recognizer = (artifact(self._config.repository, name) for name in ("ocr_detect", "ocr_recognize"))
         return self._once("ocr", lambda: EngineOcr(detector, recognizer, self._config.threads.intra_op))
+
+    @property
+    def _features(self) -> EngineFeatures:
+        encoder = artifact(self._config.repository, "embed_image")
+        return self._once("features", lambda: EngineFeatures(encoder, self._config.threads.intra_op))
 
     @property
     def _store(self) -> ExperienceStore:
@@ -126,16 +133,19 @@ class LocalModels:
 
     def operate(self, images: Sequence[bytes], operation: Operation, deadline: float) -> OperationResult:
         """A visual operation."""
-        return operate([self._decoded.get(image) for image in images], operation, self._ocr)
+        return operate([self._decoded.get(image) for image in images], operation, self._ocr, self._features)
 
     def search(self, key: Floats, k: int, count: bool, deadline: float) -> KnnResult:
         """The nearest experiences."""
         found = self._store.search(key[np.newaxis], k, count)
         return KnnResult(neighbours=found.neighbours[0], reason=found.reason, count=found.count, epoch=found.epoch)
 
-    def insert(self, experience: Experience, key: Floats, deadline: float) -> str:
-        """Remember an experience."""
-        return self._store.insert(experience, key)
+    def remember(self, asked: KnnCommand, key: Floats, deadline: float) -> str | None:
+        """Note a request."""
+        (reply,) = execute(self._store, [KnnRequest(key=key, command=asked)])
+        if isinstance(reply, PixelisError):
+            raise reply
+        return reply.result.experience_id
 
     def feedback(self, experience_id: str, answer: str, deadline: float) -> None:
         """Count a success."""
@@ -144,7 +154,13 @@ class LocalModels:
 
     def reward(self, request: RewardRequest, deadline: float) -> Reward:
         """The reward of a trajectory."""
-        return compute(request, lambda states, actions: predict(self._one, states, actions, self._most, deadline))
+        cache = self._once("steps", StepCache)
+        version = versions(self._config.repository, ["dynamics"]).get("dynamics")
+
+        def dynamics(states: Floats, actions: Floats) -> Floats:
+            return predict(self._one, states, actions, self._most, deadline)
+
+        return compute(request, dynamics, cache=cache, version=version)
 
     def vote(self, ballot: Ballot, deadline: float) -> Verdict:
         """The verdict."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pixelis.schema import (
     Ballot,
-    Experience,
+    KnnCommand,
     KnnResult,
     Operation,
     OperationResult,
@@ -82,8 +82,8 @@ class Models(Protocol):
     def search(self, key: Floats, k: int, count: bool, deadline: float) -> KnnResult:
         """The `k` nearest experiences of a key `[1664]`; with `count`, being found counts as being retrieved."""
 
-    def insert(self, experience: Experience, key: Floats, deadline: float) -> str:
-        """Remember an experience; its id."""
+    def remember(self, asked: KnnCommand, key: Floats, deadline: float) -> str | None:
+        """Note what a request was asked and answered (a command `asked`); the id of what was learned, if anything."""
 
     def feedback(self, experience_id: str, answer: str, deadline: float) -> None:
         """Hold a retrieved experience's answer against the right one, and count a success."""

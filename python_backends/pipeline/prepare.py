@@ -15,7 +15,7 @@ from pixelis.schema import Options, PreparedRequest
 from pixelis.settings import Limits
 from python_backends.images import DecodedImages
 from python_backends.pipeline.encoded import digest, unwrap
-from python_backends.pipeline.views import Pixels, retrieval_view, view
+from python_backends.pipeline.views import Pixels, retrieval_view, shown, view
 from python_backends.policy.profile import Profile
 
 
@@ -26,7 +26,7 @@ class Prepared:
     Attributes:
         request: checked options and clock.
         images: the encoded images, unwrapped.
-        views: `[n, H, W, 3]` uint8, the policy's view of each image.
+        views: `[n, H, W, 3]` uint8, the policy's view of each image that it is shown (`views.shown`).
         retrieval_view: `[224, 224, 3]` uint8.
     """
 
@@ -56,6 +56,7 @@ class Preparer:
         question: bytes,
         options: bytes | None,
         request_id: str = "",
+        arrived: float | None = None,
     ) -> Prepared:
         """Check and prepare one request.
 
@@ -64,19 +65,23 @@ class Preparer:
             question: UTF-8.
             options: JSON, or nothing for the defaults.
             request_id: the client's; an empty one is made up.
+            arrived: when it came, where it has waited since; its time runs from there (seconds since the epoch).
 
         Raises:
             InvalidRequest: options or question are malformed, or there is no image.
             InvalidImage: bytes that are not a picture.
             LimitExceeded: too many bytes, pixels, frames or characters.
         """
-        started = time.time()
+        started = time.time() if arrived is None else arrived
         clock = time.perf_counter()
         parsed = Options.parse(options)
         asked = self._question(question)
         images = unwrap(elements, self._limits)
         pictures = [self._decode(image, i) for i, image in enumerate(images)]
-        views = np.stack([view(pixels, self._profile.view) for pixels in pictures])
+        if parsed.media == "video":
+            _require_one_size(pictures)
+        seen = shown(len(pictures), parsed.media, self._profile.video_frames)
+        views = np.stack([view(pictures[i], self._profile.view) for i in seen])
         retrieval = retrieval_view(pictures)
         request = PreparedRequest(
             request_id=request_id or uuid.uuid4().hex,
@@ -111,3 +116,12 @@ class Preparer:
             raise InvalidImage(f"Image {index}: {error.message}", mend=error.mend) from None
         except LimitExceeded as error:
             raise LimitExceeded(f"Image {index}: {error.message}", mend=error.mend) from None
+
+
+def _require_one_size(frames: Sequence[Pixels]) -> None:
+    sizes = sorted({f"{frame.shape[1]}x{frame.shape[0]}" for frame in frames})
+    if len(sizes) > 1:
+        raise InvalidRequest(
+            f"The frames of the video have different sizes: {', '.join(sizes[:4])}.",
+            mend="Send frames of one size, or separate images (`media` `images`).",
+        )

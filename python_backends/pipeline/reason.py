@@ -21,6 +21,7 @@ from python_backends.pipeline.memory import Memory, Voice
 from python_backends.pipeline.models import Models
 from python_backends.pipeline.spaces import Frame
 from python_backends.pipeline.turn import TurnText
+from python_backends.pipeline.views import shown
 from python_backends.policy import conversation
 
 Reasoning = Generator[Event, None, AgentOutcome]
@@ -74,7 +75,7 @@ class Reasoner:
         Args:
             images: encoded, unwrapped.
             request: as `prepare` made it.
-            views: `[n, H, W, 3]`, the policy's view of each image.
+            views: `[n, H, W, 3]`, the policy's view of each image that it is shown.
             stream: whether `token` events are wanted; without them a turn is one event of the policy.
             cancelled: asked at every event.
 
@@ -104,8 +105,9 @@ class _Episode:
         return self.acting.request
 
     def run(self, views: NDArray[np.uint8]) -> Reasoning:
-        size = self.voice.profile.view
-        frames = [Frame(i, (0, 0, w, h), size) for i, (w, h) in enumerate(self.request.sizes)]
+        profile, sizes = self.voice.profile, self.request.sizes
+        seen = shown(len(sizes), self.request.options.media, profile.video_frames)
+        frames = [Frame(i, (0, 0, *sizes[i]), profile.view) for i in seen]
         memory = Memory(self.voice)
         memory.open(self.request.question, self.acting.see(views), frames)
         while True:

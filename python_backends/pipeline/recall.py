@@ -41,7 +41,8 @@ def recall(models: Models, requests: Sequence[PreparedRequest], views: NDArray[n
         views: `[n, 224, 224, 3]`, the retrieval view of each.
     """
     watch = Stopwatch()
-    deadline = share(max(request.deadline for request in requests), RECALL)
+    # They are answered together: the shortest may not wait for what the longest has time for.
+    deadline = share(min(request.deadline for request in requests), RECALL)
     image = Job(lambda: _timed(watch, "embed_image", lambda: models.embed_image(views, deadline)), "embed_image")
     words = [request.question for request in requests]
     text, text_reason = _attempt(

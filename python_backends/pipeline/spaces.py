@@ -17,6 +17,8 @@ Space = Literal["view_pixels", "relative_1000", "relative_1"]
 Point = tuple[float, float]
 
 _BOXES = frozenset({"region", "bbox", "init_bbox", "box"})
+_TRACKS = frozenset({"boxes"})
+"""Boxes of an object, frame by frame."""
 _POINTS = frozenset({"point", "center", "centroid"})
 
 
@@ -71,6 +73,8 @@ def arguments_to_original(arguments: dict[str, Any], frame: Frame, space: Space)
     for name, value in mapped.items():
         if name in _BOXES | _POINTS:
             mapped[name] = _map(value, lambda point: frame.to_original(point, space))
+        elif name == "query" and isinstance(value, dict) and "bbox" in value:  # an example, in the same image
+            mapped[name] = {**value, "bbox": _map(value["bbox"], lambda point: frame.to_original(point, space))}
     return mapped
 
 
@@ -82,12 +86,18 @@ def result_to_view(result: dict[str, Any], frame: Frame, space: Space) -> dict[s
 
 def _walk(value: Any, move: Callable[[Point], Point]) -> Any:
     if isinstance(value, dict):
-        return {
-            name: _map(item, move) if name in _BOXES | _POINTS else _walk(item, move) for name, item in value.items()
-        }
+        return {name: _moved(name, item, move) for name, item in value.items()}
     if isinstance(value, list):
         return [_walk(item, move) for item in value]
     return value
+
+
+def _moved(name: str, item: Any, move: Callable[[Point], Point]) -> Any:
+    if name in _BOXES | _POINTS:
+        return _map(item, move)
+    if name in _TRACKS and isinstance(item, list):
+        return [_map(box, move) for box in item]
+    return _walk(item, move)
 
 
 def _map(value: Any, move: Callable[[Point], Point]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -14,6 +15,19 @@ Pixels = NDArray[np.uint8]
 
 RETRIEVAL = (224, 224)
 """(width, height) that `embed_image` sees."""
+
+
+def shown(count: int, media: Literal["images", "video"], video_frames: int) -> list[int]:
+    """Which of a request's images the policy is shown: all; of a video the first, and others evenly after it.
+
+    Args:
+        count: images or frames of the request.
+        media: what they are.
+        video_frames: how many of a video, at most.
+    """
+    if media == "images" or count <= video_frames:
+        return list(range(count))
+    return [int(i) for i in np.linspace(0, count - 1, video_frames).round()]
 
 
 def view(pixels: Pixels, size: tuple[int, int]) -> Pixels:

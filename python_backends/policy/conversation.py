@@ -36,11 +36,14 @@ def tool_response(observation: str, images: int = 0) -> str:
 
 
 def observation(profile: Profile, operation: str, result: dict[str, Any], error: str | None = None) -> str:
-    """The text that the policy is told of a result: compact JSON, or nothing where only the image speaks."""
+    """The text that the policy is told of a result: compact JSON, or nothing where only the image speaks.
+
+    Unless the profile asks for it, a mask is left out: its run lengths would fill the context.
+    """
     if error is not None:
         return json.dumps({"error": error}, ensure_ascii=False)
     if profile.observation_fields is None:
-        return json.dumps(result, ensure_ascii=False)
+        return json.dumps({name: value for name, value in result.items() if name != "mask"}, ensure_ascii=False)
     chosen = {}
     for name, path in profile.observation_fields.get(operation, {}).items():
         value: Any = result

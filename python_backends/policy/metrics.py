@@ -15,6 +15,7 @@ class PolicyMetrics:
         steps: decode steps.
         batch_sizes: decode steps by the number of sequences in them.
         tokens: generated tokens.
+        masked_tokens: those of them where the grammar did not allow the likeliest one.
         prefills: prefill calls.
         prefill_tokens: prompt tokens read.
         padded_tokens: places of prefill batches that held padding.
@@ -31,6 +32,7 @@ class PolicyMetrics:
     steps: int = 0
     batch_sizes: Counter[int] = field(default_factory=Counter)
     tokens: int = 0
+    masked_tokens: int = 0
     prefills: int = 0
     prefill_tokens: int = 0
     padded_tokens: int = 0

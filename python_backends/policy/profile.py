@@ -21,7 +21,7 @@ class Calibration(BaseModel):
 
     bias: float
     answer: float = Field(ge=0, description="weight of the mean log-probability of the answer's tokens")
-    call: float = Field(ge=0, description="weight of the same of the least likely call; where there is none it counts 0")
+    call: float = Field(ge=0, description="weight of the same of the least likely call; no call counts 0")
 
 
 class Profile(BaseModel):

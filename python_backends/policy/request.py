@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pixelis.errors import InvalidRequest, LimitExceeded, PixelisError
 from pixelis.schema import PolicyEvent, Sampling
 from python_backends.policy.checkpoint import CheckpointConfig
+from python_backends.policy.grammar import CallGrammar, CallGuide
 from python_backends.policy.positions import Grid, mrope_positions
 
 EventSink = Callable[[PolicyEvent | PixelisError], None]
@@ -52,6 +53,7 @@ class Sequence:
         next_position: position of the first generated token.
         limit: tokens that may be generated.
         stops: ids that end the sequence; the one that does is part of the result.
+        guide: keeps its tool calls readable; none = every token may come.
     """
 
     sampling: Sampling
@@ -61,6 +63,8 @@ class Sequence:
     next_position: int
     limit: int
     stops: frozenset[int]
+    guide: CallGuide | None = None
+    failed: PixelisError | None = None
     arrived: float = field(default_factory=time.monotonic)
     tokens: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
@@ -88,12 +92,13 @@ def prepare(
     config: CheckpointConfig,
     embeddings: NDArray[np.float32],
     max_len: int,
+    grammar: CallGrammar | None = None,
 ) -> Sequence:
     """Check `request` and place its tokens, in the caller's thread.
 
     Raises:
-        InvalidRequest: ids outside the vocabulary, visual tokens or grids that do not match the prompt, or sampling
-            that is not there.
+        InvalidRequest: ids outside the vocabulary, visual tokens or grids that do not match the prompt, sampling
+            that is not there, or a grammar that the checkpoint is decoded without.
         LimitExceeded: the prompt is longer than a row of the cache.
     """
     ids = np.asarray(request.prompt_ids, np.int64)
@@ -107,6 +112,7 @@ def prepare(
         embeds[is_image] = request.visual
     elif is_image.any():
         raise InvalidRequest(f"The prompt has {int(is_image.sum())} image tokens and no visual tokens came with it.")
+    stops = config.end_ids | frozenset(request.sampling.stop_ids)
     return Sequence(
         sampling=request.sampling,
         sink=sink,
@@ -115,7 +121,8 @@ def prepare(
         next_position=following,
         # the last token generated is never read back, so it needs no place in the cache
         limit=min(request.sampling.max_tokens, max_len - len(ids) + 1),
-        stops=config.end_ids | frozenset(request.sampling.stop_ids),
+        stops=stops,
+        guide=_grammar(request.sampling, grammar).guide(stops) if request.sampling.grammar else None,
     )
 
 
@@ -140,6 +147,12 @@ def _check_sampling(sampling: Sampling) -> None:
             f"Temperature {sampling.temperature:g}: this policy decodes greedily, sampling is not there yet.",
             mend="Send temperature 0.",
         )
+
+
+def _grammar(sampling: Sampling, grammar: CallGrammar | None) -> CallGrammar:
+    if grammar is None:
+        raise InvalidRequest("This checkpoint is decoded without a grammar.", mend='Send `"grammar": false`.')
+    return grammar
 
 
 def _check_visual(visual: NDArray[np.float32], wanted: int, hidden: int) -> None:

@@ -8,8 +8,10 @@ from types import TracebackType
 import numpy as np
 
 from pixelis.errors import SetupError, Unavailable
+from python_backends.policy.grammar import CallGrammar
 from python_backends.policy.graph import DecoderGraph
 from python_backends.policy.metrics import PolicyMetrics
+from python_backends.policy.profile import Profile
 from python_backends.policy.request import EventSink, PolicyRequest, prepare
 from python_backends.policy.scheduler import Cancel, Close, Scheduler
 
@@ -31,7 +33,8 @@ class PolicyRuntime:
         max_len: the limit in force.
 
     Raises:
-        SetupError: the artifact is not complete, or its graph does not answer.
+        SetupError: the artifact is not complete, its graph does not answer, or its tokenizer cannot be decoded under
+            the grammar that its profile wants.
     """
 
     def __init__(self, directory: Path, slots: int = SLOTS, threads: int = 1, max_len: int = MAX_LEN) -> None:
@@ -40,6 +43,7 @@ class PolicyRuntime:
         self.config = graph.config
         self.max_len = graph.max_len
         self.metrics = PolicyMetrics()
+        self._grammar = CallGrammar(directory, graph.config) if Profile.load(directory).grammar else None
         self._embeddings = graph.embeddings
         self._scheduler = Scheduler(graph, self.metrics)
         self._closed = False
@@ -58,7 +62,8 @@ class PolicyRuntime:
         """
         if self._closed:
             raise Unavailable("The policy was closed.", mend="Load the model again.")
-        self._scheduler.inbox.put(prepare(request, on_event, self.config, self._embeddings, self.max_len))
+        prepared = prepare(request, on_event, self.config, self._embeddings, self.max_len, self._grammar)
+        self._scheduler.inbox.put(prepared)
 
     def cancel(self, request_id: str) -> None:
         """End a request with finish `cancelled`. An id that is not being answered is none of our business."""

@@ -23,6 +23,7 @@ from itertools import islice
 from threading import Thread
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pixelis.errors import InvalidRequest, PixelisError, ServingError, Unavailable
 from pixelis.schema import PolicyEvent
@@ -216,6 +217,7 @@ class Scheduler:
         tokens, logprobs = greedy(logits)
         count = len(tokens)
         rows = slice(first, first + count)
+        self._guide(self._rows[rows], logits, tokens, logprobs)
         self._tokens[rows] = tokens
         self._positions[rows] += 1
         self._lengths[rows] += 1
@@ -232,13 +234,28 @@ class Scheduler:
         if lost:
             self._metrics.finished["cancelled"] += len(lost)
 
+    def _guide(
+        self, sequences: list[Sequence], logits: Floats, tokens: NDArray[np.int64], logprobs: list[float]
+    ) -> None:
+        """Put what the grammar allows in the place of what it does not. A row whose grammar fails is marked."""
+        for i, sequence in enumerate(sequences):
+            if sequence.guide is None or not math.isfinite(logprobs[i]):
+                continue
+            token = int(tokens[i])
+            try:
+                tokens[i], logprobs[i] = sequence.guide.choose(logits[i], token, logprobs[i])
+            except PixelisError as error:
+                log.error("policy: request %s: %s", sequence.sampling.request_id, error)
+                sequence.failed = error
+            self._metrics.masked_tokens += int(tokens[i]) != token
+
     def _advance(
         self, sequence: Sequence, token: int, logprob: float
     ) -> tuple[PolicyEvent | PixelisError | None, bool]:
         """One more token of `sequence`: what its caller is to be told, and whether it ends here."""
-        if not math.isfinite(logprob):
+        if not math.isfinite(logprob) or sequence.failed is not None:
             self._metrics.finished["error"] += 1
-            return ServingError("The policy's logits are not finite for this request."), True
+            return sequence.failed or ServingError("The policy's logits are not finite for this request."), True
         sequence.tokens.append(token)
         sequence.logprobs.append(logprob)
         finish = sequence.ending(token)

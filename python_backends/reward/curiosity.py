@@ -2,53 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelis.schema import Action
-from python_backends.reward.action import action_embedding, image_index
-from python_backends.reward.trajectory import visual
+from python_backends.reward.cache import StepCache, step_key
 
-Dynamics = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
+Floats = NDArray[np.float32]
+Dynamics = Callable[[Floats, Floats], Floats]
 """f: (states `[n, D]`, actions `[n, 16]`) -> next states `[n, D]`."""
+Measure = Callable[[Floats, Floats, Floats, Dynamics], list[float]]
+"""(states before, action embeddings, states after, network) -> curiosity of each step."""
 
 ETA = 0.5
 
 
-def curiosity_steps(
-    actions: Sequence[Action],
-    states: NDArray[np.float32],
-    sizes: Sequence[tuple[int, int]],
-    dynamics: Dynamics,
-) -> list[float]:
-    """Per visual step, `0.5 * mean((f(s, a) - s')^2)`; one call of `dynamics` for the whole trajectory.
+def surprise(before: Floats, actions: Floats, after: Floats, dynamics: Dynamics) -> list[float]:
+    """Per step, `0.5 * mean((f(s, a) - s')^2)`; one call of `dynamics` for all steps.
 
     Args:
-        actions: the trajectory; its visual operations are the steps.
-        states: `[steps + 1, D]` state keys before and after each step.
-        sizes: (width, height) of the request's images.
+        before: state keys `[n, D]`.
+        actions: their embeddings `[n, 16]`.
+        after: state keys `[n, D]`.
         dynamics: the network.
-
-    Returns:
-        One value a step; none with fewer than two states.
 
     Raises:
         ValueError: the network returned another shape than it was given, or a value that is not a number.
     """
-    if len(states) < 2:
-        return []
-    embeddings = np.stack([action_embedding(a, _size(a, sizes)) for a in visual(actions)])
-    predicted = np.asarray(dynamics(states[:-1], embeddings))
-    if predicted.shape != states[1:].shape:
-        raise ValueError(f"dynamics returned shape {predicted.shape} for states of {states[1:].shape}")
+    predicted = np.asarray(dynamics(before, actions))
+    if predicted.shape != after.shape:
+        raise ValueError(f"dynamics returned shape {predicted.shape} for states of {after.shape}")
     if not np.isfinite(predicted).all():
         raise ValueError("dynamics returned a value that is not a number")
-    errors = predicted.astype(np.float64) - states[1:]
-    return [float(step) for step in ETA * np.mean(errors**2, axis=1)]
+    errors = predicted.astype(np.float64) - after
+    return [float(ETA * np.mean(row**2)) for row in errors]
 
 
-def _size(action: Action, sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    index = image_index(action)
-    return sizes[index] if index < len(sizes) else (1, 1)
+def remembered(cache: StepCache, version: str) -> Measure:
+    """`surprise` that asks the network only about steps that `cache` does not hold.
+
+    Args:
+        cache: of this process.
+        version: everything beside the step that its value depends on: the network's version, the weights.
+    """
+
+    def measure(before: Floats, actions: Floats, after: Floats, dynamics: Dynamics) -> list[float]:
+        keys = [step_key(version, *step) for step in zip(before, actions, after, strict=True)]
+        values = [cache.get(key) for key in keys]
+        new = [i for i, value in enumerate(values) if value is None]
+        if new:
+            found = surprise(before[new], actions[new], after[new], dynamics)
+            for i, value in zip(new, found, strict=True):
+                values[i] = value
+                cache.put(keys[i], value)
+        return [value for value in values if value is not None]
+
+    return measure

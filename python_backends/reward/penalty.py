@@ -1,17 +1,8 @@
-"""What needless operations cost."""
+"""What needless operations cost: 0.2 each over 10; 0.1 if one was repeated; 0.05 per ZOOM_IN -> ZOOM_IN."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from pixelis.schema import Action, OperationName
-from python_backends.reward.trajectory import repeats, successions, visual
-
 FREE_OPERATIONS = 10
-
-
-def penalty(actions: Sequence[Action]) -> float:
-    """-0.2 per operation over 10; -0.1 if repeated; -0.05 per ZOOM_IN -> ZOOM_IN. Never above 0."""
-    excess = max(len(visual(actions)) - FREE_OPERATIONS, 0)
-    zooms = successions(actions).count((OperationName.ZOOM_IN, OperationName.ZOOM_IN))
-    return 0.0 - 0.2 * excess - (0.1 if repeats(actions) else 0.0) - 0.05 * zooms
+TOO_MANY = 0.2
+REPEATED = 0.1
+SECOND_ZOOM = 0.05

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +9,9 @@ from numpy.typing import NDArray
 
 from pixelis.errors import InvalidRequest
 from pixelis.schema import Reward, RewardRequest
-from python_backends.reward.coherence import coherence
-from python_backends.reward.curiosity import Dynamics, curiosity_steps
-from python_backends.reward.penalty import penalty
+from python_backends.reward.cache import StepCache
+from python_backends.reward.curiosity import ETA, Dynamics, Floats, Measure, remembered, surprise
+from python_backends.reward.steps import Curious, RewardState
 from python_backends.reward.task import task
 from python_backends.reward.trajectory import visual
 
@@ -27,7 +26,13 @@ class Weights:
     limit: float = 10.0
 
 
-def compute(request: RewardRequest, dynamics: Dynamics, weights: Weights | None = None) -> Reward:
+def compute(
+    request: RewardRequest,
+    dynamics: Dynamics,
+    weights: Weights | None = None,
+    cache: StepCache | None = None,
+    version: str | None = None,
+) -> Reward:
     """`clip(1.0 * task + 0.3 * curiosity + 0.2 * coherence + penalty, +-10)`.
 
     A dynamics network that fails costs the curiosity and nothing else: it is 0 and `reason` says why.
@@ -37,32 +42,43 @@ def compute(request: RewardRequest, dynamics: Dynamics, weights: Weights | None 
             the images' sizes, the answer and, where known, the right one.
         dynamics: (states `[n, D]`, actions `[n, 16]`) -> next states `[n, D]`.
         weights: none = the defaults.
+        cache: steps that were seen before in this process, so that a trajectory that goes on from one that was
+            rewarded asks the network about its new steps only.
+        version: of the network that `dynamics` calls; none = not known, and nothing is cached.
 
     Raises:
         InvalidRequest: the states are not one a visual step and one more, or not of one width.
     """
     weights = weights or Weights()
     states = _states(request)
+    measure: Measure = surprise
+    if cache is not None and version is not None:
+        measure = remembered(cache, f"dynamics {version}, eta {ETA}, {weights}")
     reason = None
-    steps: list[float] = []
     try:
-        steps = curiosity_steps(request.actions, states, request.image_sizes, dynamics)
+        state = _walk(request, states, lambda before, actions, after: measure(before, actions, after, dynamics))
     except Exception as error:  # whatever the model or its transport raises becomes the reason
         reason = f"curiosity left out, dynamics failed: {error}"
-    curiosity = math.fsum(steps) / len(steps) if steps else 0.0
-    coherent = coherence(request.actions, states.astype(np.float64))
-    punished = penalty(request.actions)
+        state = _walk(request, states, None)
     right = task(request.answer, request.reference_answer)
-    total = weights.task * (right or 0.0) + weights.curiosity * curiosity + weights.coherence * coherent + punished
+    parts = weights.curiosity * state.curiosity + weights.coherence * state.coherence + state.penalty
+    total = weights.task * (right or 0.0) + parts
     return Reward(
         total=min(max(total, -weights.limit), weights.limit),
         task=right,
-        curiosity=curiosity,
-        coherence=coherent,
-        penalty=punished,
-        curiosity_steps=steps,
+        curiosity=state.curiosity,
+        coherence=state.coherence,
+        penalty=state.penalty,
+        curiosity_steps=state.curiosity_steps,
+        steps=list(state.steps),
         reason=reason,
     )
+
+
+def _walk(request: RewardRequest, states: Floats, curious: Curious | None) -> RewardState:
+    """The whole trajectory; without `curious` its steps have no curiosity."""
+    first = RewardState(state=states[0] if len(states) > 1 else None)
+    return first.extend(request.actions, states[1:], request.image_sizes, curious)
 
 
 def _states(request: RewardRequest) -> NDArray[np.float32]:

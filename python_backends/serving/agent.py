@@ -34,12 +34,13 @@ class Agent(StreamModel):
 
     def serve(self, row: Row, sink: Sink) -> None:
         """Queue a request."""
-        self._pool.submit(lambda: self._run(row, sink))
+        arrived = time.time()
+        self._pool.submit(lambda: self._run(row, sink, arrived))
 
-    def _run(self, row: Row, sink: Sink) -> None:
+    def _run(self, row: Row, sink: Sink, arrived: float) -> None:
         started = time.perf_counter()
         try:
-            self._stream(row, sink)
+            self._stream(row, sink, arrived)
         except Cancelled:
             self.metrics.count("pixelis_agent_cancelled_total")
         except Exception as error:  # whatever it is, the stream ends with it
@@ -49,7 +50,7 @@ class Agent(StreamModel):
             self.report_abandoned()
             sink.close()
 
-    def _stream(self, row: Row, sink: Sink) -> None:
+    def _stream(self, row: Row, sink: Sink, arrived: float) -> None:
         options = row.string("OPTIONS") if "OPTIONS" in row else None
         events = self._steps.run(
             row.strings("IMAGE"),
@@ -57,6 +58,7 @@ class Agent(StreamModel):
             options,
             row.request_id,
             cancelled=polled(lambda: sink.cancelled),
+            arrived=arrived,
         )
         for event in events:
             sink.send({"EVENT": json_text(event)})

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pixelis.errors import PixelisError
+from pixelis.errors import InvalidRequest, PixelisError
 from python_backends.adapter import UnaryModel
 from python_backends.engine import load_engine
 from python_backends.rows import Row, Tensors
@@ -22,6 +22,7 @@ class Engine(UnaryModel):
         """Load the artifact, within the thread budget of one model."""
         self._engine = load_engine(self.directory, self.threads)
         self._names = [description.name for description in self._engine.inputs]
+        self._multiple = int(self.parameters.get("sides_multiple_of", "1"))
 
     def finalize(self) -> None:
         """Let go of the artifact."""
@@ -33,12 +34,21 @@ class Engine(UnaryModel):
         answers: dict[int, Tensors | BaseException] = {}
         for i, row in enumerate(rows):
             try:
-                groups[tuple(row.array(name).shape for name in self._names)].append(i)
+                groups[tuple(self._shape(row, name) for name in self._names)].append(i)
             except PixelisError as error:
                 answers[i] = error
         for members in groups.values():
             answers.update(zip(members, self._run([rows[i] for i in members]), strict=True))
         return [answers[i] for i in range(len(rows))]
+
+    def _shape(self, row: Row, name: str) -> tuple[int, ...]:
+        """A row's shape; a picture's sides may have to be multiples of something, which no graph says of itself."""
+        shape = row.array(name).shape
+        if self._multiple > 1 and any(side < 1 or side % self._multiple for side in shape[:2]):
+            raise InvalidRequest(
+                f"Input {name} is {shape[1]}x{shape[0]}.", mend=f"Its sides must be multiples of {self._multiple}."
+            )
+        return shape
 
     def _run(self, rows: Sequence[Row]) -> Sequence[Tensors | BaseException]:
         self.metrics.observe("pixelis_engine_batch_rows", len(rows))

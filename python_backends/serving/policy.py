@@ -97,6 +97,7 @@ class Report:
         for reason, turns in counted["finished"].items():
             self._grow("pixelis_policy_turns_total", turns, finish=str(reason))
         self._grow("pixelis_policy_tokens_total", counted["tokens"])
+        self._grow("pixelis_policy_masked_tokens_total", counted["masked_tokens"])
         self._grow("pixelis_policy_queue_seconds_total", counted["queue_wait_s"])
         self._grow("pixelis_policy_step_seconds_total", counted["step_s"])
         self._metrics.gauge("pixelis_policy_active_sequences", counted["active"])

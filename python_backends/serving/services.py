@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from pixelis.errors import PixelisError
 from pixelis.schema import Ballot, RewardRequest
 from pixelis.settings import settings
-from python_backends.adapter import UnaryModel
+from python_backends.adapter import ANY_VERSION, UnaryModel
+from python_backends.artifacts import versions
 from python_backends.deadlines import run_all
 from python_backends.pipeline.neural import predict
+from python_backends.reward.cache import StepCache
+from python_backends.reward.curiosity import Dynamics
 from python_backends.reward.total import compute
 from python_backends.rows import Row, Tensors, json_text
 from python_backends.voting.vote import vote
@@ -44,7 +46,11 @@ class Vote(UnaryModel):
 
 
 class Reward(UnaryModel):
-    """Trajectory -> components of its reward. Calls `dynamics`."""
+    """Trajectory -> components of its reward. Calls `dynamics`, about steps that it has not been asked about before."""
+
+    def setup(self) -> None:
+        """An empty cache."""
+        self._steps = StepCache()
 
     def answer(self, rows: Sequence[Row]) -> Sequence[Tensors | BaseException]:
         """`TRAJECTORY` -> `RESULT`; rows side by side, so that their calls of `dynamics` batch."""
@@ -53,8 +59,14 @@ class Reward(UnaryModel):
 
     def _one(self, row: Row) -> Tensors:
         request = row.parsed("TRAJECTORY", RewardRequest)
-        return {"RESULT": json_text(compute(request, self._dynamics))}
+        version, deadline = versions(self.repository, ["dynamics"]).get("dynamics"), time.time() + BLS_SECONDS
+        reward = compute(request, self._dynamics(version, deadline), cache=self._steps, version=version)
+        if reward.reason is not None:  # the newest version may lie there and not be loaded yet: ask the one that is
+            reward = compute(request, self._dynamics(None, deadline))
+        return {"RESULT": json_text(reward)}
 
-    def _dynamics(self, states: NDArray[np.float32], actions: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _dynamics(self, version: str | None, deadline: float) -> Dynamics:
+        """The network of a version, which a cached step is of; none = of the one that is served."""
+        call = partial(self.caller.one, version=ANY_VERSION if version is None else int(version))
         most = settings().batching.max_batch_size
-        return predict(self.caller.one, states, actions, most, time.time() + BLS_SECONDS)
+        return lambda states, actions: predict(call, states, actions, most, deadline)

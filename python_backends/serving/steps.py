@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from pixelis.errors import PixelisError
 from pixelis.schema import AgentOutcome, PreparedRequest, RecallOutcome
 from pixelis.settings import settings
-from python_backends.adapter import Model, UnaryModel
+from python_backends.adapter import Model, SideBySideModel, UnaryModel
 from python_backends.artifacts import artifact
-from python_backends.deadlines import run_all
 from python_backends.images import DecodedImages
 from python_backends.pipeline.bls import TritonModels
 from python_backends.pipeline.encoded import unwrap
@@ -34,27 +33,12 @@ def siblings(model: Model) -> TritonModels:
     return TritonModels(model.caller, model.repository, tokens, settings().batching.max_batch_size)
 
 
-def side_by_side(
-    model: Model, rows: Sequence[Row], work: Callable[[Row, PreparedRequest], Tensors]
-) -> list[Tensors | BaseException]:
-    """Every row in a thread of its own, until its own deadline: a slow one does not hold up its company's work."""
-    requests = [_request(row) for row in rows]
-    good = [(row, request) for row, request in zip(rows, requests, strict=True) if isinstance(request, PreparedRequest)]
-    done = iter(
-        run_all(
-            [lambda row=row, request=request: work(row, request) for row, request in good],  # type: ignore[misc]
-            [request.deadline + GRACE_SECONDS for _, request in good],
-            model.name,
-        )
-    )
-    return [next(done) if isinstance(request, PreparedRequest) else request for request in requests]
+class Timed(SideBySideModel):
+    """A step whose requests say themselves how long they may take."""
 
-
-def _request(row: Row) -> PreparedRequest | PixelisError:
-    try:
-        return row.parsed("REQUEST", PreparedRequest)
-    except PixelisError as error:
-        return error
+    def until(self, row: Row) -> float:
+        """A little after the request's own deadline."""
+        return row.parsed("REQUEST", PreparedRequest).deadline + GRACE_SECONDS
 
 
 class Prepare(UnaryModel):
@@ -100,37 +84,33 @@ class Recall(UnaryModel):
         return [{"NEIGHBOURS": json_text(one.outcome), "KEY": one.key} for one in found]
 
 
-class Reason(UnaryModel):
-    """The agent loop; the requests of a batch run side by side."""
+class Reason(Timed):
+    """The agent loop."""
 
     def setup(self) -> None:
         """Read the checkpoint's tokenizer and profile."""
         voice = Voice.load(artifact(self.repository, "policy"))
         self._reasoner = Reasoner(siblings(self), voice, DecodedImages())
 
-    def answer(self, rows: Sequence[Row]) -> Sequence[Tensors | BaseException]:
+    def one(self, row: Row) -> Tensors:
         """`IMAGE`, `REQUEST`, `VIEWS` -> `OUTCOME`."""
-        return side_by_side(self, rows, self._one)
-
-    def _one(self, row: Row, request: PreparedRequest) -> Tensors:
+        request = row.parsed("REQUEST", PreparedRequest)
         images = unwrap(row.strings("IMAGE"), settings().limits)
         outcome = outcome_of(self._reasoner.run(images, request, row.array("VIEWS")))
         return {"OUTCOME": json_text(outcome)}
 
 
-class Finish(UnaryModel):
-    """Reward, vote, learning, result; the requests of a batch run side by side."""
+class Finish(Timed):
+    """Reward, vote, learning, result."""
 
     def setup(self) -> None:
         """Read the checkpoint's profile."""
         profile = Profile.load(artifact(self.repository, "policy"))
         self._finish = Finisher(siblings(self), profile, DecodedImages(), settings().retrieval)
 
-    def answer(self, rows: Sequence[Row]) -> Sequence[Tensors | BaseException]:
+    def one(self, row: Row) -> Tensors:
         """`IMAGE`, `REQUEST`, `NEIGHBOURS`, `KEY`, `OUTCOME` -> `ANSWER`, `CONFIDENCE`, `RESULT`."""
-        return side_by_side(self, rows, self._one)
-
-    def _one(self, row: Row, request: PreparedRequest) -> Tensors:
+        request = row.parsed("REQUEST", PreparedRequest)
         images = unwrap(row.strings("IMAGE"), settings().limits)
         recalled = row.parsed("NEIGHBOURS", RecallOutcome)
         outcome = row.parsed("OUTCOME", AgentOutcome)

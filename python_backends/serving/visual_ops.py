@@ -1,18 +1,17 @@
-"""Visual operations on encoded images; text is read by the served OCR models."""
+"""Visual operations on encoded images, with the served OCR models and image encoder."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from pixelis.schema import Operation
 from pixelis.settings import settings
-from python_backends.adapter import Caller, UnaryModel
+from python_backends.adapter import Caller, SideBySideModel
 from python_backends.artifacts import artifact
-from python_backends.deadlines import run_all
 from python_backends.images import DecodedImages
 from python_backends.pipeline.encoded import unwrap
 from python_backends.rows import Row, Tensors, json_text
@@ -56,20 +55,40 @@ class ServedOcr:
         return found["INDEX"], found["PROBABILITY"]
 
 
-class VisualOps(UnaryModel):
+class ServedFeatures:
+    """The image encoder by BLS. See `visual_ops.features.Features`.
+
+    Args:
+        caller: carries the calls.
+        most: the model's `max_batch_size`.
+    """
+
+    def __init__(self, caller: Caller, most: int) -> None:
+        self._caller = caller
+        self._most = most
+
+    def __call__(self, views: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Views `[n, 224, 224, 3]` -> `[n, 14, 14, width]`, at most `most` a call."""
+        parts = [views[i : i + self._most] for i in range(0, len(views), self._most)]
+        return np.concatenate([self._caller.one("embed_image", {"IMAGE": part}, "FEATURES", _soon()) for part in parts])
+
+
+class VisualOps(SideBySideModel):
     """`IMAGE`, `OPERATION` -> `RESULT`."""
 
     def setup(self) -> None:
-        """Read the recogniser's characters."""
+        """Read the recogniser's characters; OpenCV gets the thread budget of one model."""
+        cv2.setNumThreads(self.threads)
         self._ocr = ServedOcr(self.caller, load_characters(artifact(self.repository, "ocr_recognize")))
+        self._features = ServedFeatures(self.caller, settings().batching.max_batch_size)
         self._decoded = DecodedImages()
 
-    def answer(self, rows: Sequence[Row]) -> Sequence[Tensors | BaseException]:
-        """The operations of a batch, side by side, so that their calls of the OCR models batch."""
-        until = time.time() + 4 * BLS_SECONDS
-        return run_all([lambda row=row: self._one(row) for row in rows], [until] * len(rows), "visual_ops")  # type: ignore[misc]
+    def until(self, row: Row) -> float:
+        """Long enough for one that calls its children several times; whoever calls has a deadline of their own."""
+        return time.time() + 4 * BLS_SECONDS
 
-    def _one(self, row: Row) -> Tensors:
+    def one(self, row: Row) -> Tensors:
+        """One operation. Those of a batch run side by side, so that their calls of the models batch."""
         operation = row.parsed("OPERATION", Operation)
-        images = unwrap(row.strings("IMAGE"), settings().limits)
-        return {"RESULT": json_text(operate([self._decoded.get(image) for image in images], operation, self._ocr))}
+        images = [self._decoded.get(image) for image in unwrap(row.strings("IMAGE"), settings().limits)]
+        return {"RESULT": json_text(operate(images, operation, self._ocr, self._features))}

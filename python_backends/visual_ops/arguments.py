@@ -30,6 +30,12 @@ _HINTS = {
     "target_size": f"two whole numbers [width, height] from 1 to {MAX_TARGET}",
     "normalized": "true or false",
     "return_boxes": "true or false",
+    "point": "two finite numbers [x, y] in pixels of the original image",
+    "threshold": "a number from 0 to 1",
+    "init_bbox": "four finite numbers [x1, y1, x2, y2] in pixels of the original image",
+    "init_mask": 'a COCO run-length mask {"size": [height, width], "counts": ...}',
+    "fps": "frames a second, more than 0 and at most 240",
+    "query": 'words to be read in the frames, or an example {"bbox": [x1, y1, x2, y2], "frame": number}',
     "mask": 'a COCO run-length mask {"size": [height, width], "counts": ...}',
 }
 
@@ -78,6 +84,41 @@ class GetPropertiesArguments(Arguments):
 
     mask: Rle | None = None
     bbox: Corners | None = None
+
+
+class SegmentArguments(Arguments):
+    """A point on the object; a higher threshold keeps less."""
+
+    point: tuple[Number, Number]
+    threshold: Annotated[float, Field(ge=0, le=1, strict=True)] = 0.5
+
+
+Fps = Annotated[float, Field(gt=0, le=240, strict=True, allow_inf_nan=False)]
+
+
+class TrackArguments(Arguments):
+    """An object in the first frame: a box around it, or its mask."""
+
+    init_bbox: Corners | None = None
+    init_mask: Rle | None = None
+    fps: Fps = 1.0
+
+
+class Example(BaseModel):
+    """What an object or a place looks like: a box in one of the frames (default: the one that the call is about)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    bbox: Corners
+    frame: Annotated[int, Field(ge=0, strict=True)] | None = None
+
+
+class LocalizeArguments(Arguments):
+    """What to look for in time, and from which score on it is there."""
+
+    query: Annotated[str, Field(min_length=1, max_length=200)] | Example
+    threshold: Annotated[float, Field(ge=0, le=1, strict=True)] | None = None
+    fps: Fps = 1.0
 
 
 A = TypeVar("A", bound=Arguments)

@@ -4,33 +4,67 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pixelis.errors import InvalidOperation, RequestError
 from pixelis.schema import Operation, OperationName, OperationResult
 from python_backends.images import Pixels
+from python_backends.visual_ops.features import Features
 from python_backends.visual_ops.get_properties import get_properties
 from python_backends.visual_ops.ocr import Ocr
 from python_backends.visual_ops.read_text import read_text
+from python_backends.visual_ops.segment_object_at import segment_object_at
+from python_backends.visual_ops.temporal_localize import temporal_localize
+from python_backends.visual_ops.track_object import track_object
 from python_backends.visual_ops.zoom_in import zoom_in
 
-Run = Callable[[Pixels, dict[str, Any], Ocr], dict[str, Any]]
 
-OPERATIONS: dict[OperationName, Run] = {
-    OperationName.ZOOM_IN: lambda image, arguments, ocr: zoom_in(image, arguments),
-    OperationName.READ_TEXT: read_text,
-    OperationName.GET_PROPERTIES: lambda image, arguments, ocr: get_properties(image, arguments),
+@dataclass(frozen=True)
+class Work:
+    """What an operation has to work with.
+
+    Attributes:
+        images: decoded originals, `[height, width, 3]` RGB uint8.
+        index: the image that is meant, or the first frame.
+        arguments: as given.
+        ocr: text detection and recognition.
+        features: the image encoder.
+    """
+
+    images: Sequence[Pixels]
+    index: int
+    arguments: dict[str, Any]
+    ocr: Ocr
+    features: Features
+
+    @property
+    def image(self) -> Pixels:
+        """The image that is meant."""
+        return self.images[self.index]
+
+
+OPERATIONS: dict[OperationName, Callable[[Work], dict[str, Any]]] = {
+    OperationName.ZOOM_IN: lambda work: zoom_in(work.image, work.arguments),
+    OperationName.SEGMENT_OBJECT_AT: lambda work: segment_object_at(work.image, work.arguments, work.features),
+    OperationName.READ_TEXT: lambda work: read_text(work.image, work.arguments, work.ocr),
+    OperationName.GET_PROPERTIES: lambda work: get_properties(work.image, work.arguments),
+    OperationName.TRACK_OBJECT: lambda work: track_object(work.images, work.index, work.arguments),
+    OperationName.TEMPORAL_LOCALIZE: lambda work: temporal_localize(
+        work.images, work.index, work.arguments, work.ocr, work.features
+    ),
 }
-"""What is available, by name."""
+"""All of them, by name."""
 
 
-def operate(images: Sequence[Pixels], operation: Operation, ocr: Ocr) -> OperationResult:
-    """Run `operation` on the image that it names.
+def operate(images: Sequence[Pixels], operation: Operation, ocr: Ocr, features: Features) -> OperationResult:
+    """Run `operation` on the image or frames that it names.
 
     Args:
         images: decoded originals, `[height, width, 3]` RGB uint8.
         operation: its name, arguments and image index.
         ocr: text detection and recognition.
+        features: the image encoder's features of a picture's parts.
 
     Returns:
         The result. What the caller did wrong is its `error`, with an empty `result`.
@@ -42,18 +76,13 @@ def operate(images: Sequence[Pixels], operation: Operation, ocr: Ocr) -> Operati
     result: dict[str, Any] = {}
     error: str | None = None
     try:
-        result = _run(images, operation, ocr)
+        if operation.image_index >= len(images):
+            raise InvalidOperation(
+                f"image_index {operation.image_index} is out of range: there are {len(images)} images."
+            )
+        work = Work(images, operation.image_index, operation.arguments, ocr, features)
+        result = OPERATIONS[operation.operation](work)
     except RequestError as refused:
         error = str(refused)
     elapsed = (time.perf_counter() - started) * 1e3
     return OperationResult(operation=operation.operation, result=result, error=error, elapsed_ms=elapsed)
-
-
-def _run(images: Sequence[Pixels], operation: Operation, ocr: Ocr) -> dict[str, Any]:
-    run = OPERATIONS.get(operation.operation)
-    if run is None:
-        known = ", ".join(name.value for name in OPERATIONS)
-        raise InvalidOperation(f"{operation.operation.value} is not available yet.", mend=f"Available are {known}.")
-    if operation.image_index >= len(images):
-        raise InvalidOperation(f"image_index {operation.image_index} is out of range: there are {len(images)} images.")
-    return run(images[operation.image_index], operation.arguments, ocr)

@@ -91,7 +91,9 @@ class InferenceRequest:
 
     siblings: dict[str, Sibling] = {}  # noqa: RUF012 - the fake's one registry
 
-    def __init__(self, model_name: str, requested_output_names: list[str], inputs: Sequence[Tensor]) -> None:
+    def __init__(
+        self, model_name: str, requested_output_names: list[str], inputs: Sequence[Tensor], model_version: int = -1
+    ) -> None:
         self._model, self._inputs = model_name, {t.name(): t.as_numpy() for t in inputs}
 
     def exec(self, decoupled: bool = False) -> Any:

@@ -19,6 +19,7 @@ from pixelis.errors import PixelisError
 from pixelis.schema import (
     Ballot,
     Experience,
+    KnnCommand,
     KnnResult,
     Neighbour,
     Operation,
@@ -52,6 +53,11 @@ class NoText:
         return np.zeros((len(lines), 1), np.int32), np.ones((len(lines), 1), np.float32)
 
 
+def plain_features(views: NDArray[np.uint8]) -> Floats:
+    """Colours in place of the image encoder's features."""
+    return views.reshape(len(views), 14, 16, 14, 16, 3).mean((2, 4)).astype(np.float32)
+
+
 class ScriptedModels:
     """See `models.Models`.
 
@@ -70,6 +76,7 @@ class ScriptedModels:
         self.visual: list[int] = []
         self.grids: list[list[int]] = []
         self.inserted: list[Experience] = []
+        self.asked: list[KnnCommand] = []
         self.fed_back: list[str] = []
         self.cancelled: list[str] = []
         self.counted: list[bool] = []
@@ -125,17 +132,21 @@ class ScriptedModels:
 
     def operate(self, images: Sequence[bytes], operation: Operation, deadline: float) -> OperationResult:
         self._up("visual_ops")
-        return operate([self._decoded.get(image) for image in images], operation, NoText())
+        return operate([self._decoded.get(image) for image in images], operation, NoText(), plain_features)
 
     def search(self, key: Floats, k: int, count: bool, deadline: float) -> KnnResult:
         self._up("knn")
         self.counted.append(count)
         return KnnResult(neighbours=self.neighbours[:k], reason=self.reason)
 
-    def insert(self, experience: Experience, key: Floats, deadline: float) -> str:
+    def remember(self, asked: KnnCommand, key: Floats, deadline: float) -> str | None:
         self._up("insert")
-        self.inserted.append(experience)
-        return experience.experience_id
+        self.asked.append(asked)
+        if not asked.learn:
+            return None
+        assert asked.experience is not None
+        self.inserted.append(asked.experience)
+        return asked.request_id
 
     def feedback(self, experience_id: str, answer: str, deadline: float) -> None:
         self._up("feedback")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -105,8 +106,54 @@ def test_rows_of_one_request(adapter: ModuleType) -> None:
     request = Request(IN=np.array([[b"a"], [b"b"]], object))
     (response,) = echo(adapter).execute([request])
     assert response.output_tensors()[0].as_numpy().tolist() == [[b"a"], [b"b"]]
-    (response,) = echo(adapter).execute([Request(IN=np.array([[b"a"], [b"bad"]], object))])
-    assert response.has_error()
+    assert answers(echo(adapter).execute([Request(IN=np.array([[b"a"], [b"bad"]], object))])) == [
+        "invalid_request: Row 1 of the batch: no"
+    ]
+
+
+def test_side_by_side_each_request_is_answered_when_it_is_done(adapter: ModuleType) -> None:
+    released = threading.Event()
+
+    class Waits(adapter.SideBySideModel):  # type: ignore[name-defined, misc]
+        def until(self, row: Row) -> float:
+            return time.time() + (0.2 if row.string("IN") == b"hangs" else 5.0)
+
+        def one(self, row: Row) -> Tensors:
+            word = row.string("IN").decode()
+            if word in ("long", "hangs"):
+                released.wait(5)
+            if word == "bad":
+                raise InvalidRequest("no")
+            return {"OUT": text(word)}
+
+    model = Waits()
+    model.initialize(ARGS)
+    requests = [Request(IN=array(word)) for word in ("long", "hangs", "short", "bad")]
+    requests += [Request(), Request(IN=np.array([[b"a"], [b"b"]], object))]
+    run = threading.Thread(target=lambda: model.execute(requests))
+    run.start()
+    long, hangs, short, bad, empty, two = (request.sender for request in requests)
+    assert fake_triton.wait(lambda: all(one.final for one in (hangs, short, bad, empty, two)))
+    assert not long.final
+    assert answers([*short.sent, *bad.sent]) == ["short", "invalid_request: no"]
+    assert answers(hangs.sent)[0].startswith("deadline_exceeded: ")
+    assert answers(empty.sent)[0].startswith("invalid_request: ")
+    assert two.sent[0].output_tensors()[0].as_numpy().tolist() == [[b"a"], [b"b"]]
+    released.set()
+    run.join(5)
+    assert answers(long.sent) == ["long"]
+    assert [len(request.sender.sent) for request in requests] == [1] * 6
+
+
+def test_a_picture_whose_sides_the_graph_cannot_take(adapter: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "python_backends.serving.engine", raising=False)
+    engine = importlib.import_module("python_backends.serving.engine").Engine()
+    sys.modules.pop("python_backends.serving.engine")
+    engine._names, engine._multiple = ["IMAGE"], 32
+    assert engine._shape(Row({"IMAGE": np.zeros((32, 64, 3))}), "IMAGE") == (32, 64, 3)
+    for height, width in ((40, 64), (64, 31), (0, 32)):
+        with pytest.raises(InvalidRequest, match=rf"IMAGE is {width}x{height}.*multiples of 32"):
+            engine._shape(Row({"IMAGE": np.zeros((height, width, 3))}), "IMAGE")
 
 
 def test_errors_carry_a_status_and_are_counted(adapter: ModuleType) -> None:

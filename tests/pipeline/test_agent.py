@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 
 import pytest
 
-from pixelis.errors import InvalidImage, Unavailable
+from pixelis.errors import DeadlineExceeded, InvalidImage, Unavailable
 from pixelis.schema import PipelineResult
 from pixelis.settings import Settings
 from python_backends.images import DecodedImages
@@ -62,3 +63,9 @@ def test_errors_end_the_stream(voice: Voice) -> None:
     models.down["policy"] = Unavailable("down")
     with pytest.raises(Unavailable):
         list(agent.run([png()], b"?", None))
+
+
+def test_a_request_that_waited_for_longer_than_its_time_is_not_begun(voice: Voice) -> None:
+    agent = Agent.wire(ScriptedModels(voice, TURNS), voice, Settings())
+    with pytest.raises(DeadlineExceeded):
+        list(agent.run([png()], b"What is it?", b'{"timeout_s": 5}', arrived=time.time() - 6))

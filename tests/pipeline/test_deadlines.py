@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pixelis.errors import DeadlineExceeded, InvalidRequest, PixelisError
+from pixelis.errors import DeadlineExceeded, InvalidRequest, PixelisError, Unavailable
 from python_backends.deadlines import Linger, Pool, abandoned, call_by, run_all, stream_by
 
 
@@ -110,3 +110,27 @@ def test_references_linger() -> None:
     lingering.keep(Value())
     assert seen() is None
     assert len(lingering) == 1
+
+
+def test_a_stream_whose_other_side_is_gone_ends_soon() -> None:
+    forever = threading.Event()
+
+    def hangs() -> Iterator[int]:
+        yield 1
+        forever.wait()
+
+    started = time.time()
+    items = stream_by(soon(30), hangs, "policy", lost=lambda: True)
+    assert next(items) == 1
+    with pytest.raises(Unavailable, match="`policy` died in the middle"):
+        next(items)
+    assert time.time() - started < 5
+    forever.set()
+
+
+def test_what_was_sent_before_the_end_is_still_read() -> None:
+    def late() -> Iterator[int]:
+        time.sleep(0.4)  # it is found dead meanwhile
+        yield 1
+
+    assert list(stream_by(soon(5), late, "policy", lost=lambda: True)) == [1]

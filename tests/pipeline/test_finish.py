@@ -160,3 +160,36 @@ def test_the_first_state_is_the_requests_own_key(voice: Voice, prepare: Callable
     known = state_keys(models, voice.profile, pictures, "What is it?", [ZOOM, READ], time.time() + 9, first=found.key)
     whole = state_keys(models, voice.profile, pictures, "What is it?", [ZOOM, READ], time.time() + 9)
     assert np.allclose(known, whole, atol=1e-6)
+
+
+@pytest.mark.parametrize("change", [{"confidence": 0.69}, {"finish": "max_tokens"}, {"answer": ""}])
+def test_what_is_not_learned_is_noted_for_feedback(
+    voice: Voice, prepare: Callable[..., Prepared], change: dict[str, object]
+) -> None:
+    models = ScriptedModels(voice, [""])
+    models.neighbours = neighbours("dog", "dog", "dog", "dog")
+    prepared = prepare(read_only=False)
+    result = finish(models, prepared, OUTCOME.model_copy(update=change))
+    (asked,) = models.asked
+    assert (asked.request_id, asked.answer, asked.learn) == (prepared.request.request_id, result.answer, False)
+    assert asked.retrieved == ["0", "1", "2", "3"]
+    assert asked.experience is not None
+    assert asked.experience.trajectory == OUTCOME.actions
+
+
+def test_what_a_human_decided_is_named_and_not_learned_again(voice: Voice, prepare: Callable[..., Prepared]) -> None:
+    models = ScriptedModels(voice, [""])
+    (said,) = neighbours("fox")
+    models.neighbours = [*neighbours("cat", "cat"), said.model_copy(update={"confirmed": True, "experience_id": "h"})]
+    result = finish(models, prepare(read_only=False))
+    assert (result.answer, result.provenance.agent_answer) == ("fox", "cat")
+    assert (result.provenance.reason, result.provenance.decided_by) == ("confirmed_by_feedback", "h")
+    assert (models.inserted, result.provenance.learned) == ([], None)
+    assert [asked.answer for asked in models.asked] == ["fox"]
+
+
+def test_what_a_reference_judged_is_not_judged_again(voice: Voice, prepare: Callable[..., Prepared]) -> None:
+    models = ScriptedModels(voice, [""])
+    models.neighbours = neighbours("cat")
+    finish(models, prepare(read_only=False, reference_answer="cat"))
+    assert (models.fed_back, models.asked[0].retrieved) == (["0"], [])

@@ -104,3 +104,17 @@ def test_the_retrieval_view_is_the_mean_over_frames() -> None:
     black, white = np.zeros((300, 300, 3), np.uint8), np.full((100, 50, 3), 255, np.uint8)
     assert np.unique(retrieval_view([black, white])).tolist() == [128]
     assert np.array_equal(retrieval_view([white]), np.full((224, 224, 3), 255, np.uint8))
+
+
+def test_the_clock_of_a_request_that_has_waited_runs_from_its_arrival(voice: Voice) -> None:
+    preparer = Preparer(voice.profile, Limits(), DecodedImages())
+    request = preparer([png()], b"?", b'{"timeout_s": 10}', "", 1000.0).request
+    assert (request.started_at, request.deadline) == (1000.0, 1010.0)
+
+
+def test_the_frames_of_a_video_are_of_one_size(voice: Voice) -> None:
+    preparer = Preparer(voice.profile, Limits(), DecodedImages())
+    pictures = [png(40, 20), png(20, 40)]
+    with pytest.raises(InvalidRequest, match=r"different sizes: 20x40, 40x20\. Send frames of one size"):
+        preparer(pictures, b"?", b'{"media": "video"}')
+    assert preparer(pictures, b"?", b'{"media": "images"}').request.sizes == [(40, 20), (20, 40)]

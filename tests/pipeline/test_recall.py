@@ -94,3 +94,16 @@ def test_a_dead_index_is_a_reason(voice: Voice, prepare: Callable[..., Prepared]
     found = one(models, prepare())
     assert (found.outcome.neighbours, found.outcome.reason) == ([], "knn: unavailable: down")
     assert found.key.any()
+
+
+def test_the_shortest_time_of_a_batch_bounds_it(voice: Voice, prepare: Callable[..., Prepared]) -> None:
+    deadlines: list[float] = []
+
+    class Noting(ScriptedModels):
+        def embed_image(self, views: Views, deadline: float) -> Floats:
+            deadlines.append(deadline)
+            return super().embed_image(views, deadline)
+
+    many = [prepare(timeout_s=300), prepare(timeout_s=4)]
+    recall(Noting(voice, [""]), [p.request for p in many], np.stack([p.retrieval_view for p in many]))
+    assert deadlines[0] < many[1].request.deadline

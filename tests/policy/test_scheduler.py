@@ -166,7 +166,7 @@ def _bad(runtime: PolicyRuntime) -> list[tuple[PolicyRequest, str]]:
     sampling = {"request_id": "x", "max_tokens": 3}
     return [
         (_with(good, prompt_ids=np.array([], np.int64)), "at least one token"),
-        (_with(good, prompt_ids=good.prompt_ids + 10_000), "the vocabulary has 0 to 239"),
+        (_with(good, prompt_ids=good.prompt_ids + 10_000), f"the vocabulary has 0 to {runtime.config.vocabulary - 1}"),
         (_with(good, prompt_ids=-good.prompt_ids), "the vocabulary has"),
         (_with(good, visual=None), "36 image tokens and no visual tokens"),
         (_with(good, visual=good.visual[:-1]), r"shape \[35, 192\].*\[36, 192\]"),

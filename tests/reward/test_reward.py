@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 
 from pixelis.errors import InvalidRequest, Unavailable
 from pixelis.schema import Action, OperationName, RewardRequest
-from python_backends.reward import Weights, action_embedding, compute
-from python_backends.reward.coherence import coherence, flow, semantic, tools
-from python_backends.reward.curiosity import curiosity_steps
-from python_backends.reward.penalty import penalty
+from python_backends.reward import RewardState, Weights, action_embedding, compute
+from python_backends.reward.coherence import cosine, semantic_of, tools_of
+from python_backends.reward.curiosity import Dynamics, surprise
 from python_backends.reward.task import task
 
 ANSWER = Action(type="ANSWER", text="red")
@@ -35,6 +34,38 @@ NOTHING = np.zeros((0, 0))
 def still(states: NDArray[np.float32], actions: NDArray[np.float32]) -> NDArray[np.float32]:
     """A world in which nothing happens."""
     return states
+
+
+def walk(actions: list[Action], states: Any = NOTHING, dynamics: Dynamics | None = None) -> RewardState:
+    """The state after a whole trajectory."""
+    keys = np.asarray(states, np.float32)
+    curious = None if dynamics is None else lambda *step: surprise(*step, dynamics)
+    return RewardState(state=keys[0] if len(keys) > 1 else None).extend(actions, keys[1:], [(100, 100)], curious)
+
+
+def flow(actions: list[Action]) -> float:
+    return math.fsum(step.flow for step in walk(actions).steps) / (len(actions) - 1)
+
+
+def tools(actions: list[Action]) -> float:
+    state = walk(actions)
+    return tools_of(state.uses, state.sensible)
+
+
+def coherence(actions: list[Action], states: Any) -> float:
+    return walk(actions, states).coherence
+
+
+def penalty(actions: list[Action]) -> float:
+    return walk(actions).penalty
+
+
+def curiosity_steps(
+    actions: list[Action], states: Any, sizes: list[tuple[int, int]], dynamics: Dynamics
+) -> list[float]:
+    keys = np.asarray(states, np.float32)
+    first = RewardState(state=keys[0] if len(keys) > 1 else None)
+    return first.extend(actions, keys[1:], sizes, lambda *step: surprise(*step, dynamics)).curiosity_steps
 
 
 @pytest.mark.parametrize(
@@ -61,15 +92,15 @@ def test_flow() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cosine", "value"), [(0.2, -0.5), (0.36, 0.1), (0.6, 0.5), (0.84, 0.9), (0.95, -0.3), (-1.0, -0.5)]
+    ("c", "value"), [(0.2, -0.5), (0.36, 0.1), (0.6, 0.5), (0.84, 0.9), (0.95, -0.3), (-1.0, -0.5)]
 )
-def test_semantic(cosine: float, value: float) -> None:
-    states = np.array([[2.0, 0.0], [3 * cosine, 3 * math.sqrt(1 - cosine**2)]])
-    assert semantic(states) == pytest.approx(value, abs=1e-9)
+def test_semantic(c: float, value: float) -> None:
+    after = np.array([3 * c, 3 * math.sqrt(1 - c**2)], np.float32)
+    assert semantic_of(cosine(np.array([2, 0], np.float32), after)) == pytest.approx(value, abs=1e-6)
 
 
 def test_semantic_of_a_zero_state() -> None:
-    assert semantic(np.zeros((2, 4))) == -0.5
+    assert semantic_of(cosine(np.zeros(4, np.float32), np.ones(4, np.float32))) == -0.5
 
 
 def test_tools() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pixelis.errors import NotFound, SetupError
-from server.repository import require_built, scan
+from server.repository import ancestors, closure, require_built, scan
 
 CONFIG = 'name: "%s" backend: "python" instance_group [ { count: %d } ]'
 ARTIFACT = 'parameters [ { key: "artifact" value: { string_value: "model.onnx" } } ]'
@@ -55,3 +55,20 @@ def test_a_config_that_does_not_parse_is_named_with_its_line(tmp_path: Path) -> 
     with pytest.raises(SetupError, match=r"a/config.pbtxt.*2:1") as caught:
         scan(tmp_path)
     assert "pixelis lint" in str(caught.value.mend)
+
+
+def test_who_calls_whom(tmp_path: Path) -> None:
+    calls = 'parameters [ { key: "calls" value: { string_value: "%s" } } ]'
+    model(tmp_path, "leaf")
+    model(tmp_path, "middle", more=calls % "leaf,absent")
+    model(tmp_path, "top", more=calls % "middle")
+    model(tmp_path, "both", more=calls % "top,leaf")
+    model(tmp_path, "other")
+    steps = 'platform: "ensemble" ensemble_scheduling { step { model_name: "middle" model_version: -1 } }'
+    (tmp_path / "chain" / "1").mkdir(parents=True)
+    (tmp_path / "chain" / "config.pbtxt").write_text(f'name: "chain" {steps}')
+    assert [found.name for found in closure(tmp_path, ["top"])] == ["leaf", "middle", "top"]
+    assert [found.name for found in closure(tmp_path, ["chain"])] == ["chain", "leaf", "middle"]
+    assert closure(tmp_path) == scan(tmp_path)
+    assert ancestors(scan(tmp_path), "leaf") == ["both", "middle", "chain", "top"]
+    assert ancestors(scan(tmp_path), "other") == []

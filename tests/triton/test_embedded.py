@@ -91,6 +91,13 @@ def test_what_can_be_known_before_is_said_before(triton: EmbeddedTriton, config:
         EmbeddedTriton(tmp_path / "absent", config=config).start()
 
 
+def test_a_model_brings_what_it_calls(triton: EmbeddedTriton) -> None:
+    triton.start(["calls"])
+    with grpc.InferenceServerClient(triton.grpc_url) as client:
+        assert client.is_model_ready("echo")
+        assert not client.is_model_ready("dies")
+
+
 def test_a_busy_port_is_named(triton: EmbeddedTriton) -> None:
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -189,6 +196,30 @@ def test_serve_stops_cleanly(child_environment: dict[str, str], number: signal.S
     assert "Traceback" not in said
     assert regions() == []
     assert processes() == []
+
+
+def test_serve_starts_a_killed_triton_again(child_environment: dict[str, str]) -> None:
+    command = [sys.executable, "-m", "pixelis", "serve", "--models", "echo", "--json"]
+    served = subprocess.Popen(command, env=child_environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert served.stdout is not None
+    endpoints = json.loads(served.stdout.readline())
+    first = set(processes())
+    server = next(pid for pid in first if "tritonserver" in Path(f"/proc/{pid}/cmdline").read_text())
+    os.kill(server, signal.SIGKILL)
+    assert until(lambda: not first & set(processes()))
+
+    def answers() -> bool:
+        try:
+            return ask(endpoints["grpc"], "echo", [7]).tolist() == [[7]]
+        except grpc.InferenceServerException:
+            return False
+
+    assert until(answers, 60)
+    served.send_signal(signal.SIGINT)
+    _, said = served.communicate(timeout=20)
+    assert served.returncode == 0
+    assert "Triton ended by itself (exit code 137); it is started again in 1 s" in said
+    assert "Traceback" not in said
 
 
 def test_ctrl_c_while_it_starts(child_environment: dict[str, str]) -> None:

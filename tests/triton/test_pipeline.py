@@ -1,4 +1,4 @@
-"""The pipeline on a real Triton, from the built repository: answers, streams, batches, errors, and dead children.
+"""The pipeline on a real Triton, from the built repository: answers, streams, batches. Bad input is in test_bad_input.
 
 Ports 18120 to 18122. `make test` builds the repository first; PIXELIS_REPOSITORY names another one.
 """
@@ -7,11 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import queue
 import re
-import shutil
-import signal
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -20,21 +16,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import pytest
 import tritonclient.grpc as grpc
-from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException
 
-from pixelis.errors import PixelisError, from_wire
 from pixelis.schema import Event, KnnCommand, KnnResult, PipelineResult
-from pixelis.settings import Server, Settings, settings
+from pixelis.settings import Settings
 from python_backends.artifacts import artifact
 from python_backends.pipeline.agent import Agent
 from python_backends.pipeline.local import LocalModels
 from python_backends.pipeline.memory import Voice
 from server.embedded import EmbeddedTriton
-from tests.pipeline.conftest import png
+from tests.triton.built import ask, configured, inputs, link_repository, stream, tensor, texts
 
 pytestmark = [pytest.mark.triton, pytest.mark.timeout(300)]
 
@@ -54,28 +47,12 @@ def scene(seed: int) -> bytes:
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The built repository, its big files linked: a test may touch every `model.py`."""
-    built = settings().repository.absolute()
-    try:
-        artifact(built, "policy")
-    except PixelisError as error:
-        pytest.fail(f"{error} `make test` does.")
-    copy = tmp_path_factory.mktemp("pipeline") / "repository"
-    for path in built.rglob("*"):
-        if path.is_file() and "__pycache__" not in path.parts:
-            to = copy / path.relative_to(built)
-            to.parent.mkdir(parents=True, exist_ok=True)
-            if path.suffix in (".py", ".pbtxt"):
-                shutil.copyfile(path, to)
-            else:
-                to.symlink_to(path)
-    return copy
+    return link_repository(tmp_path_factory.mktemp("pipeline") / "repository")
 
 
 @pytest.fixture(scope="module")
 def triton(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedTriton]:
-    server = Server(http_port=18120, grpc_port=18121, metrics_port=18122, exit_timeout_s=2)
-    config = Settings(state=tmp_path_factory.mktemp("state"), repository=repository, server=server)
+    config = configured(18120, repository, tmp_path_factory.mktemp("state"))
     with EmbeddedTriton(config=config) as running:
         yield running
 
@@ -84,53 +61,6 @@ def triton(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def client(triton: EmbeddedTriton) -> Iterator[grpc.InferenceServerClient]:
     with grpc.InferenceServerClient(triton.grpc_url) as made:
         yield made
-
-
-def tensor(name: str, array: NDArray[Any], dtype: str = "BYTES") -> grpc.InferInput:
-    made = grpc.InferInput(name, list(array.shape), dtype)
-    made.set_data_from_numpy(array)
-    return made
-
-
-def texts(name: str, *values: bytes, batched: bool = True) -> grpc.InferInput:
-    array = np.array(values, object)
-    return tensor(name, array[None] if batched else array)
-
-
-def inputs(image: bytes, question: str, *, batched: bool = True, **options: Any) -> list[grpc.InferInput]:
-    return [
-        texts("IMAGE", image, batched=batched),
-        texts("QUESTION", question.encode(), batched=batched),
-        texts("OPTIONS", json.dumps(options).encode(), batched=batched),
-    ]
-
-
-def ask(client: grpc.InferenceServerClient, image: bytes, question: str, **options: Any) -> PipelineResult:
-    answered = client.infer("pixelis", inputs(image, question, **options), client_timeout=120)
-    return PipelineResult.model_validate_json(answered.as_numpy("RESULT")[0, 0])
-
-
-def stream(
-    triton: EmbeddedTriton, model: str, sent: list[grpc.InferInput], stop_after: int | None = None
-) -> list[dict[str, Any]]:
-    """The events of a decoupled model; with `stop_after` the client goes after that many."""
-    answers: queue.Queue[Any] = queue.Queue()
-    events: list[dict[str, Any]] = []
-    with grpc.InferenceServerClient(triton.grpc_url) as client:
-        client.start_stream(lambda result, error: answers.put(error or result))
-        client.async_stream_infer(model, sent, enable_empty_final_response=True)
-        while True:
-            answer = answers.get(timeout=120)
-            if isinstance(answer, Exception):
-                raise answer
-            response = answer.get_response()
-            if len(response.outputs):
-                events.append(json.loads(answer.as_numpy("EVENT")[0]))
-            if response.parameters["triton_final_response"].bool_param:
-                return events
-            if stop_after is not None and len(events) >= stop_after:
-                client.stop_stream(cancel_requests=True)
-                return events
 
 
 def comparable(result: PipelineResult) -> dict[str, Any]:
@@ -241,44 +171,6 @@ def test_32_requests_at_once_run_as_batches_and_each_gets_its_own_answer(
     assert steps["policy"] > 0
 
 
-@pytest.mark.parametrize(
-    ("image", "question", "options", "code"),
-    [
-        (b"no picture", "q", "{}", "invalid_image"),
-        (b"", "q", "{}", "invalid_image"),
-        (png()[:-40], "q", "{}", "invalid_image"),
-        (b"https://example.org/cat.png", "q", "{}", "invalid_image"),
-        (png(), "", "{}", "invalid_request"),
-        (png(), "x" * 9000, "{}", "limit_exceeded"),
-        (png(), "q", '{"colour": 1}', "invalid_request"),
-        (png(), "q", '{"timeout_s": 0}', "invalid_request"),
-        (png(), "q", "no json", "invalid_request"),
-        (png(), "q", '{"temperature": 1}', "invalid_request"),
-    ],
-)
-def test_each_bad_input_has_its_own_error_and_hurts_nobody_else(
-    triton: EmbeddedTriton, client: grpc.InferenceServerClient, image: bytes, question: str, options: str, code: str
-) -> None:
-    sent = [texts("IMAGE", image), texts("QUESTION", question.encode()), texts("OPTIONS", options.encode())]
-    with ThreadPoolExecutor(4) as pool:
-        good = [pool.submit(ask, client, scene(3), QUESTIONS[1]) for _ in range(3)]
-        with pytest.raises(InferenceServerException) as raised:
-            client.infer("pixelis", sent, client_timeout=60)
-        assert all(one.result().trajectory for one in good)
-    assert from_wire(raised.value.message()).code == code
-    plain = [texts("IMAGE", image, batched=False), texts("QUESTION", question.encode(), batched=False)]
-    (event,) = stream(triton, "agent", [*plain, texts("OPTIONS", options.encode(), batched=False)])[-1:]
-    assert (event["event"], event["code"]) == ("error", code)
-
-
-def test_no_image_and_no_options(client: grpc.InferenceServerClient) -> None:
-    none = tensor("IMAGE", np.zeros((1, 0), object))
-    with pytest.raises(InferenceServerException, match="no image"):
-        client.infer("pixelis", [none, *inputs(b"", "q")[1:]], client_timeout=60)
-    answered = client.infer("pixelis", inputs(scene(3), QUESTIONS[1])[:2], client_timeout=60)
-    assert answered.as_numpy("RESULT").shape == (1, 1)
-
-
 def test_several_images_and_several_rows(client: grpc.InferenceServerClient) -> None:
     two = [texts("IMAGE", scene(3), scene(4)), *inputs(b"", QUESTIONS[1])[1:]]
     assert client.infer("pixelis", two, client_timeout=60).as_numpy("ANSWER").shape == (1, 1)
@@ -288,26 +180,6 @@ def test_several_images_and_several_rows(client: grpc.InferenceServerClient) -> 
         tensor("OPTIONS", np.array([[b"{}"]] * 2, object)),
     ]
     assert client.infer("pixelis", rows, client_timeout=60).as_numpy("ANSWER").shape == (2, 1)
-
-
-def test_a_client_that_goes_is_noticed(triton: EmbeddedTriton) -> None:
-    sent = inputs(scene(3), QUESTIONS[0], batched=False)
-    for _ in range(5):
-        stream(triton, "agent", sent, stop_after=1)
-    end = time.time() + 10
-    while not counts(triton, "pixelis_agent_cancelled_total") and time.time() < end:
-        time.sleep(0.1)
-    assert counts(triton, "pixelis_agent_cancelled_total").get("agent", 0) > 0
-    assert stream(triton, "agent", sent)[-1]["event"] == "answer"
-
-
-def test_the_policy_refuses_what_it_cannot_read_and_takes_cancels_for_nobody(triton: EmbeddedTriton) -> None:
-    assert stream(triton, "policy", [texts("CANCEL", b"nobody", batched=False)]) == []
-    with pytest.raises(InferenceServerException, match="invalid_request: "):
-        stream(triton, "policy", [texts("SAMPLING", b"{}", batched=False)])
-    ids = tensor("PROMPT_IDS", np.array([10**6], np.int64), "INT64")
-    with pytest.raises(InferenceServerException, match="invalid_request: "):
-        stream(triton, "policy", [ids, texts("SAMPLING", b'{"request_id": "a"}', batched=False)])
 
 
 def test_experiences_are_inserted_found_and_counted(client: grpc.InferenceServerClient) -> None:
@@ -328,75 +200,3 @@ def test_experiences_are_inserted_found_and_counted(client: grpc.InferenceServer
         assert found.as_numpy("IDS").shape == (1, 0)
     with pytest.raises(InferenceServerException, match="invalid_request: "):
         client.infer("knn", [tensor("KEY", key[:, :5], "FP32")])
-
-
-def stubs(triton: EmbeddedTriton, model: str) -> list[int]:
-    """Processes of a model of this server."""
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        line = " ".join(process.info["cmdline"] or [])
-        if "triton_python_backend_stub" in line and str(triton.repository) in line and f" {model}_0_" in line:
-            found.append(process.pid)
-    return found
-
-
-def kill(triton: EmbeddedTriton, model: str) -> None:
-    pids = stubs(triton, model)
-    assert pids
-    for pid in pids:
-        os.kill(pid, signal.SIGKILL)
-
-
-def repair(triton: EmbeddedTriton, client: grpc.InferenceServerClient, model: str) -> None:
-    """Load again; a new modification time makes Triton do it without unloading first."""
-    for shim in (triton.repository / model).glob("*/model.py"):
-        shim.touch()
-    client.load_model(model)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("model", ["knn", "embed_text", "reward", "visual_ops"])
-def test_a_dead_helper_is_a_reason_and_no_failure(
-    triton: EmbeddedTriton, client: grpc.InferenceServerClient, model: str
-) -> None:
-    kill(triton, model)
-    try:
-        started = time.time()
-        result = ask(client, scene(3), QUESTIONS[0], timeout_s=10)
-        assert time.time() - started < 11
-        assert any(f"`{model}` is not up" in reason for reason in result.provenance.reasons)
-        assert result.answer == result.provenance.agent_answer
-    finally:
-        repair(triton, client, model)
-    assert ask(client, scene(3), QUESTIONS[0]).provenance.reasons == []
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("model", ["policy", "vision_encoder"])
-def test_a_dead_policy_is_a_typed_error_in_time_and_its_callers_recover(
-    triton: EmbeddedTriton, client: grpc.InferenceServerClient, model: str
-) -> None:
-    before = comparable(ask(client, scene(3), QUESTIONS[0]))
-
-    def attempt(_: int) -> str:
-        try:
-            ask(client, scene(3), QUESTIONS[0], timeout_s=6)
-        except InferenceServerException as error:
-            return from_wire(error.message()).code
-        return "answered"
-
-    with ThreadPoolExecutor(8) as pool:
-        started = time.time()
-        under_way = [pool.submit(attempt, i) for i in range(8)]
-        time.sleep(0.4)
-        kill(triton, model)
-        codes = {one.result() for one in under_way}
-        assert time.time() - started < 12
-    # Triton takes a second to find each request of a dead process's queue dead, so late ones may meet their deadline.
-    assert codes <= {"answered", "unavailable", "deadline_exceeded"}
-    assert attempt(0) in ("unavailable", "deadline_exceeded")
-    event = stream(triton, "agent", inputs(scene(3), QUESTIONS[0], batched=False, timeout_s=6))[-1]
-    assert event["event"] == "error"
-    assert event["code"] in ("unavailable", "deadline_exceeded")
-    repair(triton, client, model)
-    assert comparable(ask(client, scene(3), QUESTIONS[0])) == before

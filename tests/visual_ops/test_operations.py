@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from pixelis.errors import InvalidOperation, Unavailable
 from pixelis.schema import Operation, OperationName, OperationResult
-from python_backends.visual_ops import operate
+from python_backends.visual_ops import OPERATIONS, operate
+from python_backends.visual_ops.features import EngineFeatures
 from python_backends.visual_ops.ocr import EngineOcr
 from python_backends.visual_ops.zoom_in import zoom_in
 
@@ -32,9 +33,13 @@ class NoOcr:
         raise Unavailable("ocr_recognize is not up.")
 
 
+def no_features(views: np.ndarray) -> np.ndarray:
+    raise Unavailable("embed_image is not up.")
+
+
 def run(name: str, image_index: int = 0, **arguments: Any) -> OperationResult:
     operation = Operation(operation=OperationName(name), arguments=arguments, image_index=image_index)
-    return operate([IMAGE], operation, NoOcr())
+    return operate([IMAGE], operation, NoOcr(), no_features)
 
 
 @pytest.mark.parametrize(
@@ -102,24 +107,42 @@ def test_bad_arguments_are_errors_that_say_what_is_allowed(arguments: dict[str, 
     assert answer.result == {}
 
 
-def test_what_comes_later_says_so() -> None:
-    for name in ("SEGMENT_OBJECT_AT", "TRACK_OBJECT", "TEMPORAL_LOCALIZE"):
-        assert run(name).error == f"{name} is not available yet. Available are ZOOM_IN, READ_TEXT, GET_PROPERTIES."
+def test_every_operation_is_there() -> None:
+    assert set(OPERATIONS) == set(OperationName)
 
 
 def test_an_image_that_is_not_there() -> None:
     assert "there are 1 images" in (run("ZOOM_IN", image_index=3, region=[0, 0, 5, 5]).error or "")
 
 
-def test_a_model_that_is_down_is_not_the_callers_fault() -> None:
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("READ_TEXT", {}),
+        ("SEGMENT_OBJECT_AT", {"point": [5, 5]}),
+        ("TEMPORAL_LOCALIZE", {"query": "exit"}),
+        ("TEMPORAL_LOCALIZE", {"query": {"bbox": [5, 5, 50, 50]}}),
+    ],
+)
+def test_a_model_that_is_down_is_not_the_callers_fault(name: str, arguments: dict[str, Any]) -> None:
     with pytest.raises(Unavailable):
-        run("READ_TEXT")
+        run(name, **arguments)
 
 
-def test_every_result_is_json(ocr: EngineOcr) -> None:
-    calls = {"ZOOM_IN": {"region": [0, 0, 9, 9]}, "READ_TEXT": {}, "GET_PROPERTIES": {"bbox": [10, 10, 60, 60]}}
+def test_every_result_is_json(ocr: EngineOcr, features: EngineFeatures) -> None:
+    calls: dict[str, dict[str, Any]] = {
+        "ZOOM_IN": {"region": [0, 0, 9, 9]},
+        "READ_TEXT": {},
+        "GET_PROPERTIES": {"bbox": [10, 10, 60, 60]},
+        "SEGMENT_OBJECT_AT": {"point": [50, 50]},
+        "TRACK_OBJECT": {"init_bbox": [10, 10, 60, 60]},
+        "TEMPORAL_LOCALIZE": {"query": {"bbox": [10, 10, 60, 60]}},
+    }
+    picture = IMAGE.copy()
+    picture[20:70, 20:70] = (200, 30, 30)
     for name, arguments in calls.items():
-        answer = operate([IMAGE], Operation(operation=OperationName(name), arguments=arguments), ocr)
+        operation = Operation(operation=OperationName(name), arguments=arguments)
+        answer = operate([picture, picture], operation, ocr, features)
         assert answer.error is None
         assert answer.elapsed_ms > 0
         assert json.loads(answer.model_dump_json())["result"] == answer.result
@@ -130,11 +153,13 @@ anything = st.recursive(
     lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=8,
 )
-names = st.sampled_from(["region", "bbox", "center", "zoom_factor", "target_size", "normalized", "mask", "x"])
+names = st.sampled_from(
+    "region bbox center zoom_factor target_size normalized mask init_bbox init_mask fps query threshold x".split()
+)
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.dictionaries(names, anything, max_size=4), st.sampled_from(["ZOOM_IN", "GET_PROPERTIES"]))
+@given(st.dictionaries(names, anything, max_size=4), st.sampled_from(["ZOOM_IN", "GET_PROPERTIES", "TRACK_OBJECT"]))
 def test_no_arguments_whatever_raise(arguments: dict[str, Any], name: str) -> None:
     answer = run(name, **arguments)
     assert (answer.error is None) == bool(answer.result)

@@ -190,3 +190,26 @@ def test_an_agreeing_vote_never_lowers_the_weighted_share(ballot: Ballot, confid
 @given(ballots)
 def test_the_answer_is_somebody_s(ballot: Ballot) -> None:
     assert vote(ballot, LOOSE).answer in {ballot.answer, *(n.answer for n in ballot.neighbours)}
+
+
+@pytest.mark.parametrize("strategy", [s.value for s in Strategy])
+def test_what_feedback_confirmed_decides_about_the_same_picture_and_question(strategy: str) -> None:
+    config = Retrieval()
+    said = neighbour("fox", 1.0, confirmed=True, similarity=0.99995, age_hours=900.0)
+    ballot = Ballot(answer="cat", confidence=0.99, neighbours=[*WORKED, said], strategy=Strategy(strategy))
+    verdict = vote(ballot, config)
+    assert (verdict.answer, verdict.reason, verdict.decided_by) == ("fox", "confirmed_by_feedback", "e")
+    assert verdict.confidence == pytest.approx(0.99995)
+    alone = vote(ballot.model_copy(update={"neighbours": [said]}), config)
+    assert alone.answer == "fox"
+    similar = said.model_copy(update={"similarity": 0.9998})
+    unsaid = said.model_copy(update={"confirmed": False})
+    for other in (similar, unsaid):
+        verdict = vote(ballot.model_copy(update={"neighbours": [*WORKED, other]}), config)
+        assert (verdict.answer, verdict.decided_by) == ("cat", None)
+
+
+def test_of_two_confirmed_the_newer_decides() -> None:
+    old, new = (neighbour(a, 1.0, confirmed=True, age_hours=h) for a, h in (("fox", 9.0), ("owl", 1.0)))
+    for both in ([old, new], [new, old]):
+        assert cast(both).answer == "owl"

@@ -1,0 +1,51 @@
+"""`pixelis bench e2e`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from typing import Annotated
+
+import typer
+
+from perf.commands import Protocol, _levels
+
+app = typer.Typer()
+
+
+@app.command("e2e")
+def e2e(
+    scenes: Annotated[int, typer.Option(min=1, help="New held-out scenes of each family in a block, at least.")] = 8,
+    rounds: Annotated[int, typer.Option(min=1, help="How often both sides take their turn.")] = 5,
+    concurrency: Annotated[str, typer.Option(help="Comma-separated numbers of requests at once.")] = "1,4,16",
+    families: Annotated[str | None, typer.Option(help="Comma-separated families of questions; default all.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Cores for each side; default all usable ones.")] = None,
+    protocol: Annotated[Protocol, typer.Option(help="Protocol of the requests to the server.")] = Protocol.GRPC,
+    url: Annotated[str | None, typer.Option(help="host:port of a running server; without it one is started.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One measurement object on stdout.")] = False,
+) -> None:
+    """The plain pipeline (one process, PyTorch and transformers) and the server, in turn, on the same questions.
+
+    Plain: the same steps and weights, written by hand in one process; it serves one request at a time, or one a thread
+    where that is faster here. Both sides have the same cores, and one waits while the other one is measured.
+
+    Example: pixelis bench e2e --scenes 8 --rounds 5 --json
+    """
+    from perf.e2e.command import Plan, measure
+    from perf.e2e.show import show
+
+    plan = Plan(
+        scenes=scenes,
+        rounds=rounds,
+        levels=sorted(set(_levels(concurrency))),
+        families=families,
+        threads=threads,
+        protocol=protocol.value,
+        url=url,
+        command=shlex.join(["pixelis", *sys.argv[1:]]),
+    )
+    measured = measure(plan)
+    if as_json:
+        typer.echo(measured.model_dump_json(indent=2))
+    else:
+        show(measured)

@@ -1,0 +1,1 @@
+"""`pixelis bench e2e`: the plain baseline and the server, side by side, on the same questions."""

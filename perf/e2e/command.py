@@ -1,0 +1,100 @@
+"""Starts both sides, lets them take turns, stops them."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Literal
+
+from builder.nano.questions import FAMILIES
+from clients.client import PixelisClient
+from perf.e2e import report
+from perf.e2e.cores import bounded
+from perf.e2e.counters import Samples
+from perf.e2e.questions import Supply, families
+from perf.e2e.run import Bench
+from perf.e2e.sides import Plain, Served
+from perf.machine import machine, versions
+from perf.plain.process import PlainProcess
+from perf.progress import started, stepping
+from pixelis.errors import PixelisError
+from pixelis.schema import Measurement
+from pixelis.settings import Settings, settings
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What `pixelis bench e2e` was asked for."""
+
+    scenes: int
+    rounds: int
+    levels: list[int]
+    families: str | None
+    threads: int | None
+    protocol: Literal["grpc", "http"]
+    url: str | None
+    command: str
+
+
+def measure(plan: Plan) -> Measurement:
+    """The measurement. Progress is shown on stderr; whatever was started is stopped, on Ctrl-C too.
+
+    Raises:
+        PixelisError: a side does not start, or answers nothing.
+    """
+    chosen = families(plan.families or ",".join(FAMILIES))
+    config, quiet = _config(settings()), not sys.stderr.isatty()
+    with ExitStack() as stack:
+        threads = stack.enter_context(bounded(plan.threads))
+        on = machine()
+        served = _served(stack, plan, config, quiet)
+        plain = Plain(stack.enter_context(PlainProcess(_own(config, "plain"))))
+        step = stack.enter_context(stepping(Bench.steps(plan.levels, plan.rounds, threads), quiet=quiet))
+        bench = Bench(plain, served, Supply(chosen), plan.scenes, plan.levels, threads, _metrics(served), step)
+        found = bench.run(plan.rounds)
+    return Measurement(
+        name="bench e2e",
+        command=plan.command,
+        machine={**on, "threads": threads},
+        versions=versions(),
+        rows=report.rows(found, plan.levels),
+        claims=report.claims(found, plan.levels),
+    )
+
+
+def _config(config: Settings) -> Settings:
+    """A state folder of the benchmark's own, so that both sides begin with the seeds; no watchdog.
+
+    The watchdog asks idle models whether they live, which would be load while the plain side is measured.
+    """
+    server = config.server.model_copy(update={"watchdog": False})
+    return _own(config.model_copy(update={"server": server}), "bench")
+
+
+def _own(config: Settings, name: str) -> Settings:
+    state = config.state.absolute() / name
+    shutil.rmtree(state / "experiences", ignore_errors=True)
+    return config.model_copy(update={"state": state})
+
+
+def _served(stack: ExitStack, plan: Plan, config: Settings, quiet: bool) -> Served:
+    if plan.url is not None:
+        return Served(stack.enter_context(PixelisClient(plan.url, plan.protocol)), None)
+    triton = stack.enter_context(started(quiet=quiet, config=config))
+    address = triton.grpc_url if plan.protocol == "grpc" else triton.http_url
+    metrics = f"{triton.ports.host}:{triton.ports.metrics}"
+    client = stack.enter_context(PixelisClient(address, plan.protocol, metrics_url=metrics))
+    return Served(client, triton.server_id)
+
+
+def _metrics(served: Served) -> Callable[[], Samples]:
+    """Reads Triton's counters; of a server that does not show them to us there are none, which the rows then lack."""
+    try:
+        served.client.metrics()
+    except PixelisError as error:
+        sys.stderr.write(f"note: no counters of Triton in the report: {error}\n")
+        return lambda: {}
+    return served.client.metrics

@@ -1,0 +1,167 @@
+"""The object around a point by its features: coarse by likeness, exact by GrabCut.
+
+The whole image and windows around the point are looked at in one call of the model. The window in which the clicked
+part and the rest differ most is the one in which the object has the right size; GrabCut (Rother et al., SIGGRAPH 2004)
+then finds its border from the region there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from python_backends.images import Pixels
+from python_backends.visual_ops.arguments import Region
+from python_backends.visual_ops.features import GRID, SIDE, Features, Likeness, likeness
+from python_backends.visual_ops.regions import filled, piece_at
+from python_backends.visual_ops.rle import Mask
+
+SHARES = (0.5, 0.25, 0.125)
+"""Sides of the windows beside the whole image, as shares of its shorter side."""
+SMALLEST = 24
+TOUCH = 0.3
+"""What a region loses for running along a border behind which the image goes on."""
+MARGIN = 0.25
+WORK_SIDE = 128
+ITERATIONS = 3
+SURE = 0.45
+"""Share of the highest score from which a pixel is the object for certain (weighed by `threshold`)."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """An object.
+
+    Attributes:
+        mask: `[height, width]` of the window, at the original's scale.
+        window: where it is in the original.
+        confidence: how clearly the object's features differ from the rest's, 0-1.
+        method: `features+grabcut`, or `features` where GrabCut found nothing to part.
+    """
+
+    mask: Mask
+    window: Region
+    confidence: float
+    method: str
+
+
+def find_by_features(image: Pixels, point: tuple[float, float], threshold: float, features: Features) -> Found | None:
+    """The object at a point, or nothing where all around is alike.
+
+    Args:
+        image: `[height, width, 3]` RGB.
+        point: inside the image, in pixels.
+        threshold: 0-1; higher keeps less, 0.5 is neutral.
+        features: the model.
+    """
+    windows = _windows((image.shape[1], image.shape[0]), point)
+    cells = features(np.stack([_view(image, window) for window in windows]))
+    found = [
+        (seen.contrast - TOUCH * _touch(seen.mask, window, image.shape), -i, window, seen)
+        for i, window in enumerate(windows)
+        if (seen := likeness(cells[i], _share(point, window))) is not None
+    ]
+    if not found:
+        return None
+    _, _, window, seen = max(found, key=lambda entry: entry[:2])
+    return _cut(image, point, window, seen, threshold)
+
+
+def _windows(size: tuple[int, int], point: tuple[float, float]) -> list[Region]:
+    windows = [(0, 0, *size)]
+    for share in SHARES:
+        side = min(max(SMALLEST, round(share * min(size))), *size)
+        left = min(max(int(point[0] - side / 2), 0), size[0] - side)
+        top = min(max(int(point[1] - side / 2), 0), size[1] - side)
+        window = (left, top, left + side, top + side)
+        if window not in windows:
+            windows.append(window)
+    return windows
+
+
+def _view(image: Pixels, window: Region) -> Pixels:
+    crop = image[window[1] : window[3], window[0] : window[2]]
+    shrinks = min(crop.shape[:2]) >= SIDE
+    return np.asarray(cv2.resize(crop, (SIDE, SIDE), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR))
+
+
+def _share(point: tuple[float, float], window: Region) -> tuple[float, float]:
+    return (point[0] - window[0]) / (window[2] - window[0]), (point[1] - window[1]) / (window[3] - window[1])
+
+
+def _touch(mask: Mask, window: Region, shape: tuple[int, ...]) -> float:
+    """Share of the borders inside the image along which the region runs, summed over the four sides."""
+    inside = window[0] > 0, window[1] > 0, window[2] < shape[1], window[3] < shape[0]
+    edges = mask[:, 0], mask[0], mask[:, -1], mask[-1]
+    return float(sum(edge.mean() for edge, there in zip(edges, inside, strict=True) if there))
+
+
+def _cut(image: Pixels, point: tuple[float, float], window: Region, seen: Likeness, threshold: float) -> Found:
+    crop = _surroundings(seen.mask, window, image.shape)
+    pixels = image[crop[1] : crop[3], crop[0] : crop[2]]
+    scale = min(1.0, WORK_SIDE / max(pixels.shape[:2]))
+    size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
+    small = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+    x, y = _share(point, crop)
+    at = min(int(y * size[1]), size[1] - 1), min(int(x * size[0]), size[0] - 1)
+    score = _onto(seen.score - _shift(seen.score, threshold), window, crop, size)
+    inside = _onto(seen.mask.astype(np.float32), window, crop, size, outside=0.0) >= 0.5
+    coarse = piece_at(inside & (score > 0), at)
+    coarse = inside if coarse is None else coarse
+    cut = _grabcut(small, coarse, score, at)
+    method = "features" if cut is None else "features+grabcut"
+    mask = filled(coarse if cut is None else cut).astype(np.float32)
+    full = cv2.resize(mask, (pixels.shape[1], pixels.shape[0]), interpolation=cv2.INTER_LINEAR) >= 0.5
+    return Found(np.asarray(full, np.bool_), crop, min(max(seen.contrast, 0.0), 1.0), method)
+
+
+def _shift(score: NDArray[np.float32], threshold: float) -> float:
+    """How far a `threshold` other than 0.5 moves the line: to the highest score at 1, to the lowest at 0."""
+    end = float(score.max()) if threshold > 0.5 else -float(score.min())
+    return (2 * threshold - 1) * max(end, 0.0)
+
+
+def _surroundings(mask: Mask, window: Region, shape: tuple[int, ...]) -> Region:
+    """The region's box with a margin, in pixels of the original."""
+    rows, columns = np.nonzero(mask)
+    sx, sy = (window[2] - window[0]) / GRID, (window[3] - window[1]) / GRID
+    x1, x2 = window[0] + columns.min() * sx, window[0] + (columns.max() + 1) * sx
+    y1, y2 = window[1] + rows.min() * sy, window[1] + (rows.max() + 1) * sy
+    dx, dy = MARGIN * (x2 - x1) + 4, MARGIN * (y2 - y1) + 4
+    return max(int(x1 - dx), 0), max(int(y1 - dy), 0), min(int(x2 + dx), shape[1]), min(int(y2 + dy), shape[0])
+
+
+def _onto(
+    cells: NDArray[np.float32], window: Region, crop: Region, size: tuple[int, int], outside: float | None = None
+) -> NDArray[np.float32]:
+    """A window's cells on the pixels of a crop scaled to `size`; beyond the window its border goes on, or `outside`."""
+    fx, fy = size[0] / (crop[2] - crop[0]), size[1] / (crop[3] - crop[1])
+    sx, sy = (window[2] - window[0]) / GRID * fx, (window[3] - window[1]) / GRID * fy
+    # Cell centres are at half numbers, those of pixels too.
+    move = np.array(
+        [[sx, 0, (window[0] - crop[0]) * fx + sx / 2 - 0.5], [0, sy, (window[1] - crop[1]) * fy + sy / 2 - 0.5]]
+    )
+    mode = cv2.BORDER_REPLICATE if outside is None else cv2.BORDER_CONSTANT
+    return np.asarray(cv2.warpAffine(cells, move, size, flags=cv2.INTER_LINEAR, borderMode=mode), np.float32)
+
+
+def _grabcut(small: Pixels, coarse: Mask, score: NDArray[np.float32], at: tuple[int, int]) -> Mask | None:
+    """The object's exact mask, or nothing where one of the two sides has no pixels."""
+    labels = np.where(coarse, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    reach = 2 * max(2, small.shape[1] // 12) + 1
+    near = cv2.dilate(coarse.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
+    labels[near == 0] = cv2.GC_BGD
+    labels[coarse & (score > SURE * score.max())] = cv2.GC_FGD
+    cv2.circle(labels, (at[1], at[0]), 2, int(cv2.GC_FGD), -1)
+    if coarse.all():
+        return None
+    cv2.setRNGSeed(0)  # its mixture models start from random centres: same picture, same answer
+    models = np.zeros((1, 65), np.float64), np.zeros((1, 65), np.float64)
+    try:
+        cv2.grabCut(small, labels, None, *models, ITERATIONS, cv2.GC_INIT_WITH_MASK)
+    except cv2.error:  # one of the two sides ran out of pixels
+        return None
+    return piece_at((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD), at)
