@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -15,6 +14,7 @@ from pixelis.schema import OperationName, PipelineResult
 
 if TYPE_CHECKING:
     from clients.client import PixelisClient
+    from clients.media import Media
 
 app = typer.Typer()
 
@@ -22,9 +22,16 @@ Url = Annotated[str | None, typer.Option(help="host:port of the server; default 
 ProtocolOption = Annotated[str, typer.Option(help="grpc or http.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 AskJson = Annotated[bool, typer.Option("--json", help="Print JSON: the result, or with --stream one event a line.")]
+MediaKind = Annotated[
+    str | None, typer.Option("--media", help="images, or video: frames in order. A video file or a folder is a video.")
+]
+Fps = Annotated[float | None, typer.Option(min=0.001, max=240, help="Frames a second; a video file says it by itself.")]
 Save = Annotated[Path | None, typer.Option(help="Save the picture with what was looked at (.png, .jpg).")]
 
 TEXT_OPTIONS = frozenset({"reference_answer", "media", "strategy"})
+
+OVER_TIME = frozenset({OperationName.TRACK_OBJECT.value, OperationName.TEMPORAL_LOCALIZE.value})
+"""Operations that take `fps`."""
 
 ASK_EXAMPLES = """Examples:
 
@@ -34,7 +41,9 @@ pixelis ask label.png "What is written on the red label?" --stream --save steps.
 
 pixelis ask a.jpg b.jpg "Which is larger?" --k 0 --timeout-s 10 --json
 
-pixelis ask frame*.jpg "Where does it go?" --option media=video --option fps=5
+pixelis ask clip.mp4 "Which side does the circle leave by?"
+
+pixelis ask frame*.jpg "Which side does the circle leave by?" --media video --fps 5
 """
 
 OPS_EXAMPLES = """Examples:
@@ -46,13 +55,22 @@ pixelis ops page.jpg READ_TEXT region=10,20,200,80 --save read.png
 pixelis ops page.jpg ZOOM_IN center=120,80 zoom_factor=2 --json
 
 pixelis ops page.jpg GET_PROPERTIES --arguments '{"bbox": [10, 20, 60, 70]}'
+
+pixelis ops photo.jpg SEGMENT_OBJECT_AT point=120,80 --save object.png
+
+pixelis ops clip.mp4 TRACK_OBJECT init_bbox=10,20,60,70 --save track.png
+
+pixelis ops clip.mp4 TEMPORAL_LOCALIZE query=exit
 """
 
 
 @app.command("ask", epilog=ASK_EXAMPLES)
 def ask(
     words: Annotated[
-        list[str], typer.Argument(metavar="IMAGE... QUESTION", help="Files (- = stdin), then the question.")
+        list[str],
+        typer.Argument(
+            metavar="IMAGE... QUESTION", help="Pictures (- = stdin), a video or a folder, then the question."
+        ),
     ],
     stream: Annotated[bool, typer.Option("--stream", help="Show tokens and steps as they happen.")] = False,
     as_json: AskJson = False,
@@ -60,17 +78,22 @@ def ask(
     k: Annotated[int | None, typer.Option(min=0, max=100, help="Neighbours; 0 = no retrieval.")] = None,
     strategy: Annotated[str | None, typer.Option(help="weighted, majority, confidence or ensemble.")] = None,
     timeout_s: Annotated[float | None, typer.Option(min=1, max=300, help="Deadline of the request.")] = None,
+    media_kind: MediaKind = None,
+    fps: Fps = None,
     option: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="Any other option.")] = None,
     url: Url = None,
     protocol: ProtocolOption = "grpc",
 ) -> None:
-    """Ask a question about an image (or several, or frames in order)."""
+    """Ask a question about an image (or several, or a video)."""
     if len(words) < 2:
         raise typer.BadParameter("give at least one image, then the question", param_hint="IMAGE... QUESTION")
-    chosen: dict[str, Any] = {"k": k, "strategy": strategy, "timeout_s": timeout_s}
-    options = {name: value for name, value in chosen.items() if value is not None} | pairs(option or [], TEXT_OPTIONS)
+    others = pairs(option or [], TEXT_OPTIONS)
     _can_save(save)
-    images = pictures(words[:-1])
+    sent = _media(words[:-1], media_kind or others.get("media"))
+    images = sent.images
+    chosen: dict[str, Any] = {"k": k, "strategy": strategy, "timeout_s": timeout_s, "fps": fps or sent.fps}
+    chosen["media"] = sent.kind if sent.kind != "images" or media_kind else None
+    options = {name: value for name, value in chosen.items() if value is not None} | others
     with connect(url, protocol) as client:
         if stream:
             found = _streamed(client, images, words[-1], options, as_json)
@@ -89,28 +112,36 @@ def ask(
 def ops(
     words: Annotated[
         list[str],
-        typer.Argument(metavar="IMAGE... OPERATION [KEY=VALUE]...", help="Files (- = stdin), operation, arguments."),
+        typer.Argument(
+            metavar="IMAGE... OPERATION [KEY=VALUE]...",
+            help="Pictures (- = stdin), a video or a folder; operation; arguments.",
+        ),
     ],
     arguments: Annotated[str, typer.Option(help="All arguments as one JSON object.")] = "{}",
+    image_index: Annotated[int, typer.Option(min=0, help="Which image, or the frame to begin at.")] = 0,
+    fps: Fps = None,
     as_json: Json = False,
     save: Save = None,
     url: Url = None,
     protocol: ProtocolOption = "grpc",
 ) -> None:
-    """Run one visual operation on an image (or frames in order)."""
+    """Run one visual operation on an image (or on frames in order, or a video)."""
     names = {name.value for name in OperationName}
     at = next((i for i, word in enumerate(words) if word.upper() in names), 0)
     if at == 0:
         raise typer.BadParameter(f"give an image, then one of {', '.join(sorted(names))}", param_hint="OPERATION")
     given = {**_object(arguments), **pairs(words[at + 1 :])}
     _can_save(save)
-    images = pictures(words[:at])
+    sent = _media(words[:at], None)
+    images, rate = sent.images, fps or sent.fps
+    if rate is not None and words[at].upper() in OVER_TIME:
+        given = {"fps": rate, **given}
     with connect(url, protocol) as client:
-        found = client.ops(images, words[at], given)
+        found = client.ops(images, words[at], given, image_index=image_index)
     if save is not None:
         from clients import draw
 
-        draw.save(draw.operated(images[0], given, found), save)
+        draw.save(draw.operated(images[min(image_index, len(images) - 1)], given, found), save)
         typer.echo(f"saved {save}", err=True)
     if as_json:
         typer.echo(found.model_dump_json())
@@ -141,11 +172,14 @@ def pairs(words: Sequence[str], plain: Collection[str] = ()) -> dict[str, Any]:
     return found
 
 
-def pictures(paths: Sequence[str]) -> list[bytes]:
-    """The bytes of files; `-` is standard input. Raises `InvalidImage`."""
-    from clients import wire
+def _media(paths: Sequence[str], named: str | None) -> Media:
+    """What `paths` name. Raises `InvalidImage`, and `BadParameter` for a kind that is not known."""
+    from clients import media
 
-    return [sys.stdin.buffer.read() if path == "-" else wire.encoded(path)[0] for path in paths]
+    kinds: dict[str | None, Literal["images", "video"] | None] = {None: None, "images": "images", "video": "video"}
+    if named not in kinds:
+        raise typer.BadParameter("images or video", param_hint="--media")
+    return media.read(paths, kinds[named])
 
 
 def _can_save(path: Path | None) -> None:

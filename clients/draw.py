@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+import numpy as np
+from PIL import Image, ImageColor, ImageDraw, ImageFont, ImageOps
 
+from clients import masks
+from clients.masks import Mask
 from pixelis.errors import InvalidImage, InvalidRequest
 from pixelis.schema import Action, OperationName, OperationResult, PipelineResult
 
@@ -30,13 +33,15 @@ _POINTS = ("point", "center")
 
 @dataclass(frozen=True)
 class Mark:
-    """One thing to draw, in pixels of the original picture."""
+    """One thing to draw, in pixels of the original picture: a box, a point, a path, or a mask of its size."""
 
     label: str
     colour: str
     box: tuple[float, float, float, float] | None = None
     point: tuple[float, float] | None = None
     fine: bool = False
+    path: tuple[tuple[float, float], ...] = ()
+    mask: Mask | None = None
 
 
 def marks(trajectory: Sequence[Action], size: tuple[int, int], image_index: int = 0) -> list[Mark]:
@@ -65,6 +70,9 @@ def annotate(picture: bytes | Image.Image, found: Sequence[Mark], caption: str =
     image = ImageOps.exif_transpose(_opened(picture)).convert("RGB")
     width = max(2, round(max(image.size) / 250))
     font = _font(max(12, round(max(image.size) / 45)))
+    for mark in found:
+        if mark.mask is not None:
+            image = _tinted(image, mark.mask, mark.colour)
     draw = ImageDraw.Draw(image)
     for mark in found:
         _draw(draw, mark, 1 if mark.fine else width, font, image.size)
@@ -124,10 +132,39 @@ def _opened(picture: bytes | Image.Image) -> Image.Image:
     return image
 
 
+def _tinted(image: Image.Image, mask: Mask, colour: str) -> Image.Image:
+    """The picture with the mask's pixels half in `colour`; a mask of another size is left out."""
+    if mask.shape != (image.height, image.width):
+        return image
+    pixels = np.array(image)
+    pixels[mask] = (pixels[mask] // 2) + (np.array(ImageColor.getrgb(colour)[:3], np.uint8) // 2)
+    return Image.fromarray(pixels)
+
+
+def _track(action: Action, label: str, colour: str) -> Iterator[Mark]:
+    """Where a followed object was first and last, and its way between."""
+    boxes = action.result.get("boxes")
+    listed = boxes if isinstance(boxes, list) else []
+    found = [box for entry in listed if (box := _numbers({"box": entry}, ("box",), 4)) is not None]
+    if not found:
+        return
+    side = action.result.get("left_by")
+    first, last = ((box[0], box[1], box[2], box[3]) for box in (found[0], found[-1]))
+    yield Mark(f"{label} leaves {side}" if side else label, colour, box=first)
+    yield Mark("", colour, box=last, fine=True)
+    yield Mark("", colour, path=tuple(((x1 + x2) / 2, (y1 + y2) / 2) for x1, y1, x2, y2 in found))
+
+
 def _marks(step: int, action: Action, size: tuple[int, int]) -> Iterator[Mark]:
     assert action.operation is not None
     colour, label = COLOURS[action.operation], f"{step} {action.operation.value}"
     scale = size if action.arguments.get("normalized") is True else (1, 1)
+    if action.operation is OperationName.TRACK_OBJECT and action.result.get("boxes"):
+        yield from _track(action, label, colour)
+        return
+    mask = masks.decode(action.result.get("mask"))
+    if mask is not None:
+        yield Mark("", colour, mask=mask)
     box = _numbers(action.result, _BOXES, 4) or _numbers(action.arguments, _BOXES, 4, scale)
     point = _numbers(action.arguments, _POINTS, 2, scale)
     if box is not None:
@@ -161,6 +198,11 @@ def _draw(draw: ImageDraw.ImageDraw, mark: Mark, width: int, font: Any, size: tu
         corners = (min(x1, x2 - 1), min(y1, y2 - 1), max(x1, x2 - 1), max(y1, y2 - 1))
         draw.rectangle(corners, outline=mark.colour, width=width)
         at = (corners[0], corners[1])
+    elif mark.path:
+        draw.line(list(mark.path), fill=mark.colour, width=max(1, width // 2))
+        for x, y in mark.path:
+            draw.ellipse((x - width, y - width, x + width, y + width), fill=mark.colour)
+        return
     elif mark.point is not None:
         x, y = mark.point
         r = 3 * width

@@ -52,7 +52,9 @@ class Cache(_Section):
     """Bounds of the in-process caches, and whether a shared tier is used."""
 
     cache_size: int = Field(1000, ge=0, description="entries")
-    cache_bytes: int = Field(256 * 2**20, ge=0, description="byte budget beside the entry count")
+    cache_bytes: int = Field(
+        64 * 2**20, ge=0, description="byte budget beside the entry count, of each process that looks at pictures"
+    )
     enable_redis: bool = False
     redis_url: str = "redis://127.0.0.1:6379/0"
 

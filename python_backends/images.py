@@ -11,7 +11,9 @@ import struct
 import threading
 import warnings
 from collections import OrderedDict
+from collections.abc import Sequence
 from concurrent.futures import Future
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -179,6 +181,10 @@ class DecodedImages:
         self._under_way: dict[str, Future[Pixels]] = {}
         self._bytes = self._hits = self._misses = 0
 
+    def lazily(self, images: Sequence[bytes]) -> Sequence[Pixels]:
+        """`images` as a sequence of their pixels, each decoded when it is asked for."""
+        return _Lazily(self, images)
+
     def get(self, data: bytes) -> Pixels:
         """The pixels of `data`, read-only; raises as `decode` does."""
         key = digest(data)
@@ -229,3 +235,24 @@ class DecodedImages:
         while self._bytes > self._budget or len(self._kept) > self._entries:
             _, gone = self._kept.popitem(last=False)
             self._bytes -= gone.nbytes
+
+
+class _Lazily(Sequence[Pixels]):
+    """Pictures that are decoded when they are looked at."""
+
+    def __init__(self, decoded: DecodedImages, images: Sequence[bytes]) -> None:
+        self._decoded, self._images = decoded, images
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    @overload
+    def __getitem__(self, index: int) -> Pixels: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Pixels]: ...
+
+    def __getitem__(self, index: int | slice) -> Pixels | Sequence[Pixels]:
+        if isinstance(index, slice):
+            return _Lazily(self._decoded, self._images[index])
+        return self._decoded.get(self._images[index])

@@ -16,7 +16,7 @@ from builder.nano.render import render
 SHOWN: tuple[tuple[str, int, tuple[Family, ...]], ...] = (
     ("scene-1.jpg", 3, ("label", "colour", "where")),
     ("scene-2.jpg", 6, ("label", "colour", "where")),
-    ("scene-3.jpg", 1, ("count",)),
+    ("scene-3.jpg", 8, ("count",)),
     ("scene-4.jpg", 1, ("size",)),
     ("clip.mp4", 1, ("leaves",)),
 )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import torch
 
 WIDTH = 384
-BUCKETS = (32, 64, 128, 256)
+BUCKETS = (16, 32, 64, 128, 256)
 SENTENCES = (
     "What is written on the red label?",
     "What colour is the star?",

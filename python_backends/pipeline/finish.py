@@ -142,7 +142,7 @@ class Finisher:
     def _states(
         self, images: Sequence[bytes], request: PreparedRequest, key: Floats, outcome: AgentOutcome
     ) -> list[list[float]]:
-        pictures = [self._decoded.get(image) for image in images]
+        pictures = self._decoded.lazily(images)
         states = state_keys(
             self._models,
             self._profile,

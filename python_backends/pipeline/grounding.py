@@ -1,7 +1,7 @@
 """Answers that locate: Qwen's grounding form, with its coordinates in pixels of the original.
 
-`{"point_2d": [x, y]}` or `{"bbox_2d": [x1, y1, x2, y2]}`, alone or in a list, other keys kept (Qwen2.5-VL adds `label`), with or
-without a Markdown fence. The policy writes coordinates of its view; whoever asked knows only the original.
+`{"point_2d": [x, y]}` or `{"bbox_2d": [x1, y1, x2, y2]}`, alone or in a list, other keys kept (as `label`),
+with or without a Markdown fence. The policy writes coordinates of its view; whoever asked knows only the original.
 """
 
 from __future__ import annotations

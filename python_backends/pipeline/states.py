@@ -18,6 +18,8 @@ from python_backends.policy import conversation
 from python_backends.policy.profile import Profile
 from python_backends.reward.action import image_index
 
+_UNSEEN: Pixels = np.zeros((0, 0, 3), np.uint8)
+
 
 def state_keys(
     models: Models,
@@ -34,7 +36,7 @@ def state_keys(
     Args:
         models: `embed_image` and `embed_text` are called.
         profile: says what the policy was told of each operation.
-        pictures: the decoded originals.
+        pictures: the decoded originals; each is asked for only where it is looked at.
         question: as asked.
         actions: the trajectory.
         deadline: seconds since the epoch.
@@ -46,7 +48,9 @@ def state_keys(
         ServingError: an encoder did not answer.
     """
     texts = state_texts(question, actions, profile)
-    views, which = state_views(retrieval_view(pictures), pictures, actions)
+    # A known first state needs no first view: the pictures are not even decoded for it.
+    start = retrieval_view(pictures) if first is None else _UNSEEN
+    views, which = state_views(start, pictures, actions)
     known = 0 if first is None else 1
     image = Job(lambda: _visual(models, views[known:], deadline), "embed_image")
     text = models.embed_text(texts[known:], deadline) if len(texts) > known else np.zeros((0, 0), np.float32)

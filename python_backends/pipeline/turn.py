@@ -72,7 +72,7 @@ class TurnText:
             self.finish = "stop_text"
 
     def mean_logprob(self, start: int, end: int) -> float | None:
-        """Mean log-probability, before the grammar's mask, of the tokens that wrote `text[start:end]`; none for no token.
+        """Mean log-probability, before the grammar's mask, of the tokens that wrote `text[start:end]`, if any.
 
         Raises:
             ServingError: a log-probability that is not a number.

@@ -9,7 +9,7 @@ import numpy as np
 import tokenizers
 from numpy.typing import NDArray
 
-BUCKETS = (32, 64, 128, 256)
+BUCKETS = (16, 32, 64, 128, 256)
 """Sequence lengths that callers pad to; a longer text is cut at the last."""
 
 

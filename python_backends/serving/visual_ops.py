@@ -90,5 +90,7 @@ class VisualOps(SideBySideModel):
     def one(self, row: Row) -> Tensors:
         """One operation. Those of a batch run side by side, so that their calls of the models batch."""
         operation = row.parsed("OPERATION", Operation)
-        images = [self._decoded.get(image) for image in unwrap(row.strings("IMAGE"), settings().limits)]
+        images = self._decoded.lazily(unwrap(row.strings("IMAGE"), settings().limits))
+        for _ in images:  # what is no picture fails the request; large frames are not all held at once
+            pass
         return {"RESULT": json_text(operate(images, operation, self._ocr, self._features))}

@@ -24,6 +24,8 @@ SHARES = (0.5, 0.25, 0.125)
 SMALLEST = 24
 TOUCH = 0.3
 """What a region loses for running along a border behind which the image goes on."""
+PLAIN = 2.0
+"""Standard deviation of a window's channels up to which there is nothing in it."""
 MARGIN = 0.25
 WORK_SIDE = 128
 ITERATIONS = 3
@@ -58,11 +60,13 @@ def find_by_features(image: Pixels, point: tuple[float, float], threshold: float
         features: the model.
     """
     windows = _windows((image.shape[1], image.shape[0]), point)
-    cells = features(np.stack([_view(image, window) for window in windows]))
+    views = [_view(image, window) for window in windows]
+    cells = features(np.stack(views))
     found = [
         (seen.contrast - TOUCH * _touch(seen.mask, window, image.shape), -i, window, seen)
         for i, window in enumerate(windows)
-        if (seen := likeness(cells[i], _share(point, window))) is not None
+        if float(cv2.meanStdDev(views[i])[1].max()) > PLAIN
+        and (seen := likeness(cells[i], _share(point, window))) is not None
     ]
     if not found:
         return None

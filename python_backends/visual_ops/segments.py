@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-STAY = 0.7
+STAY = 0.9
 """Share of the threshold at which a span that has begun goes on."""
 GAP_SECONDS = 0.3
 """Gaps up to this long, and of a single frame, are closed."""

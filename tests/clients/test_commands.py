@@ -17,6 +17,7 @@ from clients.commands import pairs
 from pixelis.cli import app
 from pixelis.schema import Event, PipelineResult
 from tests.clients.conftest import DEAD, picture
+from tests.clients.test_media import write_video
 
 run = CliRunner()
 
@@ -50,6 +51,31 @@ def test_ask_json(url: str, protocol: Protocol, image: str) -> None:
     assert len(result.provenance.reasons) == 2
     options = json.loads(result.versions["options"])
     assert (options["k"], options["timeout_s"], options["reference_answer"], options["stop"]) == (2, 9, "42", ["x"])
+
+
+@pytest.mark.triton
+def test_a_video_is_sent_as_frames(url: str, protocol: Protocol, tmp_path: Path) -> None:
+    path = write_video(tmp_path / "clip.avi", 12, fps=6)
+    common = ["--url", url, "--protocol", protocol, "--json"]
+    asked = PipelineResult.model_validate_json(pixelis("ask", str(path), "Where?", *common).stdout)
+    assert len(asked.provenance.reasons) == 12
+    options = json.loads(asked.versions["options"])
+    assert (options["media"], options["fps"]) == ("video", 6)
+    slower = pixelis("ask", str(path), "Where?", "--fps", "2", *common)
+    assert json.loads(PipelineResult.model_validate_json(slower.stdout).versions["options"])["fps"] == 2
+    done = pixelis("ops", str(path), "TRACK_OBJECT", "init_bbox=1,2,30,40", "--image-index", "3", *common)
+    found = json.loads(done.stdout)["result"]
+    assert (found["fps"], found["index"], len(found["digests"])) == (6, 3, 12)
+    zoomed = pixelis("ops", str(path), "ZOOM_IN", "region=1,2,30,40", *common)
+    assert "fps" not in json.loads(zoomed.stdout)["result"]
+
+
+def test_a_video_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "clip.mp4").write_bytes(b"no video")
+    done = pixelis("ask", str(tmp_path / "clip.mp4"), "Where?", "--url", DEAD)
+    assert done.exit_code == 1
+    assert "not a video that can be decoded" in done.output
+    assert pixelis("ask", "a.png", "Where?", "--media", "film").exit_code == 2
 
 
 @pytest.mark.triton

@@ -62,6 +62,39 @@ def test_marks_say_what_was_looked_at() -> None:
     ]
 
 
+def test_a_mask_is_tinted() -> None:
+    rle = {"size": [100, 200], "counts": [100 * 50, 100 * 30, 100 * 120]}
+    action = op("SEGMENT_OBJECT_AT", point=[60, 50], result={"mask": rle, "bbox": [50, 0, 80, 100]})
+    found = draw.marks([action], (200, 100))
+    (mask,) = [mark.mask for mark in found if mark.mask is not None]
+    assert mask.sum() == 3000
+    assert np.argwhere(mask)[:, 1].min() == 50
+    image = np.array(draw.annotate(WHITE, found))
+    assert image[70, 70].tolist() != [255, 255, 255]
+    assert image[70, 100].tolist() == [255, 255, 255]
+    for broken in ("x", {"size": [1, 2]}, {"size": [100, 200], "counts": "~"}, {"size": [5, 5], "counts": [3]}, 7):
+        assert draw.masks.decode(broken) is None
+
+
+def test_a_mask_of_another_picture_is_left_out() -> None:
+    marks = [draw.Mark("", "#0072b2", mask=np.ones((10, 10), np.bool_))]
+    assert np.array(draw.annotate(WHITE, marks)).min() == 255
+
+
+def test_a_track_is_drawn_with_its_way_and_its_end() -> None:
+    boxes = [[10, 10, 30, 30], None, [50, 40, 70, 60], [90, 70, 110, 90]]
+    found = draw.marks(
+        [op("TRACK_OBJECT", init_bbox=[9, 9, 31, 31], result={"boxes": boxes, "left_by": "right"})], (200, 100)
+    )
+    assert [(mark.label, mark.box) for mark in found[:2]] == [
+        ("1 TRACK_OBJECT leaves right", (10, 10, 30, 30)),
+        ("", (90, 70, 110, 90)),
+    ]
+    assert found[2].path == ((20, 20), (60, 50), (100, 80))
+    image = np.array(draw.annotate(WHITE, found[2:]))
+    assert image[50, 60].tolist() == list(ImageColor.getrgb("#d55e00"))
+
+
 def test_a_box_is_drawn_on_its_last_pixels() -> None:
     image = np.array(draw.annotate(WHITE, [draw.Mark("", "#0072b2", box=(20, 30, 60, 70))]))
     colour = ImageColor.getrgb("#0072b2")

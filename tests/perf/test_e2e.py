@@ -117,6 +117,7 @@ def test_other_answers_on_one_side_and_failures_are_seen(asked: list[Asked]) -> 
         assert (label["plain"], label["served"], label["same_answers"]) == (1.0, 0.5, 0.5)
         assert (leaves["plain"], leaves["served"], leaves["same_answers"]) == (1.0, 1.0, 1.0)
         assert label["same_trajectories"] == 0.5
+        assert label["confidence_apart"] == (0.5 if odd is wrong else 0.0)
     assert report.rows(made, [4])[1]["failed"] == 1
     assert report.rows(made, [4])[1]["errors"] == ["unavailable: gone"]
 

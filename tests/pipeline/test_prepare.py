@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from python_backends.images import DecodedImages, decode
 from python_backends.pipeline.encoded import digest, unwrap
 from python_backends.pipeline.memory import Voice
 from python_backends.pipeline.prepare import Prepared, Preparer
-from python_backends.pipeline.views import crop, retrieval_view, view
+from python_backends.pipeline.views import crop, retrieval_view, shown, view
 from tests.pipeline.conftest import png
 
 SMALL = Limits(image_bytes=250_000, image_pixels=60_000, frames=2, question_bytes=20)
@@ -98,6 +99,35 @@ def test_views_are_stretched_and_crops_are_never_empty() -> None:
     assert crop(pixels, (10, 20, 30, 50)).shape == (30, 20, 3)
     assert crop(pixels, (400, 400, 500, 500)).shape == (1, 1, 3)
     assert crop(pixels, (5, 5, 5, 5)).shape == (1, 1, 3)
+
+
+@pytest.mark.parametrize(
+    ("count", "media", "video_frames", "frames"),
+    [
+        (10, "images", 1, list(range(10))),
+        (10, "video", 1, [0]),
+        (10, "video", 4, [0, 3, 6, 9]),
+        (3, "video", 8, [0, 1, 2]),
+        (64, "video", 8, [0, 9, 18, 27, 36, 45, 54, 63]),
+        (1, "video", 1, [0]),
+    ],
+)
+def test_which_frames_the_policy_is_shown(
+    count: int, media: Literal["images", "video"], video_frames: int, frames: list[int]
+) -> None:
+    assert shown(count, media, video_frames) == frames
+
+
+def test_a_video_has_few_views_and_all_its_frames(voice: Voice) -> None:
+    profile = voice.profile.model_copy(update={"video_frames": 3})
+    preparer = Preparer(profile, Limits(), DecodedImages())
+    frames = [png(seed=i) for i in range(7)]
+    prepared = preparer(frames, b"?", b'{"media": "video"}')
+    assert prepared.views.shape == (3, 168, 168, 3)
+    assert (len(prepared.images), len(prepared.request.sizes)) == (7, 7)
+    assert np.array_equal(prepared.views[1], view(decode(frames[3]), (168, 168)))
+    assert np.array_equal(prepared.retrieval_view, retrieval_view([decode(frame) for frame in frames]))
+    assert preparer(frames, b"?", None).views.shape == (7, 168, 168, 3)
 
 
 def test_the_retrieval_view_is_the_mean_over_frames() -> None:

@@ -60,6 +60,17 @@ def test_only_coordinates_are_mapped_and_only_well_formed_ones() -> None:
     ]
 
 
+def test_boxes_of_a_track_and_of_an_example_are_mapped() -> None:
+    frame = Frame(0, (0, 0, 336, 336), (168, 168))
+    result = {"boxes": [[10, 20, 30, 40], None], "lost": [[1, 2]], "velocity": [4, 6]}
+    shown = result_to_view(result, frame, "view_pixels")
+    assert shown == {"boxes": [[5, 10, 15, 20], None], "lost": [[1, 2]], "velocity": [4, 6]}
+    query = {"bbox": [5, 10, 15, 20], "frame": 3}
+    asked = arguments_to_original({"query": query}, frame, "view_pixels")
+    assert asked == {"query": {"bbox": [10, 20, 30, 40], "frame": 3}}
+    assert arguments_to_original({"query": "exit"}, frame, "view_pixels") == {"query": "exit"}
+
+
 def test_results_go_back_in_the_space_that_the_policy_writes() -> None:
     frame = Frame(0, (100, 100, 300, 300), (168, 168), whole=False)
     found = {"text": "a", "region": [100, 100, 300, 300], "lines": [{"text": "a", "box": [200, 200, 300, 300]}]}

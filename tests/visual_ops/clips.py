@@ -69,7 +69,7 @@ def overlap(a: Box | list[float], b: Box, size: int = 480) -> float:
 def _way_out(
     rng: np.random.Generator, side: float, size: int, count: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Start and step: whole for two frames at least, then out by one side and not by a corner, before the last frame."""
+    """Start and step: whole for two frames at least, then out by one side, not a corner, before the last frame."""
     while True:
         start = rng.uniform(side / 2 + 2, size - side / 2 - 2, 2)
         angle = int(rng.integers(4)) * math.pi / 2 + rng.uniform(-0.4, 0.4)

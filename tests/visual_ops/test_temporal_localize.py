@@ -74,7 +74,7 @@ def test_a_passage_that_is_like_a_query(query: str, text: str, least: float, mos
 
 
 def test_an_example_is_found_while_it_is_there(ocr: EngineOcr, features: EngineFeatures) -> None:
-    """Measured on 60 held-out clips: 97 % of frames right."""
+    """Measured on 40 clips each: 91 % of frames right, 95 % on those of the nano."""
     right = total = 0
     for seed in range(300, 315):
         made = clip(seed)
@@ -119,10 +119,10 @@ def test_an_example_that_is_its_whole_frame(features: EngineFeatures) -> None:
     ("scores", "fps", "spans"),
     [
         ([0, 0, 0.9, 0.8, 0], 1, [(2, 4)]),
-        ([0.9, 0.4, 0.9], 1, [(0, 3)]),  # a gap of one frame
+        ([0.9, 0.1, 0.9], 1, [(0, 3)]),  # a gap of one frame
         ([0.9, 0.1, 0.1, 0.9], 1, [(0, 1), (3, 4)]),
         ([0.9, 0.1, 0.1, 0.9], 10, [(0, 4)]),  # 0.2 seconds
-        ([0.36, 0.6, 0.36, 0.2], 1, [(0, 3)]),  # it stays at 0.7 of the threshold
+        ([0.46, 0.6, 0.46, 0.4], 1, [(0, 3)]),  # it stays at 0.9 of the threshold
         ([0.4, 0.45, 0.4], 1, []),
         ([], 1, []),
         ([1.0] * 3, 1, [(0, 3)]),

@@ -44,7 +44,7 @@ def test_a_shape_that_stays_has_not_left() -> None:
 
 
 def wandering(seed: int, count: int = 24) -> tuple[list[Pixels], list[Box]]:
-    """A cut of one photograph over another: it wanders, turns by 12 degrees, grows by a third; light and noise change."""
+    """A cut of one photograph over another: it wanders, turns by 12 degrees, grows by a third, in changing light."""
     rng = np.random.default_rng(seed)
     back = cv2.resize(skimage.data.coffee(), (480, 360))
     cut = cv2.resize(skimage.data.astronaut()[20:200, 160:300], (70, 90), interpolation=cv2.INTER_AREA)
