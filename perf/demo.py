@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from builder.nano.examples import question_of
-from clients import draw, show
+from clients import draw, media, show
 from clients.client import PixelisClient
 from perf.progress import started
 from pixelis.errors import PixelisError, ServingError
@@ -33,7 +33,9 @@ def _ask(console: Console, client: PixelisClient, asked: dict[str, Any], out: Pa
     picture = EXAMPLES / asked["file"]
     console.rule(f"{asked['file']}: {asked['question']}", align="left")
     steps, result = show.Steps(console), None
-    for event in client.stream(picture, asked["question"]):
+    sent = media.read([str(picture)])
+    options: dict[str, Any] = {} if sent.kind == "images" else {"media": sent.kind, "fps": sent.fps}
+    for event in client.stream(sent.images, asked["question"], **options):
         if event.event == "answer":
             result = event.result
         elif event.event != "token":
@@ -46,7 +48,7 @@ def _ask(console: Console, client: PixelisClient, asked: dict[str, Any], out: Pa
         f"   [bold]{escape(result.answer)}[/]  confidence {result.confidence:.3f}  {verdict}", highlight=False
     )
     path = out / f"{number}-{picture.stem}.png"
-    draw.save(draw.answered(picture.read_bytes(), result), path)
+    draw.save(draw.answered(sent.images[0], result), path)
     return result
 
 

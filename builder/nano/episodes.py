@@ -333,6 +333,7 @@ _TURNS: tuple[tuple[Family, ...], ...] = (
     ("label", "colour"),
     (*("label",) * 4, *("colour",) * 6, *("where",) * 5, *("size",) * 5, *("leaves",) * 4, *("count",) * 8),
     (*("label",) * 2, *("colour",) * 7, *("where",) * 3, *("size",) * 6, *("leaves",) * 3, *("count",) * 11),
+    (*("label",) * 1, *("colour",) * 4, *("where",) * 4, *("size",) * 5, *("leaves",) * 2, *("count",) * 16),
 )
 
 

@@ -35,12 +35,13 @@ class Recipe:
     """What a training run is: two stages, two families of questions and then all."""
 
     seed: int = 1
-    steps: int = 9500
+    steps: int = 10250
     widen: int = 5000
     """Step at which the second stage begins; the optimiser starts anew with it."""
     cycles: tuple[Cycle, ...] = (
         Cycle(0, 3200, 1e-3), Cycle(2250, 4200, 7e-4), Cycle(4200, 5000, 8e-4), Cycle(5000, 9000, 8e-4),
         Cycle(8250, 9500, 5e-4),
+        Cycle(9500, 10250, 5e-4),
     )  # fmt: skip
     shape_weight: float = 4.0
     """Of the shape among the lessons, from `shape_weight_from` on."""
@@ -61,8 +62,8 @@ class Recipe:
     """Step from which the first coordinate counts by itself, and the second layer must say which word is meant."""
     shape_from: int = 3250
     """Step from which the shape counts by itself, not as one of many heads."""
-    count_more: int = 8250
-    """Step from which counting, the hardest, is every third question."""
+    count_more: tuple[int, int] = (8250, 9500)
+    """Steps from which counting, the hardest, is every third and every second question."""
     count_from: int = 6500
     """Step from which colour counts by itself as shape does, the third layer must say how many there are still to
     count, and whether there is one more weighs `decision_weight` in the loss."""
@@ -133,7 +134,7 @@ class Episodes(IterableDataset[list[dict[str, Tensor]]]):
         profile = Profile.model_validate(nano.PROFILE)
         for step in range(self.start, self.recipe.steps):
             base = self.recipe.seed * 100_000_000 + step * self.recipe.batch
-            stage = sum(step >= begin for begin in (self.recipe.widen, self.recipe.count_more))
+            stage = sum(step >= begin for begin in (self.recipe.widen, *self.recipe.count_more))
             episodes = [training_episode("train", base + i, profile, stage) for i in range(self.recipe.batch)]
             yield [collate(part, image, pad) for part in parts_of(episodes)]
 

@@ -19,6 +19,9 @@ from python_backends.visual_ops.tracker import Box, Sight, track
 STILL = 0.01
 """Speed a frame, as a share of the frame's shorter side, up to which an object is not going anywhere."""
 
+SOON = 3
+"""Frames within which its way must lead out; what is further off has vanished behind something, or at a cut."""
+
 
 def track_object(images: Sequence[Pixels], first: int, arguments: dict[str, Any]) -> dict[str, Any]:
     """Follow an object through the frames from `first` on.
@@ -86,7 +89,8 @@ def left_by(sights: Sequence[Sight | None], size: Size) -> str | None:
     times = {side: way / speed for side, (way, speed) in ways.items() if speed > still}
     if times:
         side = min(times, key=lambda name: times[name])
-        return side if times[side] <= len(sights) - last + 1 or _beyond(sight.box, size)[side] > 0 else None
+        soon = min(len(sights) - last + 1, SOON)
+        return side if times[side] <= soon or _beyond(sight.box, size)[side] > 0 else None
     out = _beyond(sight.box, size)
     side = max(out, key=lambda name: out[name])
     return side if out[side] > 0 else None

@@ -22,7 +22,7 @@ from pixelis.errors import BuildError
 from python_backends.engine import Engine, load_engine
 
 FORMAT = OnnxFormat()
-TOLERANCE = {"PROBABILITY": 5e-4, "EMBEDDING": 1e-4, "MAP": 1e-4, "NEXT_STATE": 1e-6}
+TOLERANCE = {"PROBABILITY": 5e-4, "EMBEDDING": 1e-4, "FEATURES": 1e-5, "MAP": 1e-4, "NEXT_STATE": 1e-6}
 
 
 def make(source: Source, directory: Path) -> Engine:
@@ -77,7 +77,10 @@ def test_embed_image_answers_as_pytorch_at_every_batch_size(tmp_path: Path) -> N
     described = FORMAT.describe(tmp_path)
     assert (described.inputs[0].name, described.inputs[0].dtype) == ("IMAGE", "UINT8")
     assert described.inputs[0].dims == (-1, 224, 224, 3)
-    assert described.outputs[0].dims == (-1, 1280)
+    assert [(output.name, output.dims) for output in described.outputs] == [
+        ("EMBEDDING", (-1, 1280)),
+        ("FEATURES", (-1, 14, 14, 384)),
+    ]
 
 
 @pytest.mark.slow

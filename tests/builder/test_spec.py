@@ -25,7 +25,7 @@ PUBLIC = {
     "knn": ("KEY FP32[-1], K INT32[1], COMMAND BYTES[1]", "IDS BYTES[-1], SCORES FP32[-1], RESULT BYTES[1]"),
     "reward": ("TRAJECTORY BYTES[1]", "RESULT BYTES[1]"),
     "vote": ("BALLOT BYTES[1]", "RESULT BYTES[1]"),
-    "embed_image": ("IMAGE UINT8[224, 224, 3]", "EMBEDDING FP32[1280]"),
+    "embed_image": ("IMAGE UINT8[224, 224, 3]", "EMBEDDING FP32[1280], FEATURES FP32[14, 14, 384]"),
     "dynamics": ("STATE FP32[1664], ACTION FP32[16]", "NEXT_STATE FP32[1664]"),
 }
 

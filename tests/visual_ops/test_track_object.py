@@ -122,6 +122,7 @@ def sight(x: float, y: float, side: float = 20.0) -> Sight:
         ([sight(40, 40), sight(40, 65), sight(40, 90), None], "bottom"),
         ([sight(40, 40), sight(20, 40), sight(0, 40)], None),
         ([sight(40, 40), sight(40, 40), None, None], None),  # it vanished where it stood
+        ([sight(10, 40), sight(15, 40), *[None] * 30], None),  # it vanished long before it could be out
         ([sight(40, 40), sight(42, 40), None], None),  # too slow to be out by now
         ([sight(90, 40), None], "right"),  # half out from the start
         ([sight(40, 40), None], None),
