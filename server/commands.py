@@ -126,9 +126,15 @@ def _again(triton: Any, asked: threading.Event, falls: Falls) -> None:
         raise Unavailable(f"Triton ended by itself again and again (exit code {code}).", mend=mend)
     _warn(f"Triton ended by itself (exit code {code}); it is started again in {wait_s:.0f} s. {mend}")
     triton.stop()
-    if not asked.wait(wait_s):
+    if asked.wait(wait_s):
+        return
+    try:
         _start(triton, asked)
-        _warn("Triton is ready again")
+    except KeyboardInterrupt:
+        if not asked.is_set():
+            raise
+        return  # asked to stop while it started again: an end like any other
+    _warn("Triton is ready again")
 
 
 class _asked_by_signal:
