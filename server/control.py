@@ -52,9 +52,16 @@ class Control:
         self._call(self._stub.RepositoryModelLoad, request, timeout_s, self._metadata)
 
     def unloaded(self) -> set[str]:
-        """Models that somebody unloaded. One whose process has died, or failed to load again, is not among them."""
+        """Models that somebody unloaded, or is loading or unloading now: a second load on top of that may never end.
+
+        One whose process has died, or failed to load again, is not among them.
+        """
         index = self._call(self._stub.RepositoryIndex, service_pb2.RepositoryIndexRequest(), QUICK_S, self._metadata)
-        return {entry.name for entry in index.models if entry.state == "UNAVAILABLE" and entry.reason == "unloaded"}
+        return {
+            entry.name
+            for entry in index.models
+            if entry.state in ("LOADING", "UNLOADING") or (entry.state, entry.reason) == ("UNAVAILABLE", "unloaded")
+        }
 
     def answered(self) -> dict[str, int]:
         """How many requests each model has answered well since it was loaded."""
