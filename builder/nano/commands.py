@@ -18,7 +18,7 @@ CHECKPOINT = Path(__file__).parent / "checkpoint"
 def train(
     out: Annotated[Path, typer.Option(help="Hugging Face directory to write.")] = CHECKPOINT,
     state: Annotated[Path, typer.Option(help="Folder of the resumable state.")] = Path(".pixelis/nano"),
-    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps in all.")] = 10250,
+    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps in all.")] = 12750,
     seed: Annotated[int, typer.Option(min=0, help="Of the weights and of every scene.")] = 1,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the trainer.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")] = False,
@@ -27,7 +27,7 @@ def train(
 
     About a second a step on one core. Ctrl-C loses at most 250 steps; the same command goes on.
 
-    Example: pixelis nano train --steps 10250 --seed 1
+    Example: pixelis nano train --steps 12750 --seed 1
     """
     from builder.nano.train import Recipe
     from builder.nano.train import train as run

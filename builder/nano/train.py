@@ -35,13 +35,13 @@ class Recipe:
     """What a training run is: two stages, two families of questions and then all."""
 
     seed: int = 1
-    steps: int = 10250
+    steps: int = 12750
     widen: int = 5000
     """Step at which the second stage begins; the optimiser starts anew with it."""
     cycles: tuple[Cycle, ...] = (
         Cycle(0, 3200, 1e-3), Cycle(2250, 4200, 7e-4), Cycle(4200, 5000, 8e-4), Cycle(5000, 9000, 8e-4),
         Cycle(8250, 9500, 5e-4),
-        Cycle(9500, 10250, 5e-4),
+        Cycle(9500, 10250, 5e-4), Cycle(10250, 12750, 5e-4),
     )  # fmt: skip
     shape_weight: float = 4.0
     """Of the shape among the lessons, from `shape_weight_from` on."""
