@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from pixelis.errors import from_wire
 from python_backends.policy.profile import Profile
 
 IMAGE = "<|vision_start|><|image_pad|><|vision_end|>"
@@ -38,10 +39,11 @@ def tool_response(observation: str, images: int = 0) -> str:
 def observation(profile: Profile, operation: str, result: dict[str, Any], error: str | None = None) -> str:
     """The text that the policy is told of a result: compact JSON, or nothing where only the image speaks.
 
-    Unless the profile asks for it, a mask is left out: its run lengths would fill the context.
+    Unless the profile asks for it, a mask is left out: its run lengths would fill the context. An error is told without
+    its code, which is for programs: to a small policy `invalid_operation` is a word to be read out.
     """
     if error is not None:
-        return json.dumps({"error": error}, ensure_ascii=False)
+        return json.dumps({"error": from_wire(error).message}, ensure_ascii=False)
     if profile.observation_fields is None:
         return json.dumps({name: value for name, value in result.items() if name != "mask"}, ensure_ascii=False)
     chosen = {}
