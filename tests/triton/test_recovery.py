@@ -1,7 +1,11 @@
-"""The policy goes on after a call that failed: it was trained on some."""
+"""The policy goes on after a call that failed: it was trained on some.
+
+More episodes, and the share that ends right: `PIXELIS_RECOVERY=100 pytest -s tests/triton/test_recovery.py`.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +19,7 @@ from python_backends.pipeline.local import LocalModels
 
 pytestmark = pytest.mark.triton
 
-SCENES = 30
+SCENES = int(os.environ.get("PIXELIS_RECOVERY", "30"))
 LEAST = 0.8
 
 
@@ -53,5 +57,6 @@ def test_a_failed_call_does_not_end_the_episode(tmp_path: Any) -> None:
             assert errors, lived.outcome
             recovered += any(action.operation and not action.error for action in lived.outcome.actions)
             right += lived.right
+    print(f"{right} of {SCENES} episodes right, {recovered} with a call that worked")
     assert recovered / SCENES >= LEAST
     assert right / SCENES >= LEAST
