@@ -10,26 +10,24 @@ failed       why; the other models go on, and the old version keeps serving
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel
 
-from builder.child import build_apart
 from builder.key import build_key
 from builder.layout import lay_out
-from builder.manifest import MANIFEST, Manifest
+from builder.making import Watch, make_cached
+from builder.manifest import Manifest
 from builder.model_spec import ModelSpec
 from builder.spec import Pipeline, pipeline
 from builder.store import Store
 from builder.triton_config import Target
-from pixelis.errors import BuildError, GateFailed, PixelisError
+from pixelis.errors import BuildError, PixelisError
 from pixelis.settings import settings
 
 State = Literal["up to date", "from cache", "built", "absent", "failed"]
-Watch = Callable[[str, str], None]
-"""Is told (model, stage) as each stage begins."""
 
 
 class Outcome(BaseModel):
@@ -141,7 +139,7 @@ class _Run:
             return _done(live, "up to date")
         state: State = "from cache"
         if self.force or self.store.cached(key) is None:
-            self._make(spec, key)
+            make_cached(self.store, self.known, spec, key, self.watch)
             state = "built"
         self.watch(spec.name, "publish")
         return _done(self.store.publish(spec.name, key, self._shimmed(spec)), state)
@@ -158,20 +156,6 @@ class _Run:
         manifest = self.store.manifest(spec.name, version)
         shim = self.store.shim_record(spec.name) if self._shimmed(spec) else None
         return manifest if manifest.key == key and manifest.files.get("model.py") == shim else None
-
-    def _make(self, spec: ModelSpec, key: str) -> None:
-        staged = self.store.staging(self.store.builds / key)
-        log = self.store.state / "logs" / f"build-{spec.name}.log"
-        try:
-            build_apart(self.known, spec.name, staged / "artifact", log, lambda stage: self.watch(spec.name, stage))
-        except GateFailed as error:
-            measured = log.with_name(f"gate-{spec.name}.json")
-            (staged / "artifact" / MANIFEST).replace(measured)
-            raise GateFailed(error.message, mend=f"Everything measured is in {measured}.") from None
-        made = Manifest.read(staged / "artifact")
-        if made.key != key:
-            raise BuildError(f"The source of {spec.name} changed while it was built.", mend="Build again.")
-        self.store.keep(staged / "artifact", key)
 
 
 def _done(manifest: Manifest, state: State) -> Outcome:

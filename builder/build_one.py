@@ -19,24 +19,14 @@ from pathlib import Path
 from typing import TextIO
 
 import pixelis
-from builder.formats.base import Description, Format
-from builder.gate import Verdict, judge
+from builder.formats import open_format
+from builder.formats.base import Description
+from builder.gate import Verdict, judge, look
 from builder.key import build_key, builder_digest, libraries
 from builder.manifest import FileRecord, Manifest, TensorRecord, records
-from builder.model_spec import FormatName, ModelSpec
+from builder.model_spec import ModelSpec
 from builder.spec import Pipeline, pipeline
 from pixelis.errors import BuildError, PixelisError
-
-
-def open_format(name: FormatName) -> Format:
-    """The export format called `name`; what it needs is imported when it is used."""
-    if name == "files":
-        from builder.formats.files import FilesFormat
-
-        return FilesFormat()
-    from builder.formats.onnx import OnnxFormat
-
-    return OnnxFormat()
 
 
 class _Clock:
@@ -67,13 +57,14 @@ def make(spec: ModelSpec, out: Path, stage: Callable[[str], None] = lambda name:
     if any(out.iterdir()):
         raise BuildError(f"{out} is not empty.", mend="Name a new folder.")
     clock, source, form = _Clock(stage), spec.open_source(), open_format(spec.format)
+    form.require()
     digest = source.digest()
     with clock("export"):
-        form.export(source, out)
+        form.export(source, out, spec.candidate)
     with clock("optimise"):
-        optimisations = form.optimise(out)
+        optimisations = form.optimise(out, spec.candidate)
     with clock("gate"):
-        verdict = judge(source, out, spec)
+        verdict = look(form, out) if form.not_executed else judge(source, out, spec)
     manifest = _manifest(spec, digest, form.describe(out), verdict, records(out))
     manifest = manifest.model_copy(update={"optimisations": optimisations, "seconds": clock.seconds})
     manifest.write(out)
@@ -89,15 +80,19 @@ def _manifest(
         key=build_key(spec, source_digest),
         format=spec.format,
         precision=spec.precision,
+        quantization=spec.quantization,
+        optimization=spec.optimization,
+        notes=shape.notes,
         source=spec.source or "",
         source_digest=source_digest,
         builder=pixelis.__version__,
         builder_digest=builder_digest(spec.format),
-        libraries=libraries(spec.kind),
+        libraries=libraries(spec.kind, spec.format),
         inputs=[TensorRecord.of(tensor) for tensor in shape.inputs],
         outputs=[TensorRecord.of(tensor) for tensor in shape.outputs],
         nodes=shape.nodes,
         parameters=shape.parameters,
+        weight_bytes=shape.weight_bytes,
         files=files,
         gate=verdict,
         created_at=round(time.time(), 3),
@@ -129,6 +124,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("name", help="a model of the pipeline")
     parser.add_argument("--out", type=Path, required=True, help="a new folder for the artifact")
     parser.add_argument("--spec", type=Path, help="a pipeline as JSON; default: builder/spec.py")
+    parser.add_argument("--candidate", help="a form of it, for instance onnx-int8-dynamic; default: the spec's own")
     parser.add_argument("--parent", type=int, help="end together with this process")
     arguments = parser.parse_args(argv)
     if arguments.parent:
@@ -136,7 +132,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     lines = _protocol()
     try:
         known = Pipeline.model_validate_json(arguments.spec.read_text()) if arguments.spec else pipeline()
-        make(known[arguments.name], arguments.out, lambda name: print(f"stage: {name}", file=lines))
+        spec = known[arguments.name]
+        if arguments.candidate:
+            spec = spec.as_candidate(spec.find_candidate(arguments.candidate))
+        make(spec, arguments.out, lambda name: print(f"stage: {name}", file=lines))
     except PixelisError as error:
         print(f"error: {' '.join(error.wire().split())}", file=lines)
         return 1

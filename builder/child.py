@@ -32,8 +32,8 @@ def build_apart(pipeline: Pipeline, name: str, out: Path, log: Path, stage: Call
     spec = out.parent / f"{out.name}.spec.json"
     spec.write_text(pipeline.model_dump_json())
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "builder.build_one", name, "--out", str(out)]
-    apart = [*command, "--spec", str(spec), "--parent", str(os.getpid())]
+    command = [sys.executable, "-m", "builder.build_one", name, "--candidate", pipeline[name].candidate.label, "--out"]
+    apart = [*command, str(out), "--spec", str(spec), "--parent", str(os.getpid())]
     with log.open("w") as sink:
         process = subprocess.Popen(apart, stdout=subprocess.PIPE, stderr=sink, text=True, env=_environment())
         try:
@@ -88,5 +88,5 @@ def _crash(name: str, status: int, log: Path, command: list[str]) -> BuildError:
     how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
     lines = log.read_text(errors="replace").strip().splitlines()
     last = f": {lines[-1][:300]}" if lines else ""
-    again = " ".join([*command[:-1], "/tmp/out"])
+    again = " ".join([*command, "/tmp/out"])
     return BuildError(f"Building {name} {how}{last}.", mend=f"Its output is in {log}; reproduce it with: {again}")

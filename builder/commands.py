@@ -14,9 +14,10 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from builder import show
-from builder.build import BuildReport, Watch
+from builder.build import BuildReport
 from builder.build import build as run_build
 from builder.lint import lint as run_lint
+from builder.making import Watch
 from builder.spec import pipeline
 from builder.store import Store
 from builder.triton_config import Target

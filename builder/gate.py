@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from builder.compare import Difference, difference, worst
+from builder.formats.base import Format
 from builder.model_spec import ModelSpec
-from builder.sources.base import Source, Tensors
+from builder.sources.base import Answer, Source, Tensors
 from builder.tolerance import Tolerance
 from pixelis.errors import GateFailed, PixelisError
 
@@ -43,7 +44,11 @@ class OutputReport(BaseModel):
 
 
 class Verdict(BaseModel):
-    """What the gate measured, and why it says no (if it does)."""
+    """What the gate measured, and why it says no (if it does).
+
+    Attributes:
+        not_executed: why the artifact cannot run on this machine; then its structure alone was looked at.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -53,6 +58,7 @@ class Verdict(BaseModel):
     batch_sizes: list[int]
     shapes: list[str]
     outputs: dict[str, OutputReport]
+    not_executed: str = ""
     elapsed_s: float
 
     def demand(self, model: str) -> None:
@@ -119,8 +125,7 @@ def judge(source: Source, directory: Path, spec: ModelSpec) -> Verdict:
     samples = source.samples()
     for reason in _coverage(samples, spec):
         tally.fault(reason)
-    for sample in samples:
-        _one_sample(source, directory, sample, tally)
+    _all_samples(source, directory, samples, tally)
     for reason in source.check(directory):
         tally.fault(reason)
     outputs = tally.judge()
@@ -135,11 +140,37 @@ def judge(source: Source, directory: Path, spec: ModelSpec) -> Verdict:
     )
 
 
-def _one_sample(source: Source, directory: Path, sample: Tensors, tally: _Tally) -> None:
+def look(form: Format, directory: Path) -> Verdict:
+    """The verdict on an artifact that cannot run here: whether its structure is whole, and no word on its answers."""
+    started = time.perf_counter()
+    reasons = form.inspect(directory)
+    return Verdict(
+        passed=not reasons,
+        reasons=reasons,
+        samples=0,
+        batch_sizes=[],
+        shapes=[],
+        outputs={},
+        not_executed=form.not_executed,
+        elapsed_s=round(time.perf_counter() - started, 3),
+    )
+
+
+def _all_samples(source: Source, directory: Path, samples: list[Tensors], tally: _Tally) -> None:
+    """The artifact is loaded once, and asked everything."""
+    try:
+        with source.opened(directory) as ask:
+            for sample in samples:
+                _one_sample(source, ask, sample, tally)
+    except PixelisError as error:
+        tally.fault(f"the artifact cannot be loaded: {error}")
+
+
+def _one_sample(source: Source, ask: Answer, sample: Tensors, tally: _Tally) -> None:
     where = _shapes(sample)
     try:
         references = source.reference(sample)
-        answers = source.answer(directory, sample)
+        answers = ask(sample)
         tally.compare(answers, references, tally.source, where)
         for reason in _contract(answers, tally.spec):
             tally.fault(f"{reason} ({where})")
@@ -147,7 +178,7 @@ def _one_sample(source: Source, directory: Path, sample: Tensors, tally: _Tally)
         if not (tally.spec.batch_invariant and batch > 1):
             return
         for row in sorted({0, batch // 2, batch - 1})[:ROWS_ALONE]:
-            alone = source.answer(directory, {name: array[row : row + 1] for name, array in sample.items()})
+            alone = ask({name: array[row : row + 1] for name, array in sample.items()})
             in_batch = {name: array[row : row + 1] for name, array in answers.items() if name in references}
             tally.compare(alone, in_batch, tally.alone, f"row {row} of {where} alone")
     except PixelisError as error:

@@ -11,6 +11,7 @@ import json
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from builder.candidate import FormatName
 from builder.model_spec import Kind, ModelSpec
 
 LIBRARIES: dict[Kind, tuple[str, ...]] = {
@@ -21,10 +22,20 @@ LIBRARIES: dict[Kind, tuple[str, ...]] = {
 """Packages whose version changes what is made, by kind of model."""
 
 
-def libraries(kind: Kind) -> dict[str, str]:
-    """Versions of the packages that make a model of `kind`; one that is not installed is `absent`."""
+FORMAT_LIBRARIES: dict[FormatName, tuple[str, ...]] = {
+    "openvino": ("openvino", "nncf"),
+    "tensorrt": ("polygraphy", "tensorrt", "tensorrt-rtx-cu13"),
+    "coreml": ("coremltools",),
+}
+"""Those that a format adds."""
+CODE = {"torchscript": ("torch_",), "aotinductor": ("torch_",)}
+"""What the files of a format's code begin with, beside its own name."""
+
+
+def libraries(kind: Kind, form: FormatName) -> dict[str, str]:
+    """Versions of the packages that make a model of `kind` in `form`; one that is not installed is `absent`."""
     found = {}
-    for name in LIBRARIES.get(kind, ()):
+    for name in (*LIBRARIES.get(kind, ()), *FORMAT_LIBRARIES.get(form, ())):
         try:
             found[name] = version(name)
         except PackageNotFoundError:
@@ -35,8 +46,10 @@ def libraries(kind: Kind) -> dict[str, str]:
 def builder_digest(format_name: str) -> str:
     """sha-256 of the code that exports, optimises and judges."""
     here = Path(__file__).parent
+    names = {"build_one.py", "gate.py", "compare.py", "formats/base.py"}
     # Every source may use the ONNX helpers, whatever its format.
-    names = {"build_one.py", "gate.py", "compare.py", "formats/base.py", "formats/onnx.py", f"formats/{format_name}.py"}
+    for prefix in ("onnx", format_name, *CODE.get(format_name, ())):
+        names |= {f"formats/{path.name}" for path in (here / "formats").glob(f"{prefix}*.py")}
     h = hashlib.sha256()
     for name in sorted(names):
         h.update(name.encode())
@@ -56,11 +69,13 @@ def build_key(spec: ModelSpec, source_digest: str) -> str:
         "arguments": {name: value for name, value in spec.arguments.items() if not Path(value).exists()},
         "format": spec.format,
         "precision": spec.precision,
+        "quantization": spec.quantization,
+        "optimization": spec.optimization.model_dump(),
         "tensors": [tensor.model_dump() for tensor in (*spec.inputs, *spec.outputs)],
         "tolerance": {name: spec.tolerance_of(name).model_dump() for name in outputs},
         "output_tolerances": {name: t.model_dump() for name, t in spec.output_tolerances.items()},
         "batch_invariant": spec.batch_invariant,
         "builder": builder_digest(spec.format),
-        "libraries": libraries(spec.kind),
+        "libraries": libraries(spec.kind, spec.format),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

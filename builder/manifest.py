@@ -7,9 +7,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from builder.candidate import Candidate, FormatName, Quantization
 from builder.formats.base import TensorInfo
 from builder.gate import Verdict
-from builder.model_spec import FormatName
+from builder.optimization import OptimizationConfig
 from builder.tolerance import Precision
 from pixelis.errors import BuildError
 
@@ -48,6 +49,9 @@ class Manifest(BaseModel):
         key: content address of the build: everything that it depends on.
         source_digest: sha-256 of weights and code that the artifact was made of.
         builder: version of this package; `builder_digest` is the sha-256 of the code that exports and judges.
+        optimisations: the format's own passes, as they went.
+        weight_bytes: bytes of the weights as they are stored; 0 where the format does not tell.
+        notes: further facts, for instance the attention kernel inside, or why a candidate was chosen.
         files: every file of the folder but this one, by relative path.
         created_at: seconds since the epoch at which the artifact was made.
         seconds: how long each stage took.
@@ -60,6 +64,8 @@ class Manifest(BaseModel):
     key: str
     format: FormatName
     precision: Precision
+    quantization: Quantization = "none"
+    optimization: OptimizationConfig = Field(default_factory=OptimizationConfig)
     source: str
     source_digest: str
     builder: str
@@ -70,10 +76,27 @@ class Manifest(BaseModel):
     outputs: list[TensorRecord] = Field(default_factory=list)
     nodes: int = 0
     parameters: int = 0
+    weight_bytes: int = 0
+    notes: dict[str, str] = Field(default_factory=dict)
     files: dict[str, FileRecord]
     gate: Verdict
     created_at: float
     seconds: dict[str, float] = Field(default_factory=dict)
+
+    @property
+    def candidate(self) -> Candidate:
+        """The form that it is in."""
+        return Candidate(
+            format=self.format,
+            precision=self.precision,
+            quantization=self.quantization,
+            optimization=self.optimization,
+        )
+
+    @property
+    def served(self) -> bool:
+        """Whether it ran on the machine that judged it; what did not is never served."""
+        return not self.gate.not_executed
 
     @property
     def digest(self) -> str:

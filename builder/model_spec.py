@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from builder.candidate import Candidate, Exclusion, FormatName, Quantization
+from builder.optimization import OptimizationConfig
 from builder.tolerance import TOLERANCES, Precision, Tolerance
 from pixelis.errors import BuildError
 
@@ -15,7 +17,6 @@ if TYPE_CHECKING:
 
 DType = Literal["BYTES", "BOOL", "UINT8", "INT32", "INT64", "FP16", "FP32"]
 Kind = Literal["engine", "python", "policy", "knn", "ensemble"]
-FormatName = Literal["onnx", "files"]
 
 
 class _Frozen(BaseModel):
@@ -62,6 +63,9 @@ class ModelSpec(_Frozen):
         source: `module:Class` of what is built, none for a model that has no artifact.
         arguments: keyword arguments of that class.
         required: without its source's files the build fails; else the model is left unbuilt, and the build says so.
+        format, precision, quantization, optimization: what is built and published unless something else is asked for.
+        candidates: every other form that is known to pass the gate; `pixelis build --formats all` builds them.
+        exclusions: forms that the model is not built in, each with its reason.
         max_batch_size: 0 = Triton never batches it (the request has no batch axis).
         queue_delay_us: how long the dynamic batcher waits for company, idle or not.
         instances: processes.
@@ -84,6 +88,10 @@ class ModelSpec(_Frozen):
     required: bool = True
     format: FormatName = "onnx"
     precision: Precision = "fp32"
+    quantization: Quantization = "none"
+    optimization: OptimizationConfig = Field(default_factory=OptimizationConfig)
+    candidates: tuple[Candidate, ...] = ()
+    exclusions: tuple[Exclusion, ...] = ()
     tolerance: Tolerance | None = None
     output_tolerances: dict[str, Tolerance] = Field(default_factory=dict)
     batch_invariant: bool = True
@@ -102,7 +110,54 @@ class ModelSpec(_Frozen):
             raise ValueError(f"{self.name}: the process owns its index, so there is exactly one")
         if self.max_batch_size == 0 and (self.queue_delay_us or any(t.ragged for t in self.inputs)):
             raise ValueError(f"{self.name}: only a batchable model waits for company or is ragged")
+        labels = [candidate.label for candidate in self.all_candidates]
+        if len(set(labels)) != len(labels):
+            raise ValueError(f"{self.name}: a candidate occurs twice: {sorted(labels)}")
+        for candidate in self.candidates:
+            if any(exclusion.covers(candidate) for exclusion in self.exclusions):
+                raise ValueError(f"{self.name}: {candidate.label} is a candidate and excluded")
         return self
+
+    @property
+    def candidate(self) -> Candidate:
+        """The form that is built by default."""
+        return Candidate(
+            format=self.format,
+            precision=self.precision,
+            quantization=self.quantization,
+            optimization=self.optimization,
+        )
+
+    @property
+    def all_candidates(self) -> tuple[Candidate, ...]:
+        """The default first, then the others; none for a model without an artifact."""
+        return (self.candidate, *self.candidates) if self.built else ()
+
+    def as_candidate(self, candidate: Candidate) -> ModelSpec:
+        """This model with `candidate` for its default, and the default among the others."""
+        form = {name: getattr(candidate, name) for name in type(candidate).model_fields}
+        others = tuple(other for other in self.all_candidates if other.label != candidate.label)
+        return self.model_copy(update={**form, "candidates": others})
+
+    def find_candidate(self, label: str) -> Candidate:
+        """The candidate called `label`.
+
+        Raises:
+            BuildError: it is excluded (with the reason), or unknown.
+        """
+        for candidate in self.all_candidates:
+            if candidate.label == label:
+                return candidate
+        known = ", ".join(candidate.label for candidate in self.all_candidates) or "no form at all"
+        raise BuildError(f"{self.name} is not built as {label}{self._why_not(label)}.", mend=f"It is built as {known}.")
+
+    def _why_not(self, label: str) -> str:
+        form, precision, how = (*label.split("-"), "", "")[:3]
+        for exclusion in self.exclusions:
+            asked = (exclusion.format, exclusion.precision or precision, exclusion.quantization or how)
+            if asked == (form, precision, how):
+                return f": {exclusion.reason}"
+        return ""
 
     @property
     def batchable(self) -> bool:

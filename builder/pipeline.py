@@ -38,6 +38,10 @@ class Pipeline(BaseModel):
                 return model
         raise NotFound(f"There is no model {name!r}.", mend=f"There are {', '.join(self.names)}.")
 
+    def replacing(self, model: ModelSpec) -> Pipeline:
+        """This pipeline with `model` instead of the one of its name."""
+        return Pipeline(models=tuple(model if known.name == model.name else known for known in self.models))
+
     def waiting_us(self, name: str) -> int:
         """The longest that a request to `name` can wait in queues for company, children included, in microseconds.
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from builder.checkpoint_view import read_view
 from builder.engines import engines
+from builder.forms import with_forms
 from builder.model_spec import Call, ModelSpec, Step, TensorSpec
 from builder.model_spec import tensor as _t
 from builder.pipeline import Pipeline
@@ -45,9 +46,8 @@ def pipeline(config: Settings | None = None) -> Pipeline:
     values = config or settings()
     batch = values.batching.max_batch_size
     view = read_view(values.checkpoint)
-    return Pipeline(
-        models=(*engines(batch, view), *_stateful(), *_services(batch), *_steps(batch), _ensemble(batch), _agent())
-    )
+    models = (*engines(batch, view), *_stateful(), *_services(batch), *_steps(batch), _ensemble(batch), _agent())
+    return Pipeline(models=tuple(with_forms(model) for model in models))
 
 
 def _stateful() -> tuple[ModelSpec, ...]:
@@ -56,7 +56,6 @@ def _stateful() -> tuple[ModelSpec, ...]:
             name="policy",
             kind="policy",
             source="builder.sources.decoder:Decoder",
-            format="files",
             decoupled=True,
             inputs=(
                 _t("PROMPT_IDS", "INT64", -1, optional=True),

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Precision = Literal["fp32", "fp16", "int8", "int4", "none"]
+Precision = Literal["fp32", "fp16", "bf16", "int8", "int4", "none"]
 """Element type of the weights; `none` where an artifact has no weights."""
 
 
@@ -38,6 +38,7 @@ class Tolerance(BaseModel):
 TOLERANCES: dict[Precision, Tolerance] = {
     "fp32": Tolerance(),
     "fp16": Tolerance(max_abs=2e-2, max_rel=1e-2, mean_abs=2e-3, cosine=0.999, argmax=0.99, tie=1e-3, integer=0.99),
+    "bf16": Tolerance(max_abs=0.1, max_rel=5e-2, mean_abs=1e-2, cosine=0.998, argmax=0.98, tie=5e-3, integer=0.98),
     "int8": Tolerance(max_abs=0.5, max_rel=0.1, mean_abs=5e-2, cosine=0.99, argmax=0.97, tie=1e-2, integer=0.97),
     "int4": Tolerance(max_abs=1.0, max_rel=0.2, mean_abs=0.1, cosine=0.97, argmax=0.95, tie=1e-2, integer=0.95),
     "none": Tolerance(max_abs=0, max_rel=0, mean_abs=0, cosine=1, argmax=1, tie=0, integer=1),

@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from builder.candidate import Candidate
 from builder.formats.base import Description, Format, TensorInfo
 from builder.sources.base import Source
-from pixelis.errors import BuildError, PixelisError
+from pixelis.errors import BuildError
 
 if TYPE_CHECKING:
     import onnx
@@ -31,23 +32,16 @@ class OnnxFormat(Format):
 
     name = "onnx"
     file = MODEL_FILE
+    packages = ("onnx", "onnxruntime", "onnxscript")
 
-    def export(self, source: Source, directory: Path) -> None:
-        """Let the source write its graph; whatever goes wrong becomes a `BuildError`."""
-        directory.mkdir(parents=True, exist_ok=True)
-        try:
-            source.export_onnx(directory)
-        except PixelisError:
-            raise
-        except Exception as error:
-            raise BuildError(
-                f"Exporting `{source.name}` to ONNX failed: {type(error).__name__}: {str(error)[:500]}.",
-                mend="Check the source's weights and the versions of torch and onnx.",
-            ) from error
-        if not (directory / MODEL_FILE).is_file():
-            raise BuildError(f"`{source.name}` wrote no {MODEL_FILE}.", mend="Its export_onnx must write one.")
+    def _export(self, source: Source, directory: Path, candidate: Candidate) -> None:
+        """The source's own graph in that precision, where it writes one."""
+        if candidate.precision in source.native_precisions:
+            source.export_native(directory, candidate)
+            return
+        source.export_onnx(directory)
 
-    def optimise(self, directory: Path) -> list[str]:
+    def optimise(self, directory: Path, candidate: Candidate) -> list[str]:
         """Fold constants and drop identities and dead nodes.
 
         Fusions are left to ONNX Runtime, which redoes them for its machine at every load.
@@ -57,6 +51,8 @@ class OnnxFormat(Format):
 
         path = directory / MODEL_FILE
         model = onnx.load(str(path))
+        if any(entry.domain == "com.microsoft" for entry in model.opset_import):
+            return ["fused by the model builder that wrote it; ONNX Runtime's own operators are left as they are"]
         before = len(model.graph.node)
         slim = optimizer.optimize(model, num_iterations=2, onnx_shape_inference=False)
         after = len(slim.graph.node)
@@ -78,6 +74,7 @@ class OnnxFormat(Format):
             outputs=tuple(_tensor(value) for value in model.graph.output),
             nodes=len(model.graph.node),
             parameters=sum(_count(weight.dims) for weight in model.graph.initializer),
+            weight_bytes=sum(weight.ByteSize() for weight in model.graph.initializer),
             size_bytes=path.stat().st_size,
             opset=next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")),
         )

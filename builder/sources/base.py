@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -14,12 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from builder.sources.code import code_files
+from builder.sources.task import Task
+from pixelis.errors import BuildError
 
 if TYPE_CHECKING:
     import torch
 
+    from builder.candidate import Candidate
+
 Tensors = dict[str, NDArray[np.generic]]
 """Named, batched arrays, as they cross Triton."""
+Answer = Callable[[Tensors], Tensors]
+"""A model, loaded: inputs to outputs."""
 
 
 class Source(ABC):
@@ -29,6 +36,8 @@ class Source(ABC):
     """
 
     name: ClassVar[str]
+    native_precisions: ClassVar[tuple[str, ...]] = ()
+    """Precisions in which the source writes its ONNX graph itself; the others are made from the fp32 graph."""
 
     @abstractmethod
     def files(self) -> Sequence[Path]:
@@ -65,11 +74,34 @@ class Source(ABC):
     def export_onnx(self, directory: Path) -> None:
         """Write `model.onnx` and whatever files serving needs beside it into `directory`."""
 
-    def answer(self, directory: Path, inputs: Tensors) -> Tensors:
-        """The artifact's answer. The default runs `model.onnx` through the engine that will serve it."""
+    def export_native(self, directory: Path, candidate: Candidate) -> None:
+        """`export_onnx` in one of `native_precisions`.
+
+        Raises:
+            BuildError: the source writes its graph in fp32 alone.
+        """
+        raise BuildError(f"`{self.name}` does not write its graph as {candidate.label}.")
+
+    def calibration(self) -> list[Tensors]:
+        """Inputs from which static quantisation takes its ranges: real ones, none of them among `samples()`."""
+        return self.samples()
+
+    def tasks(self) -> list[Task]:
+        """What the model is for, as tasks with a score; none where comparing tensors says it all."""
+        return []
+
+    @contextmanager
+    def opened(self, directory: Path, threads: int = 1) -> Iterator[Answer]:
+        """The artifact in the engine that will serve it, loaded once; it ends with the context."""
         from python_backends.engine import load_engine
 
-        return load_engine(directory, threads=1).run(inputs)
+        with load_engine(directory, threads) as engine:
+            yield engine.run
+
+    def answer(self, directory: Path, inputs: Tensors) -> Tensors:
+        """The artifact's answer to one sample."""
+        with self.opened(directory) as ask:
+            return ask(inputs)
 
 
 class TorchSource(Source):

@@ -7,14 +7,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from builder.sources.base import Source, Tensors
+from builder.candidate import Candidate
+from builder.sources.base import Answer, Source, Tensors
 from builder.sources.checkpoint import checkpoint_directory, checkpoint_files, load_model
 from builder.sources.pictures import scene
 from builder.sources.vision_encoder import VisionEncoder, visual_features
@@ -50,6 +52,7 @@ class Decoder(Source):
     """
 
     name: ClassVar[str] = "policy"
+    native_precisions: ClassVar[tuple[str, ...]] = ("fp32", "fp16", "int8", "int4")
 
     def __init__(self, checkpoint: Path | None = None) -> None:
         self._given = checkpoint
@@ -79,12 +82,16 @@ class Decoder(Source):
             step.append(logits[-1])
         return {"PREFILL_LOGITS": np.stack(prefill), "STEP_LOGITS": np.stack(step)}
 
-    def answer(self, directory: Path, inputs: Tensors) -> Tensors:
-        """The artifact in the runner that will serve it: the whole ragged batch at once, then one step."""
+    @contextmanager
+    def opened(self, directory: Path, threads: int = 1) -> Iterator[Answer]:
+        """The artifact in the runner that will serve it: a whole ragged batch at once, then one step."""
+        yield lambda inputs: self._run(directory, inputs, threads)
+
+    def _run(self, directory: Path, inputs: Tensors, threads: int) -> Tensors:
         from python_backends.policy.graph import DecoderGraph
 
         lengths = inputs["LENGTHS"].astype(np.int64)
-        graph = DecoderGraph(directory, len(lengths), int(lengths.max()) + 1, threads=1)
+        graph = DecoderGraph(directory, len(lengths), int(lengths.max()) + 1, threads=threads)
         embeds, positions, following = [], [], []
         for row, length in enumerate(lengths):
             ids = inputs["PROMPT_IDS"][row, :length].astype(np.int64)
@@ -104,13 +111,17 @@ class Decoder(Source):
         return {"PREFILL_LOGITS": prefill, "STEP_LOGITS": step}
 
     def export_onnx(self, directory: Path) -> None:
-        """Write `model.onnx` and the files that serving needs beside it."""
+        """`export_native` in fp32."""
+        self.export_native(directory, Candidate(format="onnx"))
+
+    def export_native(self, directory: Path, candidate: Candidate) -> None:
+        """Write `model.onnx` in the candidate's precision and the files that serving needs beside it."""
         import onnx
 
         from builder.formats.onnx import save
 
         with tempfile.TemporaryDirectory(prefix="pixelis-decoder-") as scratch:
-            _run_model_builder(self.checkpoint, Path(scratch))
+            _run_model_builder(self.checkpoint, Path(scratch), candidate.precision)
             graph = onnx.load(str(Path(scratch) / "model.onnx"))
         keep_last_positions(graph)
         save(graph, directory / "model.onnx")
@@ -191,14 +202,14 @@ def keep_last_positions(model: onnx.ModelProto) -> None:
     del graph.value_info[:]
 
 
-def _run_model_builder(checkpoint: Path, output: Path) -> None:
+def _run_model_builder(checkpoint: Path, output: Path, precision: str) -> None:
     """onnxruntime-genai's model builder as a process of its own: its memory ends with it.
 
     Raises:
         BuildError: it failed; the message carries its last line.
     """
     command = [sys.executable, "-m", "onnxruntime_genai.models.builder", "-m", checkpoint.name, "-i", str(checkpoint)]
-    command += ["-o", str(output), "-p", "fp32", "-e", "cpu", "-c", str(output / "cache")]
+    command += ["-o", str(output), "-p", precision, "-e", "cpu", "-c", str(output / "cache")]
     command += ["--extra_options", "exclude_embeds=true", "hf_token=false"]
     offline = {**os.environ, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
     done = subprocess.run(command, env=offline, capture_output=True, text=True, check=False)

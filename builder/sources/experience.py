@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from builder.sources.base import Source, Tensors
+from builder.sources.base import Answer, Source, Tensors
 from pixelis.errors import BuildError
 from pixelis.schema import Experience
 
@@ -58,17 +59,22 @@ class Experiences(Source):
         """The place of each key, the first one where keys are equal."""
         return {"INDEX": _places(_read_keys(self.directory), inputs["KEY"])}
 
-    def answer(self, directory: Path, inputs: Tensors) -> Tensors:
+    @contextmanager
+    def opened(self, directory: Path, threads: int = 1) -> Iterator[Answer]:
         """The place that an exact search of the artifact's keys finds for each query."""
         stored = _read_keys(directory)
-        unit, queries = _unit(stored), inputs["KEY"]
-        found = []
-        for query in queries:
-            scores = unit @ _unit(query[None])[0]
-            best = np.flatnonzero(scores >= scores.max() - TIE)
-            same = [int(i) for i in best if np.array_equal(stored[i], query)]
-            found.append(same[0] if same else int(best[0]))
-        return {"INDEX": np.array(found, np.int64)}
+        unit = _unit(stored)
+
+        def answer(inputs: Tensors) -> Tensors:
+            found = []
+            for query in inputs["KEY"]:
+                scores = unit @ _unit(query[None])[0]
+                best = np.flatnonzero(scores >= scores.max() - TIE)
+                same = [int(i) for i in best if np.array_equal(stored[i], query)]
+                found.append(same[0] if same else int(best[0]))
+            return {"INDEX": np.array(found, np.int64)}
+
+        yield answer
 
     def check(self, directory: Path) -> list[str]:
         """Lines that are no experiences, ids that occur twice, keys of another number, length or direction."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
@@ -39,10 +40,18 @@ class TensorDescription:
 
 
 class Engine(ABC):
-    """One loaded artifact. `run` may be called from several threads."""
+    """One loaded artifact. `run` may be called from several threads.
+
+    Args:
+        path: the artifact's main file.
+        threads: threads of one run.
+    """
 
     inputs: tuple[TensorDescription, ...]
     outputs: tuple[TensorDescription, ...]
+
+    @abstractmethod
+    def __init__(self, path: Path, threads: int) -> None: ...
 
     def run(self, inputs: Mapping[str, NDArray[np.generic]]) -> Tensors:
         """The artifact's outputs for `inputs`.

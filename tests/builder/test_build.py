@@ -107,7 +107,7 @@ def test_a_refused_artifact_is_not_published_and_its_numbers_are_kept(built: Pla
     assert failed.code == "gate_failed"
     assert "SCORES" in (failed.reason or "")
     assert built.store.latest("alpha") == 2
-    kept = Manifest.model_validate_json((built.root / "state/logs/gate-alpha.json").read_text())
+    kept = Manifest.model_validate_json((built.root / "state/logs/gate-alpha-onnx-fp32.json").read_text())
     assert not kept.gate.passed
     assert kept.gate.outputs["SCORES"].against_source.max_abs
     assert not built.leftovers()
@@ -123,7 +123,7 @@ def test_a_native_crash_takes_one_model_down_and_is_reproducible(built: Place) -
     assert states(report) == {"alpha": "failed", "beta": "built"}
     reason = report.failed[0].reason or ""
     assert "SIGSEGV" in reason
-    assert "-m builder.build_one alpha --out" in reason
+    assert "-m builder.build_one alpha --candidate onnx-fp32 --out" in reason
 
 
 def test_missing_source_files(built: Place) -> None:

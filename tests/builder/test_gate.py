@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from builder.gate import Verdict, judge
 from builder.model_spec import ModelSpec
-from builder.sources.base import Tensors
+from builder.sources.base import Answer, Tensors
 from builder.tolerance import TOLERANCES, Tolerance
 from pixelis.errors import GateFailed, ServingError
 from tests.builder.tiny import Linear, linear_spec, write_linear, write_weights
@@ -46,8 +47,9 @@ class Answering(Linear):
         super().__init__(weights)
         self.change = change
 
-    def answer(self, directory: Path, inputs: Tensors) -> Tensors:
-        return self.change(super().reference(inputs), inputs)
+    @contextmanager
+    def opened(self, directory: Path, threads: int = 1) -> Iterator[Answer]:
+        yield lambda inputs: self.change(self.reference(inputs), inputs)
 
 
 def _nan(answers: Tensors, inputs: Tensors) -> Tensors:

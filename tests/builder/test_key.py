@@ -28,7 +28,7 @@ def test_the_code_of_a_source_is_what_it_imports() -> None:
 def test_code_outside_the_package_is_its_own_module_and_the_base(tmp_path: Path) -> None:
     module = tmp_path / "mine.py"
     module.write_text("import os\nfrom builder.sources import base\nimport builder.sources.pictures\n")
-    assert {path.name for path in code_files(module)} == {"mine.py", "base.py", "code.py", "pictures.py"}
+    assert {path.name for path in code_files(module)} == {"mine.py", "base.py", "code.py", "pictures.py", "task.py"}
 
 
 def test_what_changes_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from builder.candidate import Candidate
 from builder.sources.checkpoint import checkpoint_directory
 from builder.sources.decoder import Decoder
 from builder.sources.pictures import scene
@@ -138,7 +139,7 @@ def test_optimising_the_decoder_leaves_it_right(random_checkpoint: Path, policy_
     from builder.formats.onnx import OnnxFormat
 
     copy = shutil.copytree(policy_artifact, tmp_path / "copy")
-    OnnxFormat().optimise(copy)
+    OnnxFormat().optimise(copy, Candidate(format="onnx"))
     source = Decoder(random_checkpoint)
     sample = source.samples()[1]
     wanted = source.reference(sample)["STEP_LOGITS"]

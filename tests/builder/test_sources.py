@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from builder.candidate import Candidate
 from builder.formats.onnx import OnnxFormat, export_module
 from builder.nano import dynamics
 from builder.sources.base import Source, Tensors
@@ -22,12 +23,13 @@ from pixelis.errors import BuildError
 from python_backends.engine import Engine, load_engine
 
 FORMAT = OnnxFormat()
+FP32 = Candidate(format="onnx")
 TOLERANCE = {"PROBABILITY": 5e-4, "EMBEDDING": 1e-4, "FEATURES": 1e-5, "MAP": 1e-4, "NEXT_STATE": 1e-6}
 
 
 def make(source: Source, directory: Path) -> Engine:
-    FORMAT.export(source, directory)
-    FORMAT.optimise(directory)
+    FORMAT.export(source, directory, FP32)
+    FORMAT.optimise(directory, FP32)
     return load_engine(directory, threads=1)
 
 
@@ -201,13 +203,13 @@ def test_training_on_arrays_that_do_not_fit_is_refused() -> None:
 def test_an_export_is_the_same_bytes_twice(weights: Path, tmp_path: Path) -> None:
     digests = []
     for name in ("one", "two"):
-        FORMAT.export(Dynamics(weights), tmp_path / name)
+        FORMAT.export(Dynamics(weights), tmp_path / name, FP32)
         digests.append(hashlib.sha256((tmp_path / name / "model.onnx").read_bytes()).hexdigest())
     assert digests[0] == digests[1]
 
 
 def test_an_artifact_names_no_path_of_the_machine_that_made_it(weights: Path, tmp_path: Path) -> None:
-    FORMAT.export(Dynamics(weights), tmp_path)
+    FORMAT.export(Dynamics(weights), tmp_path, FP32)
     graph = (tmp_path / "model.onnx").read_bytes()
     assert str(Path(dynamics.__file__).parent).encode() not in graph
     assert b"site-packages" not in graph

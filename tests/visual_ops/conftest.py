@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from builder.candidate import Candidate
 from builder.formats.onnx import OnnxFormat
 from builder.sources.base import Source
 from builder.sources.embed_image import EmbedImage
@@ -17,8 +18,8 @@ from python_backends.visual_ops.ocr import EngineOcr
 
 def exported(source: Source, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp(source.name)
-    OnnxFormat().export(source, folder)
-    OnnxFormat().optimise(folder)
+    OnnxFormat().export(source, folder, Candidate(format="onnx"))
+    OnnxFormat().optimise(folder, Candidate(format="onnx"))
     return folder
 
 

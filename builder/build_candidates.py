@@ -1,0 +1,140 @@
+"""Every form of a model, built and judged into the cache; nothing of it is published.
+
+built        exported, optimised and judged now
+from cache   this very form lies in the build cache
+excluded     the spec says why the model is not built so
+absent       an optional model whose source files are not there
+failed       why; the other forms go on
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel
+
+from builder.candidate import FORMATS, PRECISIONS, Candidate, Exclusion
+from builder.key import build_key
+from builder.making import Watch, make_cached
+from builder.manifest import Manifest
+from builder.model_spec import ModelSpec
+from builder.pipeline import Pipeline
+from builder.spec import pipeline
+from builder.store import Store
+from pixelis.errors import PixelisError
+from pixelis.settings import settings
+
+State = Literal["built", "from cache", "excluded", "absent", "failed"]
+
+
+class CandidateRow(BaseModel):
+    """What became of one form of one model.
+
+    Attributes:
+        candidate: its label.
+        key: under which it lies in the build cache.
+        not_executed: why it was built and not run; empty where it ran.
+    """
+
+    model: str
+    candidate: str
+    state: State
+    key: str | None = None
+    digest: str | None = None
+    size_bytes: int | None = None
+    not_executed: str = ""
+    seconds: float = 0.0
+    reason: str | None = None
+    code: str | None = None
+
+
+class CandidatesReport(BaseModel):
+    """What became of all of them."""
+
+    rows: list[CandidateRow]
+    seconds: float
+
+    @property
+    def failed(self) -> list[CandidateRow]:
+        """Forms that the spec supports and that did not come about."""
+        return [row for row in self.rows if row.state == "failed"]
+
+
+def build_candidates(
+    models: Sequence[str] = (),
+    formats: Collection[str] = FORMATS,
+    precisions: Collection[str] = PRECISIONS,
+    *,
+    force: bool = False,
+    repository: Path | None = None,
+    state: Path | None = None,
+    spec: Pipeline | None = None,
+    watch: Watch = lambda model, stage: None,
+) -> CandidatesReport:
+    """Build every form of `models` (default: all that have an artifact) in `formats` and `precisions`.
+
+    Raises:
+        NotFound: a model that the pipeline does not know.
+        BuildError: another build is at work.
+    """
+    started = time.perf_counter()
+    known = spec or pipeline()
+    chosen = [known[name] for name in models] or [model for model in known.models if model.built]
+    store = Store(repository or settings().repository, state or settings().state)
+    rows: list[CandidateRow] = []
+    with store.locked():
+        for model in chosen:
+            wanted = [c for c in model.all_candidates if c.format in formats and c.precision in precisions]
+            rows += [_one(store, known, model, candidate, force, watch) for candidate in wanted]
+            rows += _excluded(model, formats, precisions)
+    return CandidatesReport(rows=rows, seconds=round(time.perf_counter() - started, 3))
+
+
+def _one(
+    store: Store, known: Pipeline, model: ModelSpec, candidate: Candidate, force: bool, watch: Watch
+) -> CandidateRow:
+    started = time.perf_counter()
+    row = CandidateRow(model=model.name, candidate=candidate.label, state="failed")
+    try:
+        row = _made(store, known, model.as_candidate(candidate), row, force, watch)
+    except PixelisError as error:
+        row = row.model_copy(update={"reason": str(error), "code": error.code})
+    watch(model.name, f"{candidate.label}: {row.state}")
+    return row.model_copy(update={"seconds": round(time.perf_counter() - started, 3)})
+
+
+def _made(store: Store, known: Pipeline, spec: ModelSpec, row: CandidateRow, force: bool, watch: Watch) -> CandidateRow:
+    source = spec.open_source()
+    missing = source.missing()
+    if missing:
+        state = "failed" if spec.required else "absent"
+        return row.model_copy(update={"state": state, "reason": f"{missing[0]} is not there"})
+    key = build_key(spec, source.digest())
+    manifest = None if force else store.cached(key)
+    state = "built" if manifest is None else "from cache"
+    if manifest is None:
+        manifest = make_cached(store, known, spec, key, lambda name, stage: watch(name, f"{row.candidate}: {stage}"))
+    return row.model_copy(update={"state": state, **_facts(manifest)})
+
+
+def _facts(manifest: Manifest) -> dict[str, object]:
+    return {
+        "key": manifest.key,
+        "digest": manifest.digest,
+        "size_bytes": manifest.size_bytes,
+        "not_executed": manifest.gate.not_executed,
+    }
+
+
+def _excluded(model: ModelSpec, formats: Collection[str], precisions: Collection[str]) -> Iterator[CandidateRow]:
+    for exclusion in model.exclusions:
+        if exclusion.format in formats and (exclusion.precision is None or exclusion.precision in precisions):
+            yield CandidateRow(model=model.name, candidate=_label(exclusion), state="excluded", reason=exclusion.reason)
+
+
+def _label(exclusion: Exclusion) -> str:
+    parts = (exclusion.format, exclusion.precision, exclusion.quantization)
+    return "-".join(part for part in parts if part)

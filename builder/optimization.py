@@ -1,0 +1,54 @@
+"""Settings of a format's own passes, typed; a value that a format does not know is refused, never ignored."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+CompileMode = Literal["default", "reduce-overhead", "max-autotune"]
+Backend = Literal["inductor", "cudagraphs", "openvino"]
+Autocast = Literal["none", "fp16", "bf16"]
+Attention = Literal["auto", "eager", "math", "flash", "memory-efficient"]
+Quantised = Literal["QInt8", "QUInt8"]
+GraphLevel = Literal["disabled", "basic", "extended", "all"]
+
+
+class OptimizationConfig(BaseModel):
+    """How one candidate is optimised. What is not set here is the format's default.
+
+    Attributes:
+        compile_mode: of torch.compile and AOTInductor.
+        backend: of torch.compile.
+        autocast: PyTorch runs eligible operators in this type and keeps the weights as they are.
+        attention: implementation of scaled dot-product attention; the kernel that really ran is in the manifest.
+        weights: element type of int8 weights.
+        activations: element type of int8 activations.
+        per_channel: one scale for every output channel of a weight, instead of one for the tensor.
+        exclude_nodes: names of graph nodes that are not quantised.
+        exclude_operators: operator types that are not quantised.
+        calibration_samples: how many samples of the source calibrate static quantisation; 0 = all.
+        group_size: weights that share one scale in int4.
+        graph_level: ONNX Runtime's level of graph optimisation at load.
+        builder_level: TensorRT's, 0 to 5.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    compile_mode: CompileMode = "default"
+    backend: Backend = "inductor"
+    autocast: Autocast = "none"
+    attention: Attention = "auto"
+    weights: Quantised = "QInt8"
+    activations: Quantised = "QUInt8"
+    per_channel: bool = True
+    exclude_nodes: tuple[str, ...] = ()
+    exclude_operators: tuple[str, ...] = ()
+    calibration_samples: int = Field(default=0, ge=0)
+    group_size: Literal[16, 32, 64, 128, 256] = 32
+    graph_level: GraphLevel = "all"
+    builder_level: int = Field(default=3, ge=0, le=5)
+
+    def changed(self) -> dict[str, object]:
+        """What differs from the defaults."""
+        return self.model_dump(exclude_defaults=True)
