@@ -17,6 +17,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from builder.candidate import FORMATS, PRECISIONS, Candidate, Exclusion
+from builder.disk import typed
 from builder.key import build_key
 from builder.making import Watch, make_cached
 from builder.manifest import Manifest
@@ -24,7 +25,7 @@ from builder.model_spec import ModelSpec
 from builder.pipeline import Pipeline
 from builder.spec import pipeline
 from builder.store import Store
-from pixelis.errors import PixelisError
+from pixelis.errors import GateFailed, PixelisError
 from pixelis.settings import settings
 
 State = Literal["built", "from cache", "excluded", "absent", "failed"]
@@ -36,6 +37,7 @@ class CandidateRow(BaseModel):
     Attributes:
         candidate: its label.
         key: under which it lies in the build cache.
+        gate: the verdict: `passed`, `failed`, or `not run` where its structure alone was looked at.
         not_executed: why it was built and not run; empty where it ran.
     """
 
@@ -45,6 +47,7 @@ class CandidateRow(BaseModel):
     key: str | None = None
     digest: str | None = None
     size_bytes: int | None = None
+    gate: str | None = None
     not_executed: str = ""
     seconds: float = 0.0
     reason: str | None = None
@@ -52,8 +55,13 @@ class CandidateRow(BaseModel):
 
 
 class CandidatesReport(BaseModel):
-    """What became of all of them."""
+    """What became of all of them.
 
+    Attributes:
+        asked: the models.
+    """
+
+    asked: list[str]
     rows: list[CandidateRow]
     seconds: float
 
@@ -90,7 +98,9 @@ def build_candidates(
             wanted = [c for c in model.all_candidates if c.format in formats and c.precision in precisions]
             rows += [_one(store, known, model, candidate, force, watch) for candidate in wanted]
             rows += _excluded(model, formats, precisions)
-    return CandidatesReport(rows=rows, seconds=round(time.perf_counter() - started, 3))
+    return CandidatesReport(
+        asked=[model.name for model in chosen], rows=rows, seconds=round(time.perf_counter() - started, 3)
+    )
 
 
 def _one(
@@ -99,9 +109,12 @@ def _one(
     started = time.perf_counter()
     row = CandidateRow(model=model.name, candidate=candidate.label, state="failed")
     try:
-        row = _made(store, known, model.as_candidate(candidate), row, force, watch)
+        with typed(f"building {model.name} as {candidate.label}"):
+            row = _made(store, known, model.as_candidate(candidate), row, force, watch)
     except PixelisError as error:
         row = row.model_copy(update={"reason": str(error), "code": error.code})
+        if isinstance(error, GateFailed):
+            row = row.model_copy(update={"gate": "failed"})
     watch(model.name, f"{candidate.label}: {row.state}")
     return row.model_copy(update={"seconds": round(time.perf_counter() - started, 3)})
 
@@ -125,6 +138,8 @@ def _facts(manifest: Manifest) -> dict[str, object]:
         "key": manifest.key,
         "digest": manifest.digest,
         "size_bytes": manifest.size_bytes,
+        "gate": "not run" if manifest.gate.not_executed else "passed",
+        "reason": manifest.gate.not_executed or None,
         "not_executed": manifest.gate.not_executed,
     }
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TextIO
 
 import pixelis
+from builder.disk import failure
 from builder.formats import open_format
 from builder.formats.base import Description
 from builder.gate import Verdict, judge, look
@@ -138,6 +139,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         make(spec, arguments.out, lambda name: print(f"stage: {name}", file=lines))
     except PixelisError as error:
         print(f"error: {' '.join(error.wire().split())}", file=lines)
+        return 1
+    except OSError as error:
+        told = failure(f"building {arguments.name}", error)
+        print(f"error: {' '.join(told.wire().split())}", file=lines)
         return 1
     return 0
 

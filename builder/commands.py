@@ -1,52 +1,55 @@
-"""`pixelis build`, `pixelis models`, `pixelis lint`."""
+"""`pixelis build` and `pixelis lint`."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Annotated, Any, Literal
+import time
+from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
-from builder import show
 from builder.build import BuildReport
 from builder.build import build as run_build
+from builder.build_candidates import build_candidates
+from builder.candidate import FORMATS, PRECISIONS, parse_choice
+from builder.chosen import Choice
+from builder.cli_options import ForTarget, Json, Repository, Written, echo, existing, parse_target, progress, table
 from builder.lint import lint as run_lint
-from builder.making import Watch
+from builder.pipeline import Pipeline
+from builder.show_candidates import complain, print_rows
 from builder.spec import pipeline
-from builder.store import Store
-from builder.triton_config import Target
-from pixelis.errors import BuildError, GateFailed, SetupError
-from pixelis.settings import settings
+from pixelis.errors import BuildError, GateFailed
 
 app = typer.Typer(no_args_is_help=True)
-models_app = typer.Typer(no_args_is_help=True, help="The models of the pipeline and their published versions.")
-app.add_typer(models_app, name="models")
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
-Repository = Annotated[
-    Path | None, typer.Option("--repository", metavar="DIR", help="A repository elsewhere; it is written whole.")
-]
-Written = Annotated[
-    Path | None, typer.Option("--repository", metavar="DIR", help="A repository elsewhere; default from the settings.")
-]
-ForTarget = Annotated[str, typer.Option("--target", help="`embedded`, or `ngc` for a full Triton image.")]
 
 
 @app.command()
 def build(
     models: Annotated[list[str] | None, typer.Argument(metavar="[MODEL]...", help="Default: all.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Make again what is up to date.")] = False,
+    these: Annotated[str, typer.Option("--models", metavar="NAMES", help="`all`, or names with commas between.")] = "",
+    formats: Annotated[
+        str, typer.Option(metavar="NAMES", help=f"Build candidates into the cache: `all`, or of {', '.join(FORMATS)}.")
+    ] = "",
+    precisions: Annotated[
+        str, typer.Option(metavar="NAMES", help=f"Only these candidates: `all`, or of {', '.join(PRECISIONS)}.")
+    ] = "",
+    publish: Annotated[
+        str, typer.Option(metavar="LABEL", help="Publish one model in this form, from now on: `openvino-fp32`.")
+    ] = "",
+    default: Annotated[
+        bool, typer.Option("--default", help="Back to the spec's form, whatever was chosen or rolled back to.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Make again what is up to date; ends a rollback's hold.")
+    ] = False,
     repository: Repository = None,
     target: ForTarget = "embedded",
     as_json: Json = False,
 ) -> None:
     """Make what is not up to date: export, optimise, judge, publish.
+
+    With --formats or --precisions every such form of the models is built and judged into the build cache, and nothing
+    is published; --publish serves one of them.
 
     Examples:
 
@@ -54,10 +57,57 @@ def build(
 
         pixelis build embed_image ocr_detect --force
 
+        pixelis build --models all --formats all
+
+        pixelis build dynamics --formats onnx,openvino --precisions fp32,int8
+
+        pixelis build dynamics --publish openvino-fp32
+
+        pixelis build dynamics --default
+
         pixelis build --target ngc --repository /srv/models
     """
-    with _progress(quiet=as_json) as watch:
-        report = run_build(models or (), force=force, repository=repository, target=_target(target), watch=watch)
+    names, where = _names(models or [], these, pipeline()), parse_target(target)
+    candidates = bool(formats or precisions)
+    if candidates and (publish or default):
+        raise typer.BadParameter("goes without --publish and --default: it publishes nothing", param_hint="--formats")
+    if publish and default:
+        raise typer.BadParameter("names a form, and --default the spec's", param_hint="--publish")
+    if publish and len(names) != 1:
+        raise typer.BadParameter("is the form of one model: name that", param_hint="--publish")
+    if candidates:
+        wanted = (
+            parse_choice(formats or "all", FORMATS, "format"),
+            parse_choice(precisions or "all", PRECISIONS, "precision"),
+        )
+        with progress(quiet=as_json) as watch:
+            rows = build_candidates(names, *wanted, force=force, repository=repository, watch=watch)
+        if as_json:
+            echo(rows.model_dump())
+        else:
+            print_rows(Console(), rows)
+        complain(rows, pipeline(), as_json)
+        return
+    forms = {names[0]: _choice(names[0], publish)} if publish else {}
+    with progress(quiet=as_json) as watch:
+        report = run_build(
+            names, force=force, default=default, forms=forms, repository=repository, target=where, watch=watch
+        )
+    _tell(report, as_json)
+
+
+def _names(listed: list[str], joined: str, known: Pipeline) -> list[str]:
+    """Models as arguments or after --models; none for all of them. An unknown one is refused later, by name."""
+    names = [name.strip() for name in joined.split(",") if name.strip()]
+    return [] if names == ["all"] else [*listed, *names]
+
+
+def _choice(model: str, label: str) -> Choice:
+    day = time.strftime("%Y-%m-%d", time.gmtime())
+    return Choice(label=label, why=f"`pixelis build {model} --publish {label}` on {day}")
+
+
+def _tell(report: BuildReport, as_json: bool) -> None:
     if as_json:
         typer.echo(report.model_dump_json())
     else:
@@ -71,91 +121,22 @@ def build(
         raise kind(f"{first.model}{others}: {first.reason}")
 
 
-def _target(text: str) -> Target:
-    if text == "embedded" or text == "ngc":
-        return "embedded" if text == "embedded" else "ngc"
-    raise typer.BadParameter("it is `embedded` or `ngc`", param_hint="--target")
-
-
-@contextmanager
-def _progress(quiet: bool) -> Iterator[Watch]:
-    """Says on standard error which model is in which stage."""
-    if quiet:
-        yield lambda model, stage: None
-        return
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("build", total=None)
-        yield lambda model, stage: progress.update(task, description=f"{model}: {stage}")
-
-
 def _print_build(report: BuildReport) -> None:
     console = Console()
-    table = Table(box=None, header_style="bold")
-    for column in ("model", "state", "version", "digest", "seconds"):
-        table.add_column(column, justify="right" if column in ("version", "seconds") else "left")
+    made = table("model", "state", "form", "version", "digest", "seconds", right=("version", "seconds"))
     for outcome in report.models:
         version, digest = str(outcome.version or "-"), (outcome.digest or "-")[:12]
-        table.add_row(outcome.model, outcome.state, version, digest, f"{outcome.seconds:.1f}")
-    console.print(table)
+        seconds = f"{outcome.seconds:.1f}"
+        made.add_row(outcome.model, outcome.state, outcome.candidate or "-", version, digest, seconds)
+    console.print(made)
     for outcome in report.models:
-        if outcome.state == "absent":
-            console.print(f"{outcome.model}: {outcome.reason}.", highlight=False, soft_wrap=True)
+        for text in (outcome.reason if outcome.state != "failed" else None, outcome.chosen):
+            if text:
+                console.print(f"{outcome.model}: {text}.", highlight=False, markup=False, soft_wrap=True)
     if report.written:
         console.print(f"config.pbtxt written: {', '.join(report.written)}.", highlight=False)
     if not report.worked:
         console.print(f"Nothing to do: everything is up to date ({report.seconds:.1f} s).", highlight=False)
-
-
-@models_app.command("list")
-def list_models(repository: Written = None, as_json: Json = False) -> None:
-    """Every model with its newest version.
-
-    Example: pixelis models list --json
-    """
-    store = Store(_existing(repository), settings().state)
-    rows = [show.summary(store, spec) for spec in pipeline().models]
-    if as_json:
-        _echo({"repository": str(store.repository), "models": [row.model_dump() for row in rows]})
-        return
-    table = Table(box=None, header_style="bold", pad_edge=False, collapse_padding=True)
-    for column in ("model", "kind", "version", "format", "precision", "gate", "MiB", "digest"):
-        justify: Literal["left", "right"] = "right" if column in ("version", "MiB") else "left"
-        table.add_column(column, justify=justify, no_wrap=column != "gate")
-    for row in rows:
-        table.add_row(*row.cells())
-    Console().print(table)
-
-
-@models_app.command("show")
-def show_model(
-    name: str,
-    version: Annotated[int | None, typer.Option(help="Default: the newest.")] = None,
-    repository: Written = None,
-    as_json: Json = False,
-) -> None:
-    """What a version is made of, and what the gate measured.
-
-    Examples:
-
-        pixelis models show embed_image
-
-        pixelis models show policy --version 2 --json
-    """
-    store = Store(_existing(repository), settings().state)
-    spec = pipeline()[name]
-    if not spec.built:
-        summary = show.summary(store, spec)
-        if as_json:
-            _echo(summary.model_dump())
-        else:
-            typer.echo(f"{name} ({spec.kind}) is served from its code and has no artifact.")
-        return
-    manifest = store.manifest(name, version)
-    if as_json:
-        _echo({**manifest.model_dump(), "digest": manifest.digest})
-    else:
-        show.print_manifest(Console(), manifest)
 
 
 @app.command()
@@ -164,10 +145,10 @@ def lint(repository: Written = None, target: ForTarget = "embedded", as_json: Js
 
     Example: pixelis lint --json
     """
-    findings = run_lint(_existing(repository), target=_target(target))
+    findings = run_lint(existing(repository), target=parse_target(target))
     errors = [finding for finding in findings if finding.severity == "error"]
     if as_json:
-        _echo({"findings": [finding.model_dump() for finding in findings], "errors": len(errors)})
+        echo({"findings": [finding.model_dump() for finding in findings], "errors": len(errors)})
     else:
         console = Console()
         for finding in findings:
@@ -177,16 +158,3 @@ def lint(repository: Written = None, target: ForTarget = "embedded", as_json: Js
         console.print("No findings." if not findings else f"{len(findings)} findings, {len(errors)} of them errors.")
     if errors:
         raise typer.Exit(1)
-
-
-def _existing(repository: Path | None) -> Path:
-    """The repository to look at. Raises `SetupError` where there is none."""
-    found = repository or settings().repository
-    if not found.is_dir():
-        mend = "Name it with --repository or PIXELIS_REPOSITORY, or make it with `pixelis build`."
-        raise SetupError(f"There is no model repository at {found}.", mend=mend)
-    return found
-
-
-def _echo(value: dict[str, Any]) -> None:
-    typer.echo(json.dumps(value))

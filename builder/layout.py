@@ -6,9 +6,10 @@ import os
 import shutil
 from pathlib import Path
 
+from builder.model_spec import ModelSpec
 from builder.spec import Pipeline
 from builder.store import SHIM, Store
-from builder.triton_config import Target, config, text
+from builder.triton_config import Target, config, native, text
 from pixelis.errors import BuildError
 from pixelis.settings import settings
 
@@ -33,6 +34,11 @@ def check_waiting(known: Pipeline) -> None:
             )
 
 
+def shimmed(spec: ModelSpec, target: Target) -> bool:
+    """Whether a model.py lies beside the artifact of `spec`, in the form that it is in."""
+    return not native(spec, target)
+
+
 def lay_out(store: Store, known: Pipeline, target: Target) -> list[str]:
     """Folders, shims and configs of every model; a file that is right already is not touched.
 
@@ -47,8 +53,7 @@ def lay_out(store: Store, known: Pipeline, target: Target) -> list[str]:
     for spec in known.models:
         first = store.repository / spec.name / "1"
         first.mkdir(parents=True, exist_ok=True)
-        native = spec.kind == "ensemble" or (target == "ngc" and spec.kind == "engine")
-        if native:
+        if native(spec, target):
             _write(store, first / ".gitkeep", "")  # Triton wants the folder, git keeps no empty one
         else:
             _copy_shim(store, spec.name)

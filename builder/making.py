@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from builder.child import build_apart
+from builder.disk import without_room
 from builder.manifest import MANIFEST, Manifest
 from builder.model_spec import ModelSpec
 from builder.pipeline import Pipeline
@@ -38,6 +39,12 @@ def make_cached(store: Store, known: Pipeline, spec: ModelSpec, key: str, watch:
         measured = log.with_name(f"gate-{spec.name}-{spec.candidate.label}.json")
         (staged / "artifact" / MANIFEST).replace(measured)
         raise GateFailed(error.message, mend=f"Everything measured is in {measured}.") from None
+    except BuildError as error:
+        if without_room(staged):  # libraries do not all say that this is why they could not write
+            raise BuildError(
+                f"The disk is full: {error.message}", mend="Make room (`pixelis models prune --cache`)."
+            ) from None
+        raise
     made = Manifest.read(staged / "artifact")
     if made.key != key:
         raise BuildError(f"The source of {spec.name} changed while it was built.", mend="Build again.")

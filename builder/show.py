@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Column, Table
 
+from builder.chosen import Chosen
 from builder.compare import Difference
 from builder.manifest import Manifest
 from builder.model_spec import ModelSpec
@@ -42,10 +43,25 @@ def summary(store: Store, spec: ModelSpec) -> Summary:
     line = Summary(model=spec.name, kind=spec.kind)
     if not spec.built:
         return line.model_copy(update={"version": max(store.versions(spec.name), default=None)})
+    newest = store.latest(spec.name)
+    if newest is None:
+        return line.model_copy(update={"gate": "not built"})
+    return version_line(store, spec, newest)
+
+
+def history(store: Store, spec: ModelSpec) -> list[Summary]:
+    """Every version of the model, the newest first; as `summary` where it has no artifact."""
+    numbers = store.built_versions(spec.name) if spec.built else []
+    return [version_line(store, spec, number) for number in reversed(numbers)] or [summary(store, spec)]
+
+
+def version_line(store: Store, spec: ModelSpec, version: int) -> Summary:
+    """One version in one line."""
+    line = Summary(model=spec.name, kind=spec.kind, version=version)
     try:
-        manifest = store.manifest(spec.name)
+        manifest = store.manifest(spec.name, version)
     except PixelisError as error:
-        return line.model_copy(update={"gate": "not built" if store.latest(spec.name) is None else error.message})
+        return line.model_copy(update={"gate": f"unreadable: {error.message}"})
     return line.model_copy(
         update={
             "version": manifest.version,
@@ -56,6 +72,13 @@ def summary(store: Store, spec: ModelSpec) -> Summary:
             "digest": manifest.digest,
         }
     )
+
+
+def choices(store: Store) -> dict[str, str]:
+    """Model -> why it is not served in its default form, or held at an artifact."""
+    held = {True: "held", False: "chosen"}
+    found = Chosen(store.repository, store.state).all()
+    return {name: f"{choice.label} is {held[choice.held]}, {choice.why}" for name, choice in found.items()}
 
 
 def print_manifest(console: Console, manifest: Manifest) -> None:

@@ -98,7 +98,7 @@ class Store:
     def _discard(self, directory: Path) -> None:
         away = self.staging(directory) / directory.name
         os.rename(directory, away)
-        shutil.rmtree(away.parent)
+        shutil.rmtree(away.parent, ignore_errors=True)  # what stays is removed by the next build
 
     def publish(self, model: str, key: str, shimmed: bool = True) -> Manifest:
         """The cached artifact under `key` as the model's next version.
@@ -115,19 +115,49 @@ class Store:
         cached = self.cached(key)
         if cached is None:
             raise NotFound(f"The build cache has no artifact {key[:12]} for {model}.", mend="Run `pixelis build`.")
+        return self._publish(model, self.builds / key, cached, shimmed)
+
+    def rollback(self, model: str, version: int, shimmed: bool = True) -> Manifest:
+        """The artifact of an older version as the model's next version, with today's model.py beside it.
+
+        Raises:
+            NotFound: the model has no such version.
+            BuildError: the version is not what was published, or must not be served.
+        """
+        manifest = self.manifest(model, version)
+        faults = self.faults(model, version)
+        if faults:
+            mend = f"Name another one with --to; there are {', '.join(map(str, self.built_versions(model)))}."
+            raise BuildError(f"Version {version} of {model} cannot be published again: {'; '.join(faults)}.", mend=mend)
+        return self._publish(model, self.folder(model, version), manifest, shimmed)
+
+    def _publish(self, model: str, artifact: Path, manifest: Manifest, shimmed: bool) -> Manifest:
+        if not manifest.served:
+            raise BuildError(
+                f"{model} as {manifest.candidate.label} is not published: {manifest.gate.not_executed}.",
+                mend="It is in the build cache, to be taken to a machine that runs it.",
+            )
         shim = self.shim(model) if shimmed else None
         version = max([*self.versions(model), FIRST_VERSION - 1]) + 1
         target = self.repository / model / str(version)
         staged = self.staging(target)
-        shutil.copytree(self.builds / key, staged, dirs_exist_ok=True)
+        shutil.copytree(artifact, staged, dirs_exist_ok=True, ignore=shutil.ignore_patterns(SHIM, "__pycache__"))
         if shim:
             shutil.copyfile(shim, staged / SHIM)
-        manifest = cached.model_copy(update={"version": version, "files": records(staged)})
-        manifest.write(staged)
+        published = manifest.model_copy(update={"version": version, "files": records(staged)})
+        published.write(staged)
         staged.chmod(0o755)  # mkdtemp's 0700 would shut out a server under another user
         sync(staged)
         move(staged, target)
-        return manifest
+        return published
+
+    def remove(self, model: str, version: int) -> None:
+        """Take a version out of the repository; it is gone at once, and never half there."""
+        self._discard(self.folder(model, version))
+
+    def remove_cached(self, key: str) -> None:
+        """Take an artifact out of the build cache."""
+        self._discard(self.builds / key)
 
     def shim(self, model: str) -> Path:
         """The model's committed `1/model.py`.
@@ -152,10 +182,13 @@ class Store:
             return []
         return sorted(int(p.name) for p in directory.iterdir() if p.name.isdecimal() and p.is_dir())
 
+    def built_versions(self, model: str) -> list[int]:
+        """Numbers of the versions that hold an artifact, ascending."""
+        return [number for number in self.versions(model) if number >= FIRST_VERSION]
+
     def latest(self, model: str) -> int | None:
         """The version that Triton loads (`version_policy` latest), if it is a built one."""
-        numbers = [number for number in self.versions(model) if number >= FIRST_VERSION]
-        return numbers[-1] if numbers else None
+        return max(self.built_versions(model), default=None)
 
     def folder(self, model: str, version: int) -> Path:
         """Where a version lies."""
@@ -168,9 +201,9 @@ class Store:
             NotFound: the model has no such version.
             BuildError: the version has no readable manifest.
         """
-        number = version or self.latest(model)
+        number = self.latest(model) if version is None else version
         if number is None or not self.folder(model, number).is_dir():
-            wanted = f"version {version}" if version else "built version"
+            wanted = "built version" if version is None else f"version {version}"
             raise NotFound(f"{model} has no {wanted}.", mend=f"Run `pixelis build {model}`.")
         return Manifest.read(self.folder(model, number))
 
@@ -187,6 +220,13 @@ class Store:
         if not manifest.gate.passed:
             found.append(f"its gate did not pass: {'; '.join(manifest.gate.reasons)}")
         return found
+
+    def whole(self, model: str, key: str) -> int | None:
+        """The newest version that is whole and whose artifact was built under `key`."""
+        for number in reversed(self.built_versions(model)):
+            if not self.faults(model, number) and self.manifest(model, number).key == key:
+                return number
+        return None
 
 
 def sync(directory: Path) -> None:

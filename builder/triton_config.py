@@ -53,6 +53,11 @@ def config(spec: ModelSpec, target: Target = "embedded", values: Settings | None
     return made
 
 
+def native(spec: ModelSpec, target: Target) -> bool:
+    """Whether Triton runs `spec`, in the form that it is in, without a model.py."""
+    return spec.kind == "ensemble" or (target == "ngc" and spec.kind == "engine")
+
+
 def _dtype(tensor: TensorSpec) -> int:
     from tritonclient.grpc import model_config_pb2
 

@@ -52,7 +52,12 @@ class Entry:
 ROOMS = ("pixelis", "builder", "python_backends", "server", "clients", "perf")
 COMMANDS: dict[str, Entry] = {
     "build": Entry(("builder.commands",), "Make, check and publish the artifacts of the model repository.", "build"),
-    "models": Entry(("builder.commands",), "Versions, verdicts and digests of the models (list, show).", "build"),
+    "models": Entry(
+        ("builder.models_commands", "server.load_commands"),
+        "Versions of the models: list, show, rollback, prune, load.",
+        "build",
+        group=True,
+    ),
     "lint": Entry(("builder.commands",), "Check every config against its graph and the public contract.", "build"),
     "nano": Entry(
         ("builder.nano.commands", "perf.nano_commands"), "The default checkpoint: train, evaluate.", "build", group=True

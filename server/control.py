@@ -63,6 +63,12 @@ class Control:
             if entry.state in ("LOADING", "UNLOADING") or (entry.state, entry.reason) == ("UNAVAILABLE", "unloaded")
         }
 
+    def version(self, model: str) -> str:
+        """The newest version of `model` that is ready; empty when none is."""
+        index = self._call(self._stub.RepositoryIndex, service_pb2.RepositoryIndexRequest(), QUICK_S, self._metadata)
+        ready = [entry.version for entry in index.models if entry.name == model and entry.state == "READY"]
+        return max(ready, key=int, default="")
+
     def answered(self) -> dict[str, int]:
         """How many requests each model has answered well since it was loaded."""
         found = self._call(self._stub.ModelStatistics, service_pb2.ModelStatisticsRequest(), QUICK_S)

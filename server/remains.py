@@ -75,6 +75,14 @@ def write_key(folder: Path, server_id: str) -> str:
     return key
 
 
+def read_key(folder: Path, server_id: str) -> str:
+    """The key that `write_key` wrote; empty where it is not there, or is another user's."""
+    try:
+        return (folder / f"{server_id}.key").read_text()
+    except OSError:
+        return ""
+
+
 def forget(record: Path) -> None:
     """Removes a record and the key beside it."""
     for path in (record, record.with_suffix(".key")):

@@ -143,8 +143,26 @@ def test_an_unknown_model_lists_the_known_ones(place: Place) -> None:
 
 def test_two_builds_at_once_are_refused(place: Place) -> None:
     place.store.builds.mkdir(parents=True)
-    with exclusive(place.store.builds), pytest.raises(BuildError, match="Another build is at work"):
+    with (
+        exclusive(place.store.builds),
+        pytest.raises(BuildError, match=rf"Another build is at work .*\(process {os.getpid()}\)"),
+    ):
         place.build()
+
+
+def test_the_lock_of_a_killed_build_is_nobody_s(place: Place) -> None:
+    code = "import sys, time; from pathlib import Path; from builder.lock import exclusive\n"
+    code += "with exclusive(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+    command = [sys.executable, "-c", code, str(place.store.builds)]
+    root = Path(__file__).parents[2]
+    holder = subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    with pytest.raises(BuildError, match=rf"process {holder.pid}"):
+        place.build()
+    holder.kill()
+    holder.communicate()
+    assert not place.build("alpha").failed
 
 
 DRIVER = """

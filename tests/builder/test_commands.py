@@ -3,34 +3,64 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 import builder.build
-import builder.commands
+import builder.cli_options
+from builder.candidate import Candidate, Exclusion
 from builder.commands import app
-from builder.spec import pipeline
-from pixelis.errors import GateFailed, NotFound, SetupError
+from builder.making import Watch
+from builder.manifest import Manifest, records
+from builder.model_spec import ModelSpec
+from builder.models_commands import app as models_app
+from builder.spec import Pipeline, pipeline
+from builder.store import Store
+from pixelis.errors import BuildError, GateFailed, NotFound, SetupError
 from tests.builder.conftest import Place
-from tests.builder.tiny import linear_spec
+from tests.builder.tiny import linear_spec, write_weights
+
+PIPELINE = (
+    "builder.commands",
+    "builder.models_commands",
+    "builder.build",
+    "builder.build_candidates",
+    "builder.lint",
+    "builder.rollback",
+    "builder.prune",
+)
+SETTINGS = (
+    "builder.cli_options",
+    "builder.models_commands",
+    "builder.build",
+    "builder.build_candidates",
+    "builder.lint",
+    "builder.layout",
+    "builder.rollback",
+    "builder.prune",
+)
 
 
 @pytest.fixture
 def here(built: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
     """The tiny pipeline as the configured one."""
-    configured = builder.commands.settings().model_copy(
+    configured = builder.cli_options.settings().model_copy(
         update={"repository": built.store.repository, "state": built.store.state}
     )
-    for module in ("builder.commands", "builder.build", "builder.lint", "builder.layout"):
+    for module in SETTINGS:
         monkeypatch.setattr(f"{module}.settings", lambda: configured)
-    for module in ("builder.commands", "builder.build", "builder.lint"):
+    for module in PIPELINE:
         monkeypatch.setattr(f"{module}.pipeline", lambda: built.known)
     return built
 
 
 def run(*arguments: str) -> Result:
+    if arguments[0] == "models":
+        return CliRunner().invoke(models_app, arguments[1:])
     return CliRunner().invoke(app, arguments)
 
 
@@ -108,7 +138,10 @@ def test_lint_exits_with_one_on_errors(here: Place) -> None:
     assert json.loads(run("lint", "--json").stdout)["errors"] == 1
 
 
-@pytest.mark.parametrize("command", [["build"], ["lint"], ["models", "list"], ["models", "show"]])
+@pytest.mark.parametrize(
+    "command",
+    [["build"], ["lint"], ["models", "list"], ["models", "show"], ["models", "rollback"], ["models", "prune"]],
+)
 def test_help_has_an_example(command: list[str]) -> None:
     assert "Example" in run(*command, "--help").output
 
@@ -125,3 +158,103 @@ def test_the_list_of_models_fits_an_ordinary_terminal(monkeypatch: pytest.Monkey
     (tmp_path / "repository").mkdir()
     printed = run("models", "list", "--repository", str(tmp_path / "repository")).output
     assert all(name in printed for name in pipeline().names)
+
+
+def test_candidates_have_a_row_each_and_the_excluded_ones_their_reason(
+    here: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    excluded = Exclusion(format="torchscript", reason="it is no PyTorch module")
+    known = here.with_model(here.known["alpha"].model_copy(update={"exclusions": (excluded,)}))
+    monkeypatch.setattr("builder.build_candidates.pipeline", lambda: known)
+    monkeypatch.setattr("builder.commands.pipeline", lambda: known)
+    result = run("build", "--models", "alpha", "--formats", "all", "--json")
+    assert result.exit_code == 0, result.output
+    rows = {row["candidate"]: row for row in json.loads(result.stdout)["rows"]}
+    assert (rows["onnx-fp32"]["state"], rows["onnx-fp32"]["gate"]) == ("from cache", "passed")
+    assert rows["torchscript"]["reason"] == excluded.reason
+    printed = run("build", "alpha", "--formats", "all", "--force").output
+    assert "alpha torchscript (excluded): it is no PyTorch module" in printed
+    assert "1 built, 1 excluded" in printed
+    refused = run("build", "alpha", "--formats", "torchscript")
+    assert "it is no PyTorch module" in str(refused.exception)
+    assert "alpha is built as onnx-fp32" in str(refused.exception)
+    assert here.store.versions("alpha") == [1, 2]
+
+
+def test_a_form_that_there_is_not(here: Place) -> None:
+    for words in (["--formats", "onxx"], ["--precisions", "fp64"]):
+        error = run("build", "alpha", *words).exception
+        assert isinstance(error, BuildError)
+        assert "There are " in str(error)
+    error = run("build", "alpha", "--publish", "openvino-int8-static").exception
+    assert "alpha is not built as openvino-int8-static" in str(error)
+    assert "It is built as onnx-fp32" in str(error)
+    for words in (
+        ["--publish", "onnx-fp32"],
+        ["alpha", "--publish", "onnx-fp32", "--default"],
+        ["alpha", "--formats", "all", "--publish", "onnx-fp32"],
+    ):
+        assert run("build", *words).exit_code == 2
+
+
+def test_a_published_form_stays_until_the_default_is_asked_for(here: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    second = Candidate(format="onnx", precision="bf16")
+    spec = here.known["alpha"]
+    # The same bytes under another name: what is tested is which form is asked for, not what a form does.
+    monkeypatch.setattr("builder.build.make_cached", fake_making(here))
+    for module in PIPELINE:
+        known = here.with_model(spec.model_copy(update={"candidates": (second,)}))
+        monkeypatch.setattr(f"{module}.pipeline", lambda known=known: known)
+    assert run("build", "alpha", "--publish", "onnx-bf16").exit_code == 0
+    assert here.store.manifest("alpha").candidate.label == "onnx-bf16"
+    (line,) = json.loads(run("build", "alpha", "--json").stdout)["models"]
+    assert (line["state"], line["candidate"], line["version"]) == ("up to date", "onnx-bf16", 3)
+    assert "--publish onnx-bf16" in line["chosen"]
+    assert "alpha: onnx-bf16 is chosen" in run("models", "list").output
+    (line,) = json.loads(run("build", "alpha", "--default", "--json").stdout)["models"]
+    assert (line["candidate"], line["version"]) == ("onnx-fp32", 4)
+    assert "chosen" not in run("models", "list").output
+
+
+def fake_making(place: Place) -> Callable[..., Manifest]:
+    """Puts the published artifact into the cache as if it had been made in the form that is asked for."""
+
+    def make(store: Store, known: Pipeline, spec: ModelSpec, key: str, watch: Watch) -> Manifest:
+        staged = store.staging(store.builds / key)
+        shutil.copyfile(place.store.folder("alpha", 2) / "model.onnx", staged / "model.onnx")
+        changes = {**spec.candidate.model_dump(), "key": key, "version": None, "files": records(staged)}
+        changes["optimization"] = spec.optimization
+        made = place.store.manifest("alpha", 2).model_copy(update=changes)
+        made.write(staged)
+        store.keep(staged, key)
+        return made
+
+    return make
+
+
+def test_rollback_and_prune_from_a_shell(here: Place) -> None:
+    write_weights(here.root / "alpha.npy", 7)
+    assert run("build", "alpha").exit_code == 0
+    printed = run("models", "rollback", "alpha").output
+    assert "alpha version 4 is the artifact of version 2 (onnx-fp32), in place of version 3" in printed
+    assert "pixelis models load alpha" in printed
+    built = run("build", "alpha").output
+    assert "held" in built
+    assert "Nothing to do" in built
+    rows = json.loads(run("models", "list", "--all", "--json").stdout)["models"]
+    assert [row["version"] for row in rows if row["model"] == "alpha"] == [4, 3, 2]
+    assert "alpha: version 3 would go" in run("models", "prune", "--keep", "1", "--dry-run").output
+    done = json.loads(run("models", "prune", "--keep", "1", "--json").stdout)
+    assert done["freed_bytes"] > 0
+    assert here.store.versions("alpha") == [1, 2, 4]
+    assert isinstance(run("models", "rollback", "nobody").exception, NotFound)
+
+
+def test_an_unreadable_manifest_is_listed_so(here: Place) -> None:
+    (here.store.folder("alpha", 2) / "manifest.json").write_text('{"layout": 1}')
+    row = json.loads(run("models", "list", "--json").stdout)["models"][0]
+    assert row["gate"].startswith("unreadable: alpha/2/manifest.json is not a manifest")
+    assert row["version"] == 2
+    built = json.loads(run("build", "alpha", "--json").stdout)["models"][0]
+    assert built["version"] == 3
+    assert "version 2 is not whole" in built["reason"]
