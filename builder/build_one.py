@@ -112,7 +112,7 @@ def die_with(parent: int) -> None:
         os._exit(1)
 
 
-def _protocol() -> TextIO:
+def protocol() -> TextIO:
     """The real standard output; what else is printed in this process goes to standard error from now on."""
     lines = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
@@ -130,7 +130,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     if arguments.parent:
         die_with(arguments.parent)
-    lines = _protocol()
+    lines = protocol()
     try:
         known = Pipeline.model_validate_json(arguments.spec.read_text()) if arguments.spec else pipeline()
         spec = known[arguments.name]

@@ -34,8 +34,19 @@ def build_apart(pipeline: Pipeline, name: str, out: Path, log: Path, stage: Call
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "builder.build_one", name, "--candidate", pipeline[name].candidate.label, "--out"]
     apart = [*command, str(out), "--spec", str(spec), "--parent", str(os.getpid())]
+    status = run_apart(apart, log, stage, environment())
+    if status != 0:
+        raise _crash(name, status, log, command)
+
+
+def run_apart(command: list[str], log: Path, stage: Callable[[str], None], env: dict[str, str]) -> int:
+    """Run a process that says its stages and its error line by line (see `build_one`); its exit status.
+
+    Raises:
+        PixelisError: what the process said.
+    """
     with log.open("w") as sink:
-        process = subprocess.Popen(apart, stdout=subprocess.PIPE, stderr=sink, text=True, env=_environment())
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=sink, text=True, env=env)
         try:
             said = _listen(process, stage)
             status = process.wait()
@@ -43,11 +54,10 @@ def build_apart(pipeline: Pipeline, name: str, out: Path, log: Path, stage: Call
             _end(process)
     if said is not None:
         raise said
-    if status != 0:
-        raise _crash(name, status, log, command)
+    return status
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """This process's, with its import path, its thread budget, and no way to the network for model hubs."""
     defaults = {
         "OMP_NUM_THREADS": str(settings().threads.total),

@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from builder.candidate import Candidate, FormatName, Quantization
+from builder.cost import Cost
 from builder.formats.base import TensorInfo
 from builder.gate import Verdict
 from builder.optimization import OptimizationConfig
@@ -55,6 +56,7 @@ class Manifest(BaseModel):
         files: every file of the folder but this one, by relative path.
         created_at: seconds since the epoch at which the artifact was made.
         seconds: how long each stage took.
+        cost: what was measured of it on the machine that published it; none where nothing was.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -82,6 +84,7 @@ class Manifest(BaseModel):
     gate: Verdict
     created_at: float
     seconds: dict[str, float] = Field(default_factory=dict)
+    cost: Cost | None = None
 
     @property
     def candidate(self) -> Candidate:

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from builder.cost import Costs
 from builder.lock import exclusive
 from builder.manifest import FileRecord, Manifest, records, sha256
 from pixelis.errors import BuildError, NotFound
@@ -144,7 +145,8 @@ class Store:
         shutil.copytree(artifact, staged, dirs_exist_ok=True, ignore=shutil.ignore_patterns(SHIM, "__pycache__"))
         if shim:
             shutil.copyfile(shim, staged / SHIM)
-        published = manifest.model_copy(update={"version": version, "files": records(staged)})
+        cost = Costs(self.state).find(manifest.key) or manifest.cost
+        published = manifest.model_copy(update={"version": version, "files": records(staged), "cost": cost})
         published.write(staged)
         staged.chmod(0o755)  # mkdtemp's 0700 would shut out a server under another user
         sync(staged)

@@ -1,0 +1,144 @@
+"""`pixelis build --optimize`: build the forms, measure what passed its gate, choose, publish the best.
+
+Every form is built and judged first; what the gate refuses, what loses more accuracy than is allowed and what does not
+run here is thrown out, with the reason. The choice is remembered for the repository (`builder.chosen`), so that a plain
+`pixelis build` keeps serving it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from builder.build import BuildReport, build
+from builder.build_candidates import CandidateRow, build_candidates
+from builder.candidate import FORMATS, PRECISIONS
+from builder.choose import MAX_ACCURACY_DROP, Choice, Goal, Row, choose
+from builder.chosen import Choice as Form
+from builder.making import Watch
+from builder.manifest import Manifest
+from builder.measure import Measured, Plan, measure
+from builder.pipeline import Pipeline
+from builder.presets import PRESETS, Preset, PresetName
+from builder.rows import to_row
+from builder.spec import pipeline
+from builder.store import Store
+from builder.workload import MEASURED
+from pixelis.errors import PixelisError
+from pixelis.settings import settings
+
+
+class OptimiseReport(BaseModel):
+    """What was looked at, what was chosen, and what came of publishing it.
+
+    Attributes:
+        rows: every form of every model.
+        choices: one for each model that has forms to choose from.
+        build: what became of publishing; none = nothing was to be published.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    goal: Goal
+    preset: PresetName | None = None
+    max_accuracy_drop: float
+    rows: list[Row]
+    choices: list[Choice]
+    build: BuildReport | None = None
+    seconds: float = 0.0
+    notes: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def failed(self) -> list[str]:
+        """Models of which nothing could be chosen or published; the version that was there keeps serving."""
+        unchosen = [choice.model for choice in self.choices if choice.chosen is None]
+        return unchosen + [outcome.model for outcome in (self.build.failed if self.build else [])]
+
+
+def optimise(
+    models: Sequence[str] = (),
+    goal: Goal | None = None,
+    *,
+    preset: PresetName | Preset | None = None,
+    formats: Collection[str] | None = None,
+    precisions: Collection[str] | None = None,
+    max_accuracy_drop: float | None = None,
+    repository: Path | None = None,
+    state: Path | None = None,
+    spec: Pipeline | None = None,
+    publish: bool = True,
+    plan: Plan | None = None,
+    watch: Watch = lambda model, stage: None,
+) -> OptimiseReport:
+    """Build, measure, choose and publish.
+
+    Args:
+        models: names; default: all that have an artifact.
+        goal: what is made best; default: the preset's, or latency.
+        preset: forms, goal and accuracy to start from; what is given beside it wins.
+        formats, precisions: forms that are looked at; default: the preset's, or all.
+        max_accuracy_drop: the most that a task may lose, in points of 1; default: the preset's, or 0.01.
+        repository: the Triton model repository; default: the settings'.
+        state: build cache, costs and logs; default: the settings'.
+        spec: the pipeline; default: `builder.spec.pipeline()`.
+        publish: whether the winners become the next versions.
+        plan: how long is measured.
+        watch: is told what happens.
+
+    Raises:
+        NotFound: a model that the pipeline does not know.
+        BuildError: another build is at work.
+    """
+    started = time.perf_counter()
+    base = PRESETS[preset] if isinstance(preset, str) else preset
+    known = spec or pipeline()
+    store = Store(repository or settings().repository, state or settings().state)
+    wanted = goal or (base.goal if base else "latency")
+    given = (max_accuracy_drop, base.max_accuracy_drop if base else None, MAX_ACCURACY_DROP)
+    drop = next(value for value in given if value is not None)
+    forms = build_candidates(
+        [name for name in models or known.names if known[name].kind in MEASURED],
+        formats or (base.formats if base else FORMATS),
+        precisions or (base.precisions if base else PRECISIONS),
+        repository=store.repository,
+        state=store.state,
+        spec=known,
+        watch=watch,
+    )
+    rows = measured_rows(store, known, forms.rows, plan or Plan(), watch)
+    names = list(dict.fromkeys(row.model for row in rows))
+    choices = [choose([row for row in rows if row.model == name], wanted, drop) for name in names]
+    report = OptimiseReport(
+        goal=wanted, preset=base.name if base else None, max_accuracy_drop=drop, rows=rows, choices=choices
+    )
+    if publish:
+        left = [name for name in models or known.names if name not in report.failed]
+        picked = {
+            choice.model: Form(label=choice.chosen, why=f"{wanted}: {choice.why}")
+            for choice in choices
+            if choice.chosen
+        }
+        made = None
+        if left:
+            made = build(left, forms=picked, repository=store.repository, state=store.state, spec=known, watch=watch)
+        report = report.model_copy(update={"build": made})
+    return report.model_copy(update={"seconds": round(time.perf_counter() - started, 3)})
+
+
+def measured_rows(store: Store, known: Pipeline, forms: Sequence[CandidateRow], plan: Plan, watch: Watch) -> list[Row]:
+    """Every form with its cost; what was built and runs here is measured now, unless this machine knows it."""
+    rows = []
+    for model in dict.fromkeys(form.model for form in forms):
+        mine = [form for form in forms if form.model == model]
+        keys = {form.candidate: form.key for form in mine if form.key and not form.not_executed}
+        try:
+            found = measure(store, known, model, keys, plan, watch) if keys else Measured({}, {})
+        except PixelisError as error:
+            found = Measured({}, dict.fromkeys(keys, str(error)))
+        for form in mine:
+            manifest = Manifest.read(store.builds / form.key) if form.key else None
+            rows.append(to_row(form, manifest, found.costs.get(form.candidate), found.failed.get(form.candidate, "")))
+    return rows

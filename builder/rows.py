@@ -1,0 +1,33 @@
+"""From what became of a form, its manifest and its cost to one row."""
+
+from __future__ import annotations
+
+from builder.build_candidates import CandidateRow
+from builder.choose import Row
+from builder.cost import Cost
+from builder.manifest import Manifest
+from pixelis.errors import GateFailed
+
+
+def to_row(form: CandidateRow, manifest: Manifest | None, cost: Cost | None, unmeasured: str = "") -> Row:
+    """One form as choosing and reports see it.
+
+    Args:
+        form: what became of building it.
+        manifest: of the artifact, where there is one.
+        cost: what was measured of it on this machine.
+        unmeasured: why there is no cost.
+    """
+    row = Row(model=form.model, candidate=form.candidate, state="failed", reason=form.reason or "", key=form.key)
+    if form.state in ("excluded", "absent"):
+        return row.model_copy(update={"state": form.state})
+    if form.code == GateFailed.code:
+        return row.model_copy(update={"state": "refused", "verdict": "fail"})
+    if manifest is None:
+        return row
+    judged = {"verdict": "pass" if manifest.gate.passed else "fail"}
+    if manifest.gate.not_executed:
+        return row.model_copy(update={**judged, "state": "not executed", "reason": manifest.gate.not_executed})
+    if cost is None:
+        return row.model_copy(update={**judged, "reason": unmeasured or "it was not measured on this machine"})
+    return row.model_copy(update={**judged, "state": "measured", "cost": cost})
