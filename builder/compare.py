@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -10,6 +12,8 @@ from pydantic import BaseModel, ConfigDict
 
 from builder.tolerance import Tolerance
 
+CLOSE = 0.8
+"""Share of an allowance from which on a number is worth a warning."""
 RELATIVE_FLOOR = 1e-3
 """Elements nearer to zero than this take no part in the relative error: it would measure rounding of nothing."""
 
@@ -23,6 +27,7 @@ class Difference(BaseModel):
         max_rel: largest relative error, over elements of at least `RELATIVE_FLOOR`.
         excess: largest `|error| - max_rel_allowed * |reference|`; what `max_abs` of the tolerance is held against.
         cosine: smallest cosine of a batch item.
+        scale: least-squares slope of answer against reference: 1 where nothing is scaled.
         argmax: share of positions whose arg-max over the last axis agrees, ties aside.
         equal: share of equal elements.
         elements: how many elements were compared.
@@ -36,28 +41,60 @@ class Difference(BaseModel):
     max_rel: float | None = None
     excess: float | None = None
     cosine: float | None = None
+    scale: float | None = None
     argmax: float | None = None
     equal: float | None = None
     elements: int
 
     def faults(self, allowed: Tolerance) -> list[str]:
         """In what it is outside `allowed`; a number that is not one is outside."""
+        return [str(check) for check in self._checks(allowed) if not check.used <= 1]
+
+    def close_calls(self, allowed: Tolerance) -> list[str]:
+        """In what it is inside, but has used up more than `CLOSE` of what is allowed."""
+        near = [check for check in self._checks(allowed) if CLOSE < check.used <= 1]
+        return [f"{check.what} {_text(check.value)} is close to its limit {check.limit:g}" for check in near]
+
+    def _checks(self, allowed: Tolerance) -> list[_Check]:
         if self.kind == "exact":
-            return _below("share of equal elements", self.equal, allowed.integer)
-        found = _above(f"error beyond {allowed.max_rel:g} relative", self.excess, allowed.max_abs)
-        found += _above("mean absolute error", self.mean_abs, allowed.mean_abs)
-        found += _below("cosine", self.cosine, allowed.cosine)
-        return found + _below("arg-max agreement", self.argmax, allowed.argmax)
+            return [_below("share of equal elements", self.equal, allowed.integer)]
+        return [
+            _above(f"error beyond {allowed.max_rel:g} relative", self.excess, allowed.max_abs),
+            _above("mean absolute error", self.mean_abs, allowed.mean_abs),
+            _below("cosine", self.cosine, allowed.cosine),
+            _above("scale is off by", None if self.scale is None else abs(self.scale - 1), allowed.scale),
+            _below("arg-max agreement", self.argmax, allowed.argmax),
+        ]
 
 
-def _above(what: str, value: float | None, limit: float) -> list[str]:
-    inside = value is not None and value <= limit  # NaN is never inside
-    return [] if inside else [f"{what} {_text(value)} > {limit:g}"]
+@dataclass(frozen=True)
+class _Check:
+    """A number against its limit. `used` is the share of the allowance that it takes: over 1 or NaN is a fault."""
+
+    what: str
+    value: float | None
+    sign: str
+    limit: float
+    used: float
+
+    def __str__(self) -> str:
+        return f"{self.what} {_text(self.value)} {self.sign} {self.limit:g}"
 
 
-def _below(what: str, value: float | None, limit: float) -> list[str]:
-    inside = value is not None and value >= limit
-    return [] if inside else [f"{what} {_text(value)} < {limit:g}"]
+def _above(what: str, value: float | None, limit: float) -> _Check:
+    return _Check(what, value, ">", limit, _used(value, limit))
+
+
+def _below(what: str, value: float | None, limit: float) -> _Check:
+    return _Check(what, value, "<", limit, _used(None if value is None else 1 - value, 1 - limit))
+
+
+def _used(value: float | None, allowance: float) -> float:
+    if value is None or math.isnan(value):
+        return math.nan
+    if value > allowance:
+        return math.inf
+    return min(value / allowance, 1.0) if allowance > 0 else 0.0
 
 
 def _text(value: float | None) -> str:
@@ -77,7 +114,8 @@ def difference(answer: NDArray[np.generic], reference: NDArray[np.generic], allo
         return Difference(kind="exact", equal=float(np.mean(same)) if same.size else 1.0, elements=int(same.size))
     a, r = answer.astype(np.float64), reference.astype(np.float64)
     if not a.size:
-        return Difference(kind="float", max_abs=0, mean_abs=0, max_rel=0, excess=0, cosine=1, argmax=1, elements=0)
+        nothing = dict.fromkeys(("max_abs", "mean_abs", "max_rel", "excess"), 0.0)
+        return Difference(kind="float", **nothing, cosine=1, scale=1, argmax=1, elements=0)
     if not (np.isfinite(a).all() and np.isfinite(r).all()):
         return Difference(kind="float", elements=int(a.size))
     error, size = np.abs(a - r), np.abs(r)
@@ -89,6 +127,7 @@ def difference(answer: NDArray[np.generic], reference: NDArray[np.generic], allo
         max_rel=float((error[large] / size[large]).max()) if large.any() else 0.0,
         excess=float(max((error - allowed.max_rel * size).max(), 0.0)),
         cosine=_cosine(a, r),
+        scale=_scale(a, r),
         argmax=_argmax(a, r, allowed.tie),
         elements=int(a.size),
     )
@@ -101,6 +140,14 @@ def _cosine(a: NDArray[np.float64], r: NDArray[np.float64]) -> float:
     both_zero = ~a.any(axis=1) & ~r.any(axis=1)
     cosines = np.where(norms > 0, (a * r).sum(axis=1) / np.where(norms > 0, norms, 1.0), both_zero)
     return float(cosines.min())
+
+
+def _scale(a: NDArray[np.float64], r: NDArray[np.float64]) -> float | None:
+    """The slope `<a, r> / <r, r>`. Against nothing, nothing has scale 1 and something has none."""
+    energy = float((r * r).sum())
+    if energy > 0:
+        return float((a * r).sum()) / energy
+    return None if a.any() else 1.0
 
 
 def _argmax(a: NDArray[np.float64], r: NDArray[np.float64], tie: float) -> float:
@@ -126,8 +173,9 @@ def worst(differences: list[Difference]) -> Difference:
         if how == "mean":
             weights = [d.elements for d in differences] if total else [1] * len(values)
             return float(np.average(values, weights=weights))
-        return float(max(values) if how == "max" else min(values))
+        pick = {"max": max(values), "min": min(values), "far": max(values, key=lambda value: abs(value - 1))}
+        return float(pick[how])
 
-    rules = {"max_abs": "max", "mean_abs": "mean", "max_rel": "max", "excess": "max", "cosine": "min"}
+    rules = {"max_abs": "max", "mean_abs": "mean", "max_rel": "max", "excess": "max", "cosine": "min", "scale": "far"}
     numbers = {name: over(name, how) for name, how in {**rules, "argmax": "mean", "equal": "mean"}.items()}
     return Difference(kind=differences[0].kind, elements=total, **numbers)

@@ -1,8 +1,9 @@
 """Is the artifact still right?
 
-The source's own answers are the truth. For every sample (several batch sizes and shapes) and output the artifact is
-held to a tolerance of its precision; one request's answer must not depend on what else is in its batch; names, types
-and shapes must be what the spec promises. What fails is not published.
+First its numbers: the source's own answers are the truth. For every sample (several batch sizes, shapes and seeds)
+and output the artifact is held to a tolerance of its precision; one request's answer must not depend on what else is in
+its batch; names, types and shapes must be what the spec promises. Then what it is for (`accuracy.py`): on each task its
+mean score may not fall by more than is allowed. What fails is not published, and nothing can make it be.
 """
 
 from __future__ import annotations
@@ -12,14 +13,16 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
+from builder.accuracy import measure
 from builder.compare import Difference, difference, worst
 from builder.formats.base import Format
 from builder.model_spec import ModelSpec
 from builder.sources.base import Answer, Source, Tensors
-from builder.tolerance import Tolerance
-from pixelis.errors import GateFailed, PixelisError
+from builder.verdict import OutputReport, TaskReport, Verdict, word_of
+from pixelis.errors import PixelisError
+
+__all__ = ["OutputReport", "TaskReport", "Verdict", "judge", "look"]
 
 NUMPY: dict[str, type[np.generic]] = {
     "BOOL": np.bool_,
@@ -33,53 +36,15 @@ ROWS_ALONE = 3
 """How many of a batch's rows are asked again alone: the first, the middle, the last."""
 
 
-class OutputReport(BaseModel):
-    """One output: how far from the source, how far from itself when a request is alone, and what is allowed."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    against_source: Difference
-    alone: Difference | None = None
-    allowed: Tolerance
-
-
-class Verdict(BaseModel):
-    """What the gate measured, and why it says no (if it does).
-
-    Attributes:
-        not_executed: why the artifact cannot run on this machine; then its structure alone was looked at.
-    """
-
-    model_config = ConfigDict(extra="forbid")
-
-    passed: bool
-    reasons: list[str]
-    samples: int
-    batch_sizes: list[int]
-    shapes: list[str]
-    outputs: dict[str, OutputReport]
-    not_executed: str = ""
-    elapsed_s: float
-
-    def demand(self, model: str) -> None:
-        """Raise what it found.
-
-        Raises:
-            GateFailed: with every reason.
-        """
-        if not self.passed:
-            raise GateFailed(
-                f"{model} does not answer as its source does: {'; '.join(self.reasons)}.",
-                mend="Nothing was published. Mend the export, or state the tolerance in builder/spec.py and say why.",
-            )
-
-
 class _Tally:
     """What one run of the gate collects."""
 
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = spec
         self.reasons: list[str] = []
+        self.warnings: list[str] = []
+        self.malformed = False
+        self.tasks: list[TaskReport] = []
         self.source: dict[str, list[Difference]] = {}
         self.alone: dict[str, list[Difference]] = {}
 
@@ -87,18 +52,23 @@ class _Tally:
         if reason not in self.reasons:
             self.reasons.append(reason)
 
+    def malform(self, reason: str) -> None:
+        """A fault of what is answered at all: there is nothing to score."""
+        self.malformed = True
+        self.fault(reason)
+
     def compare(self, answers: Tensors, references: Tensors, into: dict[str, list[Difference]], where: str) -> None:
         """Every reference output; what is missing or of another form is a fault and is not measured."""
         for name, reference in references.items():
             problem = _form(answers.get(name), reference)
             if problem:
-                self.fault(f"{name}: {problem} ({where})")
+                self.malform(f"{name}: {problem} ({where})")
                 continue
             measured = difference(answers[name], reference, self.spec.tolerance_of(name))
             into.setdefault(name, []).append(measured)
             if measured.kind == "float" and measured.max_abs is None:
                 side = "the source" if not np.isfinite(_floats(reference)).all() else "the artifact"
-                self.fault(f"{name}: {side} answers NaN or infinity ({where})")
+                self.malform(f"{name}: {side} answers NaN or infinity ({where})")
 
     def judge(self) -> dict[str, OutputReport]:
         """Reports by output, after writing down what is outside its tolerance."""
@@ -111,6 +81,11 @@ class _Tally:
                 self.fault(f"{name}: {fault}")
             for fault in alone.faults(allowed) if alone else ():
                 self.fault(f"{name}: depends on the rest of its batch: {fault}")
+            self.warnings += [f"{name}: {near}" for near in against.close_calls(allowed)]
+        for task in self.tasks:
+            if task.fault:
+                self.fault(task.fault)
+            self.warnings += [task.doubt] if task.doubt else []
         return reports
 
 
@@ -131,11 +106,14 @@ def judge(source: Source, directory: Path, spec: ModelSpec) -> Verdict:
     outputs = tally.judge()
     return Verdict(
         passed=not tally.reasons,
+        verdict=word_of(tally.reasons, tally.warnings),
         reasons=tally.reasons,
+        warnings=tally.warnings,
         samples=len(samples),
         batch_sizes=sorted({_batch(sample) for sample in samples}),
         shapes=sorted({_shapes(sample) for sample in samples}),
         outputs=outputs,
+        tasks=tally.tasks,
         elapsed_s=round(time.perf_counter() - started, 3),
     )
 
@@ -144,9 +122,12 @@ def look(form: Format, directory: Path) -> Verdict:
     """The verdict on an artifact that cannot run here: whether its structure is whole, and no word on its answers."""
     started = time.perf_counter()
     reasons = form.inspect(directory)
+    warnings = [f"not executed here, so its answers were not compared: {form.not_executed}"]
     return Verdict(
         passed=not reasons,
+        verdict=word_of(reasons, warnings),
         reasons=reasons,
+        warnings=warnings,
         samples=0,
         batch_sizes=[],
         shapes=[],
@@ -162,8 +143,17 @@ def _all_samples(source: Source, directory: Path, samples: list[Tensors], tally:
         with source.opened(directory) as ask:
             for sample in samples:
                 _one_sample(source, ask, sample, tally)
+            if samples and not tally.malformed:
+                _all_tasks(source, ask, tally)
     except PixelisError as error:
         tally.fault(f"the artifact cannot be loaded: {error}")
+
+
+def _all_tasks(source: Source, ask: Answer, tally: _Tally) -> None:
+    try:
+        tally.tasks = measure(source, ask, tally.spec.allowed_drops)
+    except PixelisError as error:
+        tally.fault(f"no answer to a task: {error}")
 
 
 def _one_sample(source: Source, ask: Answer, sample: Tensors, tally: _Tally) -> None:
@@ -173,7 +163,7 @@ def _one_sample(source: Source, ask: Answer, sample: Tensors, tally: _Tally) -> 
         answers = ask(sample)
         tally.compare(answers, references, tally.source, where)
         for reason in _contract(answers, tally.spec):
-            tally.fault(f"{reason} ({where})")
+            tally.malform(f"{reason} ({where})")
         batch = _batch(sample)
         if not (tally.spec.batch_invariant and batch > 1):
             return
@@ -182,7 +172,7 @@ def _one_sample(source: Source, ask: Answer, sample: Tensors, tally: _Tally) -> 
             in_batch = {name: array[row : row + 1] for name, array in answers.items() if name in references}
             tally.compare(alone, in_batch, tally.alone, f"row {row} of {where} alone")
     except PixelisError as error:
-        tally.fault(f"no answer for {where}: {error}")
+        tally.malform(f"no answer for {where}: {error}")
 
 
 def _coverage(samples: list[Tensors], spec: ModelSpec) -> list[str]:

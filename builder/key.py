@@ -28,6 +28,8 @@ FORMAT_LIBRARIES: dict[FormatName, tuple[str, ...]] = {
     "coreml": ("coremltools",),
 }
 """Those that a format adds."""
+JUDGE = ("accuracy.py", "compare.py", "gate.py", "paired.py", "verdict.py")
+"""The code of the gate, beside that of its tasks."""
 CODE = {"torchscript": ("torch_",), "aotinductor": ("torch_",)}
 """What the files of a format's code begin with, beside its own name."""
 
@@ -46,7 +48,8 @@ def libraries(kind: Kind, form: FormatName) -> dict[str, str]:
 def builder_digest(format_name: str) -> str:
     """sha-256 of the code that exports, optimises and judges."""
     here = Path(__file__).parent
-    names = {"build_one.py", "gate.py", "compare.py", "formats/base.py"}
+    names = {"build_one.py", "formats/base.py", *JUDGE}
+    names |= {f"tasks/{path.name}" for path in (here / "tasks").glob("*.py")}
     # Every source may use the ONNX helpers, whatever its format.
     for prefix in ("onnx", format_name, *CODE.get(format_name, ())):
         names |= {f"formats/{path.name}" for path in (here / "formats").glob(f"{prefix}*.py")}
@@ -74,6 +77,7 @@ def build_key(spec: ModelSpec, source_digest: str) -> str:
         "tensors": [tensor.model_dump() for tensor in (*spec.inputs, *spec.outputs)],
         "tolerance": {name: spec.tolerance_of(name).model_dump() for name in outputs},
         "output_tolerances": {name: t.model_dump() for name, t in spec.output_tolerances.items()},
+        "allowed_drops": spec.allowed_drops,
         "batch_invariant": spec.batch_invariant,
         "builder": builder_digest(spec.format),
         "libraries": libraries(spec.kind, spec.format),

@@ -71,7 +71,9 @@ class ModelSpec(_Frozen):
         instances: processes.
         buckets: sizes to which callers pad the axes that vary, where the model is not ragged.
         batch_invariant: the gate holds one request's answer equal to its answer in a batch.
-        output_tolerances: for outputs that are held to something else than `tolerance`.
+        tolerance, tolerances: what every output is held to, in every precision or in one, instead of the precision's.
+        output_tolerances, precise_tolerances: the same for single outputs, in every precision or in one.
+        allowed_drops: how much accuracy may fall, by task, in points of 1, instead of the task's own.
         parameters: text parameters for the model class.
     """
 
@@ -93,7 +95,10 @@ class ModelSpec(_Frozen):
     candidates: tuple[Candidate, ...] = ()
     exclusions: tuple[Exclusion, ...] = ()
     tolerance: Tolerance | None = None
+    tolerances: dict[Precision, Tolerance] = Field(default_factory=dict)
     output_tolerances: dict[str, Tolerance] = Field(default_factory=dict)
+    precise_tolerances: dict[Precision, dict[str, Tolerance]] = Field(default_factory=dict)
+    allowed_drops: dict[str, float] = Field(default_factory=dict)
     batch_invariant: bool = True
     buckets: dict[str, tuple[int, ...]] = Field(default_factory=dict)
     parameters: dict[str, str] = Field(default_factory=dict)
@@ -170,8 +175,14 @@ class ModelSpec(_Frozen):
         return self.source is not None
 
     def tolerance_of(self, output: str) -> Tolerance:
-        """What the gate holds `output` to: its own, the model's, or the precision's."""
-        return self.output_tolerances.get(output) or self.tolerance or TOLERANCES[self.precision]
+        """What the gate holds `output` to: its own, the model's, or the precision's; of two, the more particular."""
+        return (
+            self.precise_tolerances.get(self.precision, {}).get(output)
+            or self.output_tolerances.get(output)
+            or self.tolerances.get(self.precision)
+            or self.tolerance
+            or TOLERANCES[self.precision]
+        )
 
     def open_source(self) -> Source:
         """The source, imported now.

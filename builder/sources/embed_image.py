@@ -17,6 +17,7 @@ import numpy as np
 from builder.sources.base import Tensors, TorchSource
 from builder.sources.packages import package_file
 from builder.sources.pictures import scene
+from builder.sources.task import Task
 
 if TYPE_CHECKING:
     import torch
@@ -83,3 +84,9 @@ class EmbedImage(TorchSource):
         ]
         flat = np.stack([np.full((SIDE, SIDE, 3), value, np.uint8) for value in (0, 128, 255)])
         return [*batches, {"IMAGE": flat}]
+
+    def tasks(self) -> list[Task]:
+        """Pictures found by crops, objects by a point."""
+        from builder.tasks.likeness import CropRetrieval, ObjectRegions
+
+        return [CropRetrieval(), ObjectRegions()]

@@ -16,6 +16,7 @@ import numpy as np
 
 from builder.sources.base import Tensors, TorchSource
 from builder.sources.packages import package_file
+from builder.sources.task import Task
 
 if TYPE_CHECKING:
     import torch
@@ -109,6 +110,12 @@ class EmbedText(TorchSource):
             "INPUT_IDS": np.array([line.ids for line in encoded], np.int64),
             "ATTENTION_MASK": np.array([line.attention_mask for line in encoded], np.int64),
         }
+
+    def tasks(self) -> list[Task]:
+        """Questions found in other words."""
+        from builder.tasks.sentences import Paraphrases
+
+        return [Paraphrases(self.tokens)]
 
     def export_onnx(self, directory: Path) -> None:
         """Write `model.onnx` and the files that serving needs beside it."""

@@ -9,6 +9,7 @@ import numpy as np
 from builder.sources.base import Tensors
 from builder.sources.ocr import OcrSource, prepend, replace_ends
 from builder.sources.pictures import scene
+from builder.sources.task import Task
 
 
 class OcrDetect(OcrSource):
@@ -30,6 +31,12 @@ class OcrDetect(OcrSource):
             {"IMAGE": np.stack([scene(width, height, 31 * size + i) for i in range(size)])}
             for size, height, width in shapes
         ]
+
+    def tasks(self) -> list[Task]:
+        """Lines of rendered pages, found."""
+        from builder.tasks.reading import FoundLines
+
+        return [FoundLines()]
 
     def export_onnx(self, directory: Path) -> None:
         """Write `model.onnx` and the files that serving needs beside it."""

@@ -16,6 +16,7 @@ import numpy as np
 from builder.sources.base import Tensors
 from builder.sources.ocr import OcrSource, constant, prepend, replace_ends
 from builder.sources.pictures import WORDS, line
+from builder.sources.task import Task
 
 if TYPE_CHECKING:
     import onnx
@@ -55,6 +56,12 @@ class OcrRecognize(OcrSource):
             batch(WORDS[start : start + size], width)
             for start, size, width in ((0, 1, 320), (1, 3, 320), (2, 8, 480), (0, 2, 160))
         ]
+
+    def tasks(self) -> list[Task]:
+        """Rendered lines, read exactly."""
+        from builder.tasks.reading import ExactLines
+
+        return [ExactLines(self.characters())]
 
     def export_onnx(self, directory: Path) -> None:
         """Write `model.onnx` and the files that serving needs beside it."""

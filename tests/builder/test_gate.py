@@ -142,7 +142,7 @@ def test_arg_max_is_judged_where_the_error_is_within_tolerance(linear: tuple[Lin
         return {**answers, "SCORES": scores}
 
     source, artifact, spec = linear
-    loose = Tolerance(max_abs=10, mean_abs=10, cosine=-1)
+    loose = Tolerance(max_abs=10, mean_abs=10, cosine=-1, scale=1)
     verdict = judge(Answering(str(source.path), nudge), artifact, spec.model_copy(update={"tolerance": loose}))
     assert verdict.reasons == ["SCORES: arg-max agreement 0 < 1"]
 

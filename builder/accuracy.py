@@ -1,0 +1,48 @@
+"""The gate's second question: is the artifact as good as its source at what the model is for?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from builder.paired import Scores, paired
+from builder.sources.base import Answer, Source
+from builder.sources.task import Task
+from builder.verdict import TaskReport
+
+_KNOWN: dict[tuple[str, str], Scores] = {}
+"""Reference scores by (source digest, task), for this process: builds of several candidates ask once."""
+
+
+def measure(source: Source, ask: Answer, drops: Mapping[str, float]) -> list[TaskReport]:
+    """Every task of the source, done by the fp32 reference and by the artifact.
+
+    Args:
+        source: whose `reference` is the fp32 model.
+        ask: the artifact, loaded.
+        drops: allowed drops by task, where the spec states one.
+    """
+    tasks = source.tasks()
+    digest = source.digest() if tasks else ""
+    return [_one(source, task, ask, digest, drops.get(task.name, task.allowed_drop)) for task in tasks]
+
+
+def _one(source: Source, task: Task, ask: Answer, digest: str, allowed: float) -> TaskReport:
+    key = (digest, task.name)
+    if key not in _KNOWN:
+        _KNOWN[key] = np.asarray(task.scores(source.reference), np.float64)
+    reference, artifact = _KNOWN[key], np.asarray(task.scores(ask), np.float64)
+    found = paired(reference, artifact)
+    return TaskReport(
+        name=task.name,
+        metric=task.metric,
+        cases=reference.size,
+        reference=round(float(reference.mean()), 6),
+        artifact=round(float(artifact.mean()), 6),
+        difference=round(found.difference, 6),
+        low=round(found.low, 6),
+        high=round(found.high, 6),
+        interval=found.formula,
+        allowed_drop=allowed,
+    )
