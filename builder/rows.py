@@ -6,6 +6,7 @@ from builder.build_candidates import CandidateRow
 from builder.choose import Row
 from builder.cost import Cost
 from builder.manifest import Manifest
+from builder.verdict import Verdict
 from pixelis.errors import GateFailed
 
 
@@ -25,9 +26,19 @@ def to_row(form: CandidateRow, manifest: Manifest | None, cost: Cost | None, unm
         return row.model_copy(update={"state": "refused", "verdict": "fail"})
     if manifest is None:
         return row
-    judged = {"verdict": "pass" if manifest.gate.passed else "fail"}
+    judged = _judged(manifest.gate)
     if manifest.gate.not_executed:
         return row.model_copy(update={**judged, "state": "not executed", "reason": manifest.gate.not_executed})
     if cost is None:
         return row.model_copy(update={**judged, "reason": unmeasured or "it was not measured on this machine"})
     return row.model_copy(update={**judged, "state": "measured", "cost": cost})
+
+
+def _judged(gate: Verdict) -> dict[str, object]:
+    """What the gate said; the drop is that of the task that lost most."""
+    return {
+        "verdict": gate.verdict,
+        "warnings": gate.warnings,
+        "accuracy_drop": max((-task.difference for task in gate.tasks), default=None),
+        "tasks": {task.name: (task.reference, task.artifact) for task in gate.tasks},
+    }

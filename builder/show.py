@@ -15,7 +15,7 @@ from builder.model_spec import ModelSpec
 from builder.store import Store
 from pixelis.errors import PixelisError
 
-NUMBERS = ("max_abs", "mean_abs", "max_rel", "cosine", "argmax", "equal")
+NUMBERS = ("max_abs", "mean_abs", "max_rel", "cosine", "scale", "argmax", "equal")
 
 
 class Summary(BaseModel):
@@ -67,7 +67,7 @@ def version_line(store: Store, spec: ModelSpec, version: int) -> Summary:
             "version": manifest.version,
             "format": manifest.format,
             "precision": manifest.precision,
-            "gate": "passed" if manifest.gate.passed else "failed",
+            "gate": manifest.gate.shown,
             "size_bytes": manifest.size_bytes,
             "digest": manifest.digest,
         }
@@ -99,6 +99,8 @@ def print_manifest(console: Console, manifest: Manifest) -> None:
     for name, value in facts.items():
         console.print(f"{name:>14}  {value}", highlight=False, markup=False, soft_wrap=True)
     console.print(_gate_table(manifest))
+    if manifest.gate.tasks:
+        console.print(_task_table(manifest))
     files = Table("file", "bytes", Column("sha-256", overflow="fold"), box=None, header_style="bold")
     for name, record in manifest.files.items():
         files.add_row(name, f"{record.size:,}", record.sha256)
@@ -107,7 +109,8 @@ def print_manifest(console: Console, manifest: Manifest) -> None:
 
 def _verdict(manifest: Manifest) -> str:
     gate = manifest.gate
-    word = "passed" if gate.passed else f"failed: {'; '.join(gate.reasons)}"
+    why = gate.why
+    word = f"{gate.shown}: {why}" if why else gate.shown
     return f"{word} ({gate.samples} samples, batch sizes {gate.batch_sizes}, {gate.elapsed_s:.1f} s)"
 
 
@@ -117,6 +120,17 @@ def _gate_table(manifest: Manifest) -> Table:
         table.add_row(name, "its source", *_numbers(report.against_source))
         if report.alone is not None:
             table.add_row("", "itself alone", *_numbers(report.alone))
+    return table
+
+
+def _task_table(manifest: Manifest) -> Table:
+    table = Table("task", "cases", "fp32", "this", "difference", "95 %", "allowed", box=None, header_style="bold")
+    for task in manifest.gate.tasks:
+        scores = (f"{value:.4f}" for value in (task.reference, task.artifact))
+        interval = f"{task.low:+.4f} to {task.high:+.4f}"
+        table.add_row(
+            task.name, str(task.cases), *scores, f"{task.difference:+.4f}", interval, f"-{task.allowed_drop:g}"
+        )
     return table
 
 

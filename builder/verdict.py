@@ -132,11 +132,18 @@ class Verdict(BaseModel):
         return data
 
     @property
-    def words(self) -> str:
-        """The verdict and why, in a line."""
-        told = "; ".join(self.reasons or self.warnings)
-        place = f" ({self.first_wrong})" if self.first_wrong else ""
-        return f"{self.verdict}: {told}{place}" if told else self.verdict
+    def shown(self) -> str:
+        """For people: `passed`, `warned` (it may be published, and there is something to look at), `failed`,
+        or `not executed`."""
+        if self.passed and self.not_executed:
+            return "not executed"
+        return {"pass": "passed", "warn": "warned", "fail": "failed"}[self.verdict if self.passed else "fail"]
+
+    @property
+    def why(self) -> str:
+        """Its reasons or, where there are none, its warnings, and the first layer that is wrong; may be empty."""
+        told = [*(self.reasons or self.warnings), *([str(self.first_wrong)] if self.first_wrong else [])]
+        return "; ".join(told)
 
     def demand(self, model: str) -> None:
         """Raise what it found.

@@ -25,7 +25,10 @@ def photograph(name: str) -> Pixels:
     try:
         import skimage.data
     except ImportError as error:
-        raise BuildError("Photo backgrounds need scikit-image.", mend="Run `make setup-dev`.") from error
+        raise BuildError(
+            "Photo backgrounds need scikit-image.",
+            mend="Install what building needs: pip install 'pixelis-serving[build]'.",
+        ) from error
     picture = getattr(skimage.data, name)()
     picture = picture[0] if isinstance(picture, tuple) else picture
     if picture.ndim == 2:
