@@ -21,7 +21,7 @@ from builder.candidate import Candidate
 from builder.chosen import Choice, Chosen
 from builder.disk import typed
 from builder.key import build_key
-from builder.layout import lay_out, shimmed
+from builder.layout import lay_out, prepare, shimmed
 from builder.making import Watch, make_cached
 from builder.manifest import Manifest
 from builder.model_spec import ModelSpec
@@ -123,6 +123,9 @@ def build(
         run = _Run(store, known, target, force, default, forms or {}, watch)
         written = lay_out(store, known, target)
         outcomes = [run.one(model) for model in selected if model.built]
+        if any(outcome.state not in IDLE for outcome in outcomes):
+            # A config is of the form that is served, and that may be another one now.
+            written = sorted({*written, *lay_out(store, known, target)}, key=known.names.index)
     seconds = round(time.perf_counter() - started, 3)
     return BuildReport(repository=str(store.repository), models=outcomes, written=written, seconds=seconds)
 
@@ -161,6 +164,7 @@ class _Run:
         if wanted is not None and wanted.held:
             return self._hold(spec, wanted)
         form = spec if wanted is None else spec.as_candidate(self._find(spec, wanted))
+        prepare(self.store, form, self.target)
         outcome = self._made(form)
         if outcome.version is None:
             return outcome

@@ -50,16 +50,36 @@ def lay_out(store: Store, known: Pipeline, target: Target) -> list[str]:
     """
     check_waiting(known)
     written = []
-    for spec in known.models:
-        first = store.repository / spec.name / "1"
-        first.mkdir(parents=True, exist_ok=True)
-        if native(spec, target):
-            _write(store, first / ".gitkeep", "")  # Triton wants the folder, git keeps no empty one
-        else:
-            _copy_shim(store, spec.name)
-        if _write(store, store.repository / spec.name / CONFIG, text(config(spec, target))):
+    for model in known.models:
+        spec, files = as_served(store, model)
+        prepare(store, spec, target)
+        if _write(store, store.repository / spec.name / CONFIG, text(config(spec, target, files=files))):
             written.append(spec.name)
     return written
+
+
+def as_served(store: Store, spec: ModelSpec) -> tuple[ModelSpec, tuple[str, ...]]:
+    """`spec` in the form of its newest version, and that version's files; in its default form where there is none."""
+    version = store.latest(spec.name) if spec.kind == "engine" else None
+    if version is None:
+        return spec, ()
+    try:
+        manifest = store.manifest(spec.name, version)
+    except BuildError:
+        return spec, ()  # the next build replaces what cannot be read
+    return spec.as_candidate(manifest.candidate), tuple(manifest.files)
+
+
+def prepare(store: Store, spec: ModelSpec, target: Target) -> None:
+    """The folder of version 1 of `spec`, in the form that it is in: with a model.py where one is used, else without."""
+    first = store.repository / spec.name / "1"
+    first.mkdir(parents=True, exist_ok=True)
+    if shimmed(spec, target):
+        _copy_shim(store, spec.name)
+        return
+    _write(store, first / ".gitkeep", "")  # Triton wants the folder, git keeps no empty one
+    if store.repository != HOME:
+        (first / SHIM).unlink(missing_ok=True)  # a copy, from when it was served in another form
 
 
 def _copy_shim(store: Store, model: str) -> None:

@@ -1,8 +1,8 @@
 """config.pbtxt from the spec, typed all the way: a `ModelConfig` protobuf, printed as text.
 
 Two targets. `embedded` is the tritonserver of the pytriton wheel: it has the Python backend and no other, so engine
-models run there through `python_backends`. `ngc` is a full Triton image: engine models run in its own ONNX Runtime
-backend, with no Python in between.
+models run there through `python_backends`, in whatever format. `ngc` is a full Triton image: engine models run in the
+backend of their format (`builder/ngc.py`), with no Python in between.
 
 No queue policy is ever written (priority levels, queue sizes, timeouts): any of them makes the dynamic batcher stall in
 quanta of about half a second.
@@ -11,8 +11,10 @@ quanta of about half a second.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal
 
+from builder import ngc
 from builder.model_spec import ModelSpec, TensorSpec
 from pixelis.errors import BuildError
 from pixelis.settings import Settings, settings
@@ -25,13 +27,19 @@ HEADER = "# Written by `pixelis build` from builder/spec.py; edit that instead.\
 QUEUE_POLICIES = ("priority_levels", "default_priority_level", "default_queue_policy", "priority_queue_policy")
 
 
-def config(spec: ModelSpec, target: Target = "embedded", values: Settings | None = None) -> ModelConfig:
+def config(
+    spec: ModelSpec, target: Target = "embedded", values: Settings | None = None, files: Iterable[str] = ()
+) -> ModelConfig:
     """The model's configuration for `target`.
 
     Args:
-        spec: the model.
+        spec: the model, in the form that is served.
         target: where it will be served.
-        values: settings that enter (the thread budget); default: this process's.
+        values: settings that enter (the thread budget, the accelerator); default: this process's.
+        files: names of the artifact's files, where they enter (TensorRT plans).
+
+    Raises:
+        BuildError: what would be served has no file for it.
     """
     from tritonclient.grpc.model_config_pb2 import ModelConfig
 
@@ -45,7 +53,10 @@ def config(spec: ModelSpec, target: Target = "embedded", values: Settings | None
     if spec.kind == "ensemble":
         _wire(made, spec)
         return made
-    _executor(made, spec, target, values or settings())
+    if native(spec, target):
+        ngc.execute(made, spec, values or settings(), files)
+    else:
+        _python(made, spec, values or settings())
     if spec.batchable:
         made.dynamic_batching.max_queue_delay_microseconds = spec.queue_delay_us
     if spec.decoupled:
@@ -55,7 +66,7 @@ def config(spec: ModelSpec, target: Target = "embedded", values: Settings | None
 
 def native(spec: ModelSpec, target: Target) -> bool:
     """Whether Triton runs `spec`, in the form that it is in, without a model.py."""
-    return spec.kind == "ensemble" or (target == "ngc" and spec.kind == "engine")
+    return spec.kind == "ensemble" or (target == "ngc" and spec.kind == "engine" and spec.format in ngc.NATIVE)
 
 
 def _dtype(tensor: TensorSpec) -> int:
@@ -72,19 +83,13 @@ def _wire(made: ModelConfig, spec: ModelSpec) -> None:
         entry.output_map.update({name: name for name in step.outputs})
 
 
-def _executor(made: ModelConfig, spec: ModelSpec, target: Target, values: Settings) -> None:
+def _python(made: ModelConfig, spec: ModelSpec, values: Settings) -> None:
     from tritonclient.grpc.model_config_pb2 import ModelInstanceGroup
 
     threads = str(values.threads.intra_op)
-    group = made.instance_group.add(count=spec.instances)
-    if target == "ngc" and spec.kind == "engine":
-        made.platform, made.backend = "onnxruntime_onnx", "onnxruntime"
-        made.default_model_filename = "model.onnx"
-        made.parameters["intra_op_thread_count"].string_value = threads
-        return  # the group's kind stays automatic: a GPU where there is one
     made.backend = "python"
     # Never automatic: that means one instance for every GPU, and several `knn` would be several indexes.
-    group.kind = ModelInstanceGroup.KIND_CPU
+    made.instance_group.add(count=spec.instances, kind=ModelInstanceGroup.KIND_CPU)
     parameters = {"threads": threads} if spec.built else {}
     if spec.built and spec.required:
         parameters["artifact"] = "manifest.json"  # so that `serve` and `doctor` can say beforehand what is not built

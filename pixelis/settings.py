@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import (
@@ -107,6 +108,14 @@ class Threads(_Section):
     total: int = Field(default_factory=lambda: len(os.sched_getaffinity(0)), ge=1)
 
 
+class Ngc(_Section):
+    """What is written for a full Triton image (`pixelis build --target ngc`)."""
+
+    accelerator: Literal["none", "tensorrt", "openvino"] = Field(
+        "none", description="what ONNX Runtime hands ONNX models on to: TensorRT on a GPU, OpenVINO on a CPU"
+    )
+
+
 class Settings(BaseSettings):
     """Everything that can be configured. `pixelis doctor --json` prints the values in force."""
 
@@ -124,6 +133,7 @@ class Settings(BaseSettings):
     retrieval: Retrieval = Field(default_factory=Retrieval)
     server: Server = Field(default_factory=Server)
     threads: Threads = Field(default_factory=Threads)
+    ngc: Ngc = Field(default_factory=Ngc)
     checkpoint: Path | None = Field(
         None, description="Hugging Face directory that the policy is built from; none = the nano that comes along"
     )

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from builder.layout import as_served
 from builder.model_spec import ModelSpec
 from builder.spec import Pipeline
 from builder.store import Store
-from builder.triton_config import Target
+from builder.triton_config import Target, native
 
 if TYPE_CHECKING:
     from tritonclient.grpc.model_config_pb2 import ModelConfig
@@ -45,8 +46,12 @@ class Subject:
     printed: dict[str, str]
 
     def native(self, spec: ModelSpec) -> bool:
-        """Whether Triton runs the model without a model.py."""
-        return spec.kind == "ensemble" or (self.target == "ngc" and spec.kind == "engine")
+        """Whether Triton runs the model, in the form that is published, without a model.py."""
+        return native(self.served(spec), self.target)
+
+    def served(self, spec: ModelSpec) -> ModelSpec:
+        """`spec` in the form of its newest version."""
+        return as_served(self.store, spec)[0]
 
 
 Rule = Callable[[Subject], Iterator[Finding]]

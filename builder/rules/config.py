@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from builder.layout import as_served
 from builder.model_spec import ModelSpec, TensorSpec
 from builder.rules.base import Finding, Rule, Subject, dtype_name, error
 from builder.triton_config import QUEUE_POLICIES, config, text
+from pixelis.errors import BuildError
 from pixelis.settings import settings
 
 if TYPE_CHECKING:
@@ -27,7 +29,13 @@ def _each(subject: Subject) -> Iterator[tuple[ModelSpec, ModelConfig]]:
 def as_written(subject: Subject) -> Iterator[Finding]:
     """The committed text is what the spec says now."""
     for spec, _ in _each(subject):
-        if subject.printed[spec.name] != text(config(spec, subject.target)):
+        served, files = as_served(subject.store, spec)
+        try:
+            wanted = text(config(served, subject.target, files=files))
+        except BuildError as problem:
+            yield error(spec.name, "config-drift", problem.message, problem.mend or REBUILD)
+            continue
+        if subject.printed[spec.name] != wanted:
             yield error(spec.name, "config-drift", "config.pbtxt is not what the spec says.", REBUILD)
 
 
