@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import exp, log
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from builder.cost import Cost
 
 Goal = Literal["latency", "throughput", "memory", "size"]
+GOALS: tuple[Goal, ...] = get_args(Goal)
 MAX_ACCURACY_DROP = 0.01
 NOISE = 0.02
 """Two figures nearer to each other than this are one: then the more accurate, and then the smaller one is taken."""

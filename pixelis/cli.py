@@ -70,7 +70,12 @@ COMMANDS: dict[str, Entry] = {
     "experience": Entry(("clients.experience",), "What has been learned: stats.", group=True),
     "tune": Entry(("perf.tune_commands",), "Choose settings on held-out data: votes.", "build", group=True),
     "sweep": Entry(("perf.commands",), "Latency and throughput over concurrency, with perf_analyzer.", "perf"),
-    "bench": Entry(("perf.bench_commands",), "The server against the plain pipeline (e2e).", "build", group=True),
+    "bench": Entry(
+        ("perf.bench_commands", "perf.bench_formats"),
+        "What things cost here: the server against the plain pipeline (e2e), every form of the models (formats).",
+        "build",
+        group=True,
+    ),
 }
 
 

@@ -1,0 +1,1 @@
+"""`pixelis bench formats`: every form of the models beside the eager fp32 original."""
