@@ -37,7 +37,7 @@ class CandidateRow(BaseModel):
     Attributes:
         candidate: its label.
         key: under which it lies in the build cache.
-        gate: the verdict: `passed`, `failed`, or `not run` where its structure alone was looked at.
+        gate: the verdict: `passed`, `warned`, `failed`, or `not executed` where its structure alone was looked at.
         not_executed: why it was built and not run; empty where it ran.
     """
 
@@ -138,8 +138,8 @@ def _facts(manifest: Manifest) -> dict[str, object]:
         "key": manifest.key,
         "digest": manifest.digest,
         "size_bytes": manifest.size_bytes,
-        "gate": "not run" if manifest.gate.not_executed else "passed",
-        "reason": manifest.gate.not_executed or None,
+        "gate": manifest.gate.shown,
+        "reason": manifest.gate.not_executed or manifest.gate.why or None,
         "not_executed": manifest.gate.not_executed,
     }
 

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import time
-from typing import Annotated
+from typing import Annotated, Any, get_args
 
 import typer
 from rich.console import Console
 
-from builder.build import BuildReport
-from builder.build import build as run_build
-from builder.build_candidates import build_candidates
-from builder.candidate import FORMATS, PRECISIONS, parse_choice
-from builder.chosen import Choice
-from builder.cli_options import ForTarget, Json, Repository, Written, echo, existing, parse_target, progress, table
+from builder import build_modes as modes
+from builder.build_best import best
+from builder.build_modes import Request
+from builder.candidate import FORMATS, PRECISIONS
+from builder.choose import Goal
+from builder.cli_options import ForTarget, Json, Repository, Written, echo, existing, parse_target
 from builder.lint import lint as run_lint
-from builder.pipeline import Pipeline
-from builder.show_candidates import complain, print_rows
-from builder.spec import pipeline
-from pixelis.errors import BuildError, GateFailed
+from builder.presets import PresetName
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -33,12 +29,22 @@ def build(
     precisions: Annotated[
         str, typer.Option(metavar="NAMES", help=f"Only these candidates: `all`, or of {', '.join(PRECISIONS)}.")
     ] = "",
+    measure: Annotated[bool, typer.Option("--measure", help="Time the candidates against the original.")] = False,
     publish: Annotated[
         str, typer.Option(metavar="LABEL", help="Publish one model in this form, from now on: `openvino-fp32`.")
     ] = "",
     default: Annotated[
         bool, typer.Option("--default", help="Back to the spec's form, whatever was chosen or rolled back to.")
     ] = False,
+    optimize: Annotated[
+        str, typer.Option(metavar="GOAL", help="Publish what is best: latency, throughput, memory or size.")
+    ] = "",
+    preset: Annotated[
+        str, typer.Option(metavar="NAME", help="Which forms, and which goal: development, gpu, cpu or edge.")
+    ] = "",
+    max_accuracy_drop: Annotated[
+        float | None, typer.Option(min=0, max=1, help="What a task may lose for it; 0.01 is a point.")
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Make again what is up to date; ends a rollback's hold.")
     ] = False,
@@ -49,7 +55,7 @@ def build(
     """Make what is not up to date: export, optimise, judge, publish.
 
     With --formats or --precisions every such form of the models is built and judged into the build cache, and nothing
-    is published; --publish serves one of them.
+    is published; --publish serves one of them, --optimize the best of them.
 
     Examples:
 
@@ -59,84 +65,71 @@ def build(
 
         pixelis build --models all --formats all
 
-        pixelis build dynamics --formats onnx,openvino --precisions fp32,int8
+        pixelis build dynamics --formats onnx,openvino --precisions fp32,int8 --measure
 
         pixelis build dynamics --publish openvino-fp32
 
         pixelis build dynamics --default
 
+        pixelis build --optimize latency --max-accuracy-drop 0.01
+
+        pixelis build --preset cpu
+
         pixelis build --target ngc --repository /srv/models
     """
-    names, where = _names(models or [], these, pipeline()), parse_target(target)
-    candidates = bool(formats or precisions)
-    if candidates and (publish or default):
-        raise typer.BadParameter("goes without --publish and --default: it publishes nothing", param_hint="--formats")
+    request = Request(
+        names=_names(models or [], these),
+        formats=formats,
+        precisions=precisions,
+        publish=publish,
+        default=default,
+        force=force,
+        measure=measure,
+        repository=repository,
+        target=parse_target(target),
+        as_json=as_json,
+    )
+    if optimize or preset:
+        _only(request, "--optimize" if optimize else "--preset")
+        goal = _one_of(optimize, get_args(Goal), "--optimize")
+        best(request, goal, _one_of(preset, get_args(PresetName), "--preset"), max_accuracy_drop)
+        return
+    if max_accuracy_drop is not None:
+        raise typer.BadParameter("goes with --optimize or --preset", param_hint="--max-accuracy-drop")
+    if formats or precisions or measure:
+        if publish or default:
+            raise typer.BadParameter(
+                "goes without --publish and --default: it publishes nothing", param_hint="--formats"
+            )
+        modes.candidates(request)
+        return
     if publish and default:
         raise typer.BadParameter("names a form, and --default the spec's", param_hint="--publish")
-    if publish and len(names) != 1:
+    if publish and len(request.names) != 1:
         raise typer.BadParameter("is the form of one model: name that", param_hint="--publish")
-    if candidates:
-        wanted = (
-            parse_choice(formats or "all", FORMATS, "format"),
-            parse_choice(precisions or "all", PRECISIONS, "precision"),
-        )
-        with progress(quiet=as_json) as watch:
-            rows = build_candidates(names, *wanted, force=force, repository=repository, watch=watch)
-        if as_json:
-            echo(rows.model_dump())
-        else:
-            print_rows(Console(), rows)
-        complain(rows, pipeline(), as_json)
-        return
-    forms = {names[0]: _choice(names[0], publish)} if publish else {}
-    with progress(quiet=as_json) as watch:
-        report = run_build(
-            names, force=force, default=default, forms=forms, repository=repository, target=where, watch=watch
-        )
-    _tell(report, as_json)
+    modes.publish(request)
 
 
-def _names(listed: list[str], joined: str, known: Pipeline) -> list[str]:
+def _names(listed: list[str], joined: str) -> list[str]:
     """Models as arguments or after --models; none for all of them. An unknown one is refused later, by name."""
     names = [name.strip() for name in joined.split(",") if name.strip()]
     return [] if names == ["all"] else [*listed, *names]
 
 
-def _choice(model: str, label: str) -> Choice:
-    day = time.strftime("%Y-%m-%d", time.gmtime())
-    return Choice(label=label, why=f"`pixelis build {model} --publish {label}` on {day}")
+def _one_of(text: str, allowed: tuple[Any, ...], option: str) -> Any:
+    """`text` where it is allowed, none where it is empty; another word is wrong usage."""
+    if text and text not in allowed:
+        raise typer.BadParameter(f"it is one of {', '.join(allowed)}", param_hint=option)
+    return text or None
 
 
-def _tell(report: BuildReport, as_json: bool) -> None:
-    if as_json:
-        typer.echo(report.model_dump_json())
-    else:
-        _print_build(report)
-    if report.failed:
-        first = report.failed[0]
-        if as_json:
-            raise typer.Exit(1)
-        kind = GateFailed if first.code == GateFailed.code else BuildError
-        others = f" ({len(report.failed)} models failed)" if len(report.failed) > 1 else ""
-        raise kind(f"{first.model}{others}: {first.reason}")
-
-
-def _print_build(report: BuildReport) -> None:
-    console = Console()
-    made = table("model", "state", "form", "version", "digest", "seconds", right=("version", "seconds"))
-    for outcome in report.models:
-        version, digest = str(outcome.version or "-"), (outcome.digest or "-")[:12]
-        seconds = f"{outcome.seconds:.1f}"
-        made.add_row(outcome.model, outcome.state, outcome.candidate or "-", version, digest, seconds)
-    console.print(made)
-    for outcome in report.models:
-        for text in (outcome.reason if outcome.state != "failed" else None, outcome.chosen):
-            if text:
-                console.print(f"{outcome.model}: {text}.", highlight=False, markup=False, soft_wrap=True)
-    if report.written:
-        console.print(f"config.pbtxt written: {', '.join(report.written)}.", highlight=False)
-    if not report.worked:
-        console.print(f"Nothing to do: everything is up to date ({report.seconds:.1f} s).", highlight=False)
+def _only(request: Request, option: str) -> None:
+    if request.publish or request.default:
+        raise typer.BadParameter("chooses a form, so it goes without --publish and --default", param_hint=option)
+    if request.target != "embedded":
+        raise typer.BadParameter(
+            "measures what the embedded server runs: publish a form with --publish", param_hint=option
+        )
 
 
 @app.command()

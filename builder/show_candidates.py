@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import typer
 from rich.console import Console
 
 from builder.build_candidates import CandidateRow, CandidatesReport
+from builder.choose import Row
 from builder.cli_options import table
 from builder.pipeline import Pipeline
 from pixelis.errors import BuildError, GateFailed
@@ -28,6 +31,28 @@ def print_rows(console: Console, report: CandidatesReport) -> None:
     states = {row.state for row in report.rows}
     counts = ", ".join(f"{sum(row.state == state for row in report.rows)} {state}" for state in sorted(states))
     console.print(f"{counts or 'No such form'} ({report.seconds:.1f} s).", highlight=False)
+
+
+def print_costs(console: Console, rows: Sequence[Row]) -> None:
+    """What every form costs, against the original in the same run."""
+    columns = ("model", "form", "gate", "p50 ms", "p99 ms", "× speed", "memory saved", "weights saved", "accuracy")
+    made = table(*columns, right=columns[3:])
+    for row in rows:
+        if row.state != "excluded":
+            made.add_row(row.model, row.candidate, row.verdict or row.state, *_figures(row))
+    console.print(made)
+    console.print("At batch 1, one thread, in turns with the original in fp32 PyTorch.", highlight=False)
+
+
+def _figures(row: Row) -> tuple[str, ...]:
+    cost = row.cost
+    first = next((case for case in cost.cases if case.batch == 1), None) if cost else None
+    times = (
+        (f"{first.timing.p50_ms:.2f}", f"{first.timing.p99_ms:.2f}", f"{first.speedup:.2f}") if first else ("-",) * 3
+    )
+    saved = (cost.memory_saved, cost.weights_saved) if cost else (None, None)
+    accuracy = "-" if row.accuracy_drop is None else f"{-100 * row.accuracy_drop:+.2f} points"
+    return (*times, *("-" if value is None else f"{100 * value:.0f} %" for value in saved), accuracy)
 
 
 def complain(report: CandidatesReport, known: Pipeline, as_json: bool) -> None:

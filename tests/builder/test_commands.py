@@ -16,16 +16,19 @@ from builder.candidate import Candidate, Exclusion
 from builder.commands import app
 from builder.making import Watch
 from builder.manifest import Manifest, records
+from builder.measure import Plan
 from builder.model_spec import ModelSpec
 from builder.models_commands import app as models_app
 from builder.spec import Pipeline, pipeline
 from builder.store import Store
+from builder.timing import Turns
 from pixelis.errors import BuildError, GateFailed, NotFound, SetupError
 from tests.builder.conftest import Place
 from tests.builder.tiny import linear_spec, write_weights
 
 PIPELINE = (
-    "builder.commands",
+    "builder.build_modes",
+    "builder.optimise",
     "builder.models_commands",
     "builder.build",
     "builder.build_candidates",
@@ -35,6 +38,8 @@ PIPELINE = (
 )
 SETTINGS = (
     "builder.cli_options",
+    "builder.build_modes",
+    "builder.optimise",
     "builder.models_commands",
     "builder.build",
     "builder.build_candidates",
@@ -166,7 +171,7 @@ def test_candidates_have_a_row_each_and_the_excluded_ones_their_reason(
     excluded = Exclusion(format="torchscript", reason="it is no PyTorch module")
     known = here.with_model(here.known["alpha"].model_copy(update={"exclusions": (excluded,)}))
     monkeypatch.setattr("builder.build_candidates.pipeline", lambda: known)
-    monkeypatch.setattr("builder.commands.pipeline", lambda: known)
+    monkeypatch.setattr("builder.build_modes.pipeline", lambda: known)
     result = run("build", "--models", "alpha", "--formats", "all", "--json")
     assert result.exit_code == 0, result.output
     rows = {row["candidate"]: row for row in json.loads(result.stdout)["rows"]}
@@ -193,6 +198,11 @@ def test_a_form_that_there_is_not(here: Place) -> None:
         ["--publish", "onnx-fp32"],
         ["alpha", "--publish", "onnx-fp32", "--default"],
         ["alpha", "--formats", "all", "--publish", "onnx-fp32"],
+        ["alpha", "--max-accuracy-drop", "0.1"],
+        ["alpha", "--optimize", "beauty"],
+        ["alpha", "--preset", "moon"],
+        ["alpha", "--optimize", "latency", "--publish", "onnx-fp32"],
+        ["alpha", "--optimize", "latency", "--target", "ngc", "--repository", "elsewhere"],
     ):
         assert run("build", *words).exit_code == 2
 
@@ -258,3 +268,24 @@ def test_an_unreadable_manifest_is_listed_so(here: Place) -> None:
     built = json.loads(run("build", "alpha", "--json").stdout)["models"][0]
     assert built["version"] == 3
     assert "version 2 is not whole" in built["reason"]
+
+
+def test_the_best_form_is_measured_and_published(here: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("builder.optimise.Plan", lambda: Plan(Turns(rounds=1, turn_s=0.01, calls=3), memory=False))
+    printed = run("build", "alpha", "--optimize", "latency").output
+    assert "alpha: onnx-fp32: the only form left" in printed
+    assert "× speed" in printed
+    assert "alpha: latency: the only form left" in printed
+    report = json.loads(run("build", "alpha", "--preset", "cpu", "--json").stdout)
+    assert report["choices"][0]["chosen"] == "onnx-fp32"
+    assert report["rows"][0]["cost"]["cases"][0]["speedup"] > 0
+    nothing = run("build", "alpha", "--optimize", "latency", "--formats", "coreml")
+    assert nothing.exit_code == 1, nothing.output
+
+
+def test_candidates_are_timed_where_that_is_asked_for(here: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("builder.measure.Plan", lambda: Plan(Turns(rounds=1, turn_s=0.01, calls=3), memory=False))
+    assert "p99 ms" in run("build", "alpha", "--formats", "onnx", "--measure").output
+    costs = json.loads(run("build", "alpha", "--formats", "onnx", "--measure", "--json").stdout)["costs"]
+    assert costs[0]["cost"]["cases"][0]["timing"]["p50_ms"] > 0
+    assert here.store.versions("alpha") == [1, 2]
