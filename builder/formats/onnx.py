@@ -6,6 +6,7 @@ source paths, so that the same source gives the same bytes on every machine.
 
 from __future__ import annotations
 
+import json
 import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 OPSET = 20
 MODEL_FILE = "model.onnx"
+SETTINGS_FILE = "engine.json"
+"""What the engine must know when it loads, beside the graph."""
 _PROTOBUF_LIMIT = 2**31 - 1
 
 
@@ -34,33 +37,34 @@ class OnnxFormat(Format):
     file = MODEL_FILE
     packages = ("onnx", "onnxruntime", "onnxscript")
 
+    def __init__(self) -> None:
+        self._converted: list[str] = []
+
     def _export(self, source: Source, directory: Path, candidate: Candidate) -> None:
-        """The source's own graph in that precision, where it writes one."""
+        """The source's own graph in that precision, where it writes one; else its fp32 graph, folded and converted."""
+        from builder.formats.onnx_convert import convert
+
+        path = directory / MODEL_FILE
         if candidate.precision in source.native_precisions:
-            source.export_native(directory, candidate)
-            return
-        source.export_onnx(directory)
+            self._converted = source.export_native(directory, candidate)
+        else:
+            source.export_onnx(directory)
+            if candidate.precision != "fp32":
+                self._converted = [*fold(path), *convert(source, path, candidate)]
+        level = candidate.optimization.graph_level
+        if level != "all":
+            (directory / SETTINGS_FILE).write_text(json.dumps({"graph_level": level}) + "\n")
 
     def optimise(self, directory: Path, candidate: Candidate) -> list[str]:
         """Fold constants and drop identities and dead nodes.
 
-        Fusions are left to ONNX Runtime, which redoes them for its machine at every load.
+        Fusions are left to ONNX Runtime, which redoes them for its machine at every load. What is not fp32 was folded
+        before it was converted.
         """
-        import onnx
-        from onnxscript import optimizer
-
-        path = directory / MODEL_FILE
-        model = onnx.load(str(path))
-        if any(entry.domain == "com.microsoft" for entry in model.opset_import):
-            return ["fused by the model builder that wrote it; ONNX Runtime's own operators are left as they are"]
-        before = len(model.graph.node)
-        slim = optimizer.optimize(model, num_iterations=2, onnx_shape_inference=False)
-        after = len(slim.graph.node)
-        if after < before:
-            save(slim, path)
+        done = self._converted or fold(directory / MODEL_FILE)
         return [
-            f"onnxscript.optimizer: constants folded, identities dropped ({before} -> {min(before, after)} nodes)",
-            "onnxruntime: ORT_ENABLE_ALL fusions at load, not in the file",
+            *done,
+            f"onnxruntime: fusions at load (level {candidate.optimization.graph_level}), not in the file",
         ]
 
     def describe(self, directory: Path) -> Description:
@@ -78,6 +82,26 @@ class OnnxFormat(Format):
             size_bytes=path.stat().st_size,
             opset=next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")),
         )
+
+
+def fold(path: Path) -> list[str]:
+    """Fold the constants of the graph at `path` and drop identities and dead nodes.
+
+    Returns:
+        what was done, in words for the manifest.
+    """
+    import onnx
+    from onnxscript import optimizer
+
+    model = onnx.load(str(path))
+    if any(entry.domain == "com.microsoft" for entry in model.opset_import):
+        return ["fused by the model builder that wrote it; ONNX Runtime's own operators are left as they are"]
+    before = len(model.graph.node)
+    slim = optimizer.optimize(model, num_iterations=2, onnx_shape_inference=False)
+    after = len(slim.graph.node)
+    if after < before:
+        save(slim, path)
+    return [f"onnxscript.optimizer: constants folded, identities dropped ({before} -> {min(before, after)} nodes)"]
 
 
 def export_module(
@@ -158,6 +182,7 @@ def save(model: onnx.ModelProto, path: Path) -> None:
     del model.graph.value_info[:]
     del model.graph.metadata_props[:]
     model.graph.doc_string = model.doc_string = ""
+    model.producer_version = ""  # the model builder writes the commit of the folder it is started in
     if all(entry.domain != "com.microsoft" for entry in model.opset_import):
         # the checker has no schema for ONNX Runtime's own operators: there the engine's load is the check
         onnx.checker.check_model(model)

@@ -74,8 +74,11 @@ class Source(ABC):
     def export_onnx(self, directory: Path) -> None:
         """Write `model.onnx` and whatever files serving needs beside it into `directory`."""
 
-    def export_native(self, directory: Path, candidate: Candidate) -> None:
+    def export_native(self, directory: Path, candidate: Candidate) -> list[str]:
         """`export_onnx` in one of `native_precisions`.
+
+        Returns:
+            what was done, in words for the manifest.
 
         Raises:
             BuildError: the source writes its graph in fp32 alone.

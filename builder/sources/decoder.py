@@ -114,7 +114,7 @@ class Decoder(Source):
         """`export_native` in fp32."""
         self.export_native(directory, Candidate(format="onnx"))
 
-    def export_native(self, directory: Path, candidate: Candidate) -> None:
+    def export_native(self, directory: Path, candidate: Candidate) -> list[str]:
         """Write `model.onnx` in the candidate's precision and the files that serving needs beside it."""
         import onnx
 
@@ -129,6 +129,7 @@ class Decoder(Source):
         for name in _BESIDE:
             if (self.checkpoint / name).is_file():
                 shutil.copyfile(self.checkpoint / name, directory / name)
+        return [f"onnxruntime-genai model builder: {candidate.precision}, attention and normalisations fused"]
 
     def _sample(self, batch: int) -> Tensors:
         profile, tokenizer = Profile.load(self.checkpoint), PolicyTokenizer(self.checkpoint)

@@ -11,9 +11,14 @@ import numpy as np
 from builder.nano import dynamics
 from builder.sources.base import Tensors, TorchSource
 from pixelis.errors import BuildError
+from pixelis.schema import Experience
 
 if TYPE_CHECKING:
     import torch
+
+SEEDS = Path(dynamics.__file__).parent / "seeds"
+CALIBRATION = 64
+"""Transitions that calibrate, at least."""
 
 
 class Dynamics(TorchSource):
@@ -43,6 +48,22 @@ class Dynamics(TorchSource):
     def samples(self) -> list[Tensors]:
         """Generated inputs at several batch sizes and shapes."""
         return [self._transitions(size) for size in (1, 3, 8)]
+
+    def calibration(self) -> list[Tensors]:
+        """States that the nano began its training episodes with, and what it did there first."""
+        from builder.nano.questions import FAMILIES, ask
+        from python_backends.reward.action import action_embedding
+
+        lines = (SEEDS / "experiences.jsonl").read_text(encoding="utf-8").splitlines()
+        chosen = range(0, len(lines), max(len(lines) // CALIBRATION, 1))
+        states = np.load(SEEDS / "keys.npy", allow_pickle=False)[list(chosen)].astype(np.float32)
+        actions = []
+        for place in chosen:
+            lived = Experience.model_validate_json(lines[place])
+            _, name, seed = lived.experience_id.split("-")
+            family = next(one for one in FAMILIES if one == name)
+            actions.append(action_embedding(lived.trajectory[0], ask(family, "train", int(seed)).scene.size))
+        return [{"STATE": states, "ACTION": np.stack(actions)}]
 
     @staticmethod
     def _transitions(size: int) -> Tensors:

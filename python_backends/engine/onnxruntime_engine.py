@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -25,15 +26,20 @@ _DTYPES: dict[str, type[np.generic]] = {
 }
 
 
+SETTINGS = "engine.json"
+"""Beside the graph, where it is not loaded with the defaults: `{"graph_level": "basic"}`."""
+
+
 def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
     """A session of `path` that uses `threads` threads and does not spin while it waits.
 
     Spinning workers of several processes on few cores starve each other, hence off.
 
     Raises:
-        SetupError: the file is not a model that this ONNX Runtime can load.
+        SetupError: the file is not a model that this ONNX Runtime can load, or its settings are not understood.
     """
     options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = _graph_level(path.parent / SETTINGS)
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
@@ -47,6 +53,29 @@ def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
             f"ONNX Runtime {onnxruntime.__version__} cannot load {path.name}: {_first_line(error)}.",
             mend="Build it again with `pixelis build`, in the environment that serves it.",
         ) from error
+
+
+def _graph_level(settings: Path) -> onnxruntime.GraphOptimizationLevel:
+    """What `settings` says of the level of graph optimisation; all of it where there is no such file."""
+    levels = onnxruntime.GraphOptimizationLevel
+    known = {
+        "disabled": levels.ORT_DISABLE_ALL,
+        "basic": levels.ORT_ENABLE_BASIC,
+        "extended": levels.ORT_ENABLE_EXTENDED,
+        "all": levels.ORT_ENABLE_ALL,
+    }
+    if not settings.is_file():
+        return known["all"]
+    try:
+        said = json.loads(settings.read_text())
+        unknown = sorted(said.keys() - {"graph_level"})
+        level = said.get("graph_level", "all")
+        if not unknown and level in known:
+            return known[level]
+        problem = f"{unknown[0]} is not known" if unknown else f"there is no level {level}, only {', '.join(known)}"
+    except (OSError, ValueError, AttributeError) as error:
+        problem = str(error)
+    raise SetupError(f"{settings.name} cannot be followed: {problem}.", mend="Build the model again.")
 
 
 class OnnxRuntimeEngine(Engine):
