@@ -51,7 +51,9 @@ def quantise_dynamic(path: Path, config: OptimizationConfig) -> list[str]:
         )
         count = _finish(out, path, ("MatMulInteger", "ConvInteger"))
     tables = shrink_tables(path)
-    words = f"{_words(config, operators)}, {count} operators on integers, {len(config.exclude_nodes)} nodes left in fp32"
+    words = (
+        f"{_words(config, operators)}, {count} operators on integers, {len(config.exclude_nodes)} nodes left in fp32"
+    )
     return [f"quantize_dynamic: {words}", *tables]
 
 
