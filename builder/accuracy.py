@@ -31,7 +31,7 @@ def measure(source: Source, ask: Answer, drops: Mapping[str, float]) -> list[Tas
 def _one(source: Source, task: Task, ask: Answer, digest: str, allowed: float) -> TaskReport:
     key = (digest, task.name)
     if key not in _KNOWN:
-        _KNOWN[key] = np.asarray(task.scores(source.reference), np.float64)
+        _KNOWN[key] = np.asarray(task.reference_scores(source.reference), np.float64)
     reference, artifact = _KNOWN[key], np.asarray(task.scores(ask), np.float64)
     found = paired(reference, artifact)
     return TaskReport(

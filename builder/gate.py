@@ -150,6 +150,8 @@ def _all_samples(source: Source, directory: Path, samples: list[Tensors], tally:
 
 
 def _all_tasks(source: Source, ask: Answer, tally: _Tally) -> None:
+    if source.untasked:
+        tally.warnings.append(source.untasked)
     try:
         tally.tasks = measure(source, ask, tally.spec.allowed_drops)
     except PixelisError as error:

@@ -93,6 +93,11 @@ class Source(ABC):
         """What the model is for, as tasks with a score; none where comparing tensors says it all."""
         return []
 
+    @property
+    def untasked(self) -> str:
+        """Why there is no task, where there should be one; the verdict warns of it."""
+        return ""
+
     @contextmanager
     def opened(self, directory: Path, threads: int = 1) -> Iterator[Answer]:
         """The artifact in the engine that will serve it, loaded once; it ends with the context."""

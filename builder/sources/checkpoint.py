@@ -12,6 +12,7 @@ from pixelis.settings import settings
 
 NANO = Path(__file__).parents[1] / "nano" / "checkpoint"
 ARCHITECTURE = "Qwen2_5_VLForConditionalGeneration"
+UNTASKED = "the checkpoint is not the nano, so nobody knows right answers: its numbers alone were compared"
 _NEEDED = ("config.json", "tokenizer.json", "preprocessor_config.json")
 
 
@@ -36,6 +37,12 @@ def checkpoint_files(directory: Path) -> Sequence[Path]:
     names = (*_NEEDED, "generation_config.json", "pixelis.json")
     found = [directory / name for name in names if (directory / name).is_file()]
     return [*found, *sorted(directory.glob("*.safetensors"))]
+
+
+def is_nano(directory: Path) -> bool:
+    """Whether the checkpoint was trained by `pixelis nano train`: then the right answers to its questions are known."""
+    trained = directory / "training.json"
+    return trained.is_file() and (directory / "tokenizer.json").read_bytes() == (NANO / "tokenizer.json").read_bytes()
 
 
 @lru_cache(maxsize=1)

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from builder.candidate import Candidate
 from builder.sources.base import Answer, Source, Tensors
-from builder.sources.checkpoint import checkpoint_directory, checkpoint_files, load_model
+from builder.sources.checkpoint import UNTASKED, checkpoint_directory, checkpoint_files, is_nano, load_model
 from builder.sources.pictures import scene
+from builder.sources.task import Task
 from builder.sources.vision_encoder import VisionEncoder, visual_features
 from pixelis.errors import BuildError
 from python_backends.policy import conversation
@@ -30,7 +31,11 @@ from python_backends.policy.tokenizer import PolicyTokenizer
 if TYPE_CHECKING:
     import onnx
 
+    from python_backends.policy.graph import DecoderGraph
+
 _BESIDE = ("tokenizer.json", "config.json", "generation_config.json", "pixelis.json")
+STEPS = 3
+"""Tokens after the prompt in a sample."""
 _QUESTIONS = (
     ("What is written on the red label?", 1),
     ("What colour is the star?", 1),
@@ -40,12 +45,12 @@ _QUESTIONS = (
 
 
 class Decoder(Source):
-    """Prompts with images to logits: after the prompt, and after one more token.
+    """Prompts with images to logits: after the prompt, and after each token that follows.
 
     Inputs of a sample (rows are requests, padded on the right):
-        PROMPT_IDS `[B, S]`, LENGTHS `[B]`, VIEWS `[B, V, H, W, 3]` uint8, IMAGES `[B]` (views in use), NEXT `[B]`.
+        PROMPT_IDS `[B, S]`, LENGTHS `[B]`, VIEWS `[B, V, H, W, 3]` uint8, IMAGES `[B]` (views in use), NEXT `[B, T]`.
     Outputs:
-        PREFILL_LOGITS, STEP_LOGITS `[B, vocabulary]`.
+        PREFILL_LOGITS `[B, vocabulary]`, STEP_LOGITS `[B, T, vocabulary]`.
 
     Args:
         checkpoint: Hugging Face directory; none = see `checkpoint_directory`.
@@ -77,38 +82,27 @@ class Decoder(Source):
         for row, length in enumerate(inputs["LENGTHS"]):
             ids = inputs["PROMPT_IDS"][row, :length]
             views = inputs["VIEWS"][row, : int(inputs["IMAGES"][row])].astype(np.uint8)
-            logits = self._logits(model, np.append(ids, inputs["NEXT"][row]).astype(np.int64), views)
-            prefill.append(logits[-2])
-            step.append(logits[-1])
+            following = inputs["NEXT"][row]
+            logits = self._logits(model, np.append(ids, following).astype(np.int64), views)[-len(following) - 1 :]
+            prefill.append(logits[0])
+            step.append(logits[1:])
         return {"PREFILL_LOGITS": np.stack(prefill), "STEP_LOGITS": np.stack(step)}
 
     @contextmanager
     def opened(self, directory: Path, threads: int = 1) -> Iterator[Answer]:
-        """The artifact in the runner that will serve it: a whole ragged batch at once, then one step."""
-        yield lambda inputs: self._run(directory, inputs, threads)
+        """The artifact in the runner that will serve it: a whole ragged batch at once, then step by step."""
+        yield _Runner(self.checkpoint, directory, threads)
 
-    def _run(self, directory: Path, inputs: Tensors, threads: int) -> Tensors:
-        from python_backends.policy.graph import DecoderGraph
+    def tasks(self) -> list[Task]:
+        """The nano's turns; nobody knows the right ones of another checkpoint."""
+        from builder.tasks.nano_turns import PolicyTurns
 
-        lengths = inputs["LENGTHS"].astype(np.int64)
-        graph = DecoderGraph(directory, len(lengths), int(lengths.max()) + 1, threads=threads)
-        embeds, positions, following = [], [], []
-        for row, length in enumerate(lengths):
-            ids = inputs["PROMPT_IDS"][row, :length].astype(np.int64)
-            views = inputs["VIEWS"][row, : int(inputs["IMAGES"][row])].astype(np.uint8)
-            embedded = graph.embeddings[ids]
-            grids = []
-            if len(views):
-                pixels, shapes = VisionEncoder(self.checkpoint).pixels(views)
-                embedded[ids == graph.config.image_token] = visual_features(load_model(self.checkpoint), pixels, shapes)
-                grids = [tuple(grid) for grid in shapes.tolist()]
-            place, after = mrope_positions(ids, grids, graph.config.image_token, graph.config.merge)
-            embeds.append(embedded)
-            positions.append(place)
-            following.append(after)
-        prefill = graph.prefill(0, embeds, positions)
-        step = graph.decode(inputs["NEXT"].astype(np.int64), np.array(following), lengths)
-        return {"PREFILL_LOGITS": prefill, "STEP_LOGITS": step}
+        return [PolicyTurns(self.checkpoint, lambda: load_model(self.checkpoint))] if is_nano(self.checkpoint) else []
+
+    @property
+    def untasked(self) -> str:
+        """See `Source.untasked`."""
+        return "" if is_nano(self.checkpoint) else UNTASKED
 
     def export_onnx(self, directory: Path) -> None:
         """`export_native` in fp32."""
@@ -159,11 +153,11 @@ class Decoder(Source):
             "LENGTHS": np.array([len(prompt) for prompt in prompts]),
             "VIEWS": views,
             "IMAGES": np.array(images),
-            "NEXT": rng.choice(tokenizer.encode("What colour is the star? 42"), batch),
+            "NEXT": rng.choice(tokenizer.encode("What colour is the star? 42"), (batch, STEPS)),
         }
 
     def _logits(self, model: Any, ids: NDArray[np.int64], views: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """transformers' logits at the last two positions `[2, vocabulary]`."""
+        """transformers' logits at every position `[S, vocabulary]`."""
         import torch
 
         tokens = torch.from_numpy(ids)[None]
@@ -175,8 +169,57 @@ class Decoder(Source):
             extra = {"pixel_values": pixels, "image_grid_thw": grids, "mm_token_type_ids": kinds}
         with torch.inference_mode():
             out = model(input_ids=tokens, use_cache=False, **extra)
-        logits: NDArray[np.float32] = out.logits[0, -2:].numpy()
+        logits: NDArray[np.float32] = out.logits[0].numpy()
         return logits
+
+
+class _Runner:
+    """`DecoderGraph` on prompts whose visual tokens are those of transformers' tower; see `Decoder`."""
+
+    def __init__(self, checkpoint: Path, directory: Path, threads: int) -> None:
+        self._checkpoint, self._directory, self._threads = checkpoint, directory, threads
+        self._graph: DecoderGraph | None = None
+        self._seen: dict[bytes, tuple[NDArray[np.float32], tuple[int, int, int]]] = {}
+
+    def __call__(self, inputs: Tensors) -> Tensors:
+        lengths, following = inputs["LENGTHS"].astype(np.int64), inputs["NEXT"].astype(np.int64)
+        graph = self._fitting(len(lengths), int(lengths.max()) + following.shape[1])
+        embeds, places, after = [], [], []
+        for row, length in enumerate(lengths):
+            ids = inputs["PROMPT_IDS"][row, :length].astype(np.int64)
+            views = inputs["VIEWS"][row, : int(inputs["IMAGES"][row])].astype(np.uint8)
+            seen = [self._visual(view) for view in views]
+            embedded = graph.embeddings[ids]
+            if seen:
+                embedded[ids == graph.config.image_token] = np.concatenate([tokens for tokens, _ in seen])
+            grids = [grid for _, grid in seen]
+            place, then = mrope_positions(ids, grids, graph.config.image_token, graph.config.merge)
+            embeds.append(embedded)
+            places.append(place)
+            after.append(then)
+        prefill = graph.prefill(0, embeds, places)
+        steps = [graph.decode(token, np.array(after) + t, lengths + t).copy() for t, token in enumerate(following.T)]
+        shape = (len(lengths), len(steps), prefill.shape[-1])
+        return {"PREFILL_LOGITS": prefill, "STEP_LOGITS": np.stack(steps, axis=1) if steps else np.zeros(shape, "f")}
+
+    def _fitting(self, rows: int, length: int) -> DecoderGraph:
+        """A graph with room; a larger one takes the place of one that is too small."""
+        from python_backends.policy.graph import DecoderGraph
+
+        held = self._graph
+        if held is None or held.slots < rows or held.max_len < min(length, held.config.max_positions):
+            rows, length = max(rows, held.slots if held else 0), max(length, held.max_len if held else 0)
+            self._graph = held = DecoderGraph(self._directory, rows, length, threads=self._threads)
+        return held
+
+    def _visual(self, view: NDArray[np.uint8]) -> tuple[NDArray[np.float32], tuple[int, int, int]]:
+        """Tokens of a view and its grid, by transformers' tower; each view is looked at once."""
+        key = view.tobytes()
+        if key not in self._seen:
+            pixels, grids = VisionEncoder(self._checkpoint).pixels(view[None])
+            tokens = visual_features(load_model(self._checkpoint), pixels, grids)
+            self._seen[key] = tokens, tuple(grids[0].tolist())
+        return self._seen[key]
 
 
 def keep_last_positions(model: onnx.ModelProto) -> None:

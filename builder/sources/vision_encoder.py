@@ -16,8 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from builder.sources.base import Tensors, TorchSource
-from builder.sources.checkpoint import checkpoint_directory, checkpoint_files, load_model, load_processor
+from builder.sources.checkpoint import (
+    UNTASKED,
+    checkpoint_directory,
+    checkpoint_files,
+    is_nano,
+    load_model,
+    load_processor,
+)
 from builder.sources.pictures import scene
+from builder.sources.task import Task
 from pixelis.errors import BuildError
 from python_backends.policy.profile import Profile
 
@@ -87,6 +95,17 @@ class VisionEncoder(TorchSource):
         flat = [np.zeros_like(noise), np.full_like(noise, 255), noise]
         samples.append({"VIEW": np.concatenate(flat).astype(np.uint8)})
         return samples
+
+    def tasks(self) -> list[Task]:
+        """The nano's turns behind this tower; nobody knows the right ones of another checkpoint."""
+        from builder.tasks.nano_turns import TowerTurns
+
+        return [TowerTurns(self.checkpoint, lambda: load_model(self.checkpoint))] if is_nano(self.checkpoint) else []
+
+    @property
+    def untasked(self) -> str:
+        """See `Source.untasked`."""
+        return "" if is_nano(self.checkpoint) else UNTASKED
 
     def export_onnx(self, directory: Path) -> None:
         """Write `model.onnx`."""

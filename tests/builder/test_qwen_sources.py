@@ -118,7 +118,7 @@ def test_the_decoder_equals_transformers(random_checkpoint: Path, policy_artifac
     for name, value in wanted.items():
         assert np.abs(value).max() > 1, "logits without spread prove nothing"
         np.testing.assert_allclose(got[name], value, atol=2e-5 * np.abs(value).max())
-        np.testing.assert_array_equal(got[name].argmax(1), value.argmax(1))
+        np.testing.assert_array_equal(got[name].argmax(-1), value.argmax(-1))
 
 
 def test_the_samples_have_images_and_ragged_lengths(random_checkpoint: Path) -> None:
