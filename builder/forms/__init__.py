@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from builder.candidate import Candidate, Exclusion
-from builder.forms import onnx
+from builder.forms import onnx, openvino
 from builder.model_spec import ModelSpec
 
 Forms = tuple[tuple[Candidate, ...], tuple[Exclusion, ...]]
 FAMILIES: tuple[Callable[[str], Forms], ...] = (
     onnx.forms,  # keep the comma: a family a line
+    openvino.forms,
 )
 """Each tells the candidates (without the default) and the exclusions of a model."""
 

@@ -1,0 +1,127 @@
+"""The OpenVINO format: `model.xml` and `model.bin`, made from the source's ONNX graph.
+
+What a precision means here: `fp16` are weights stored in half the bytes, widened when the model is loaded; `bf16` is
+the fp32 file with arithmetic in bfloat16; `int8` static are NNCF's quantised operators with ranges from the source's
+calibration samples; `int8` weights are stored in int8 and widened when they are used. Tensors keep names and types.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from builder.candidate import Candidate
+from builder.formats.base import Description, Format, TensorInfo
+from builder.formats.openvino_errors import conversion_failure
+from builder.formats.openvino_file import axis_names, name_nodes, numbers, save
+from builder.formats.openvino_quantise import compress, quantise
+from builder.sources.base import Source
+from pixelis.errors import BuildError
+
+XML = "model.xml"
+ENGINE = "engine.json"
+ONNX = "model.onnx"
+KNOWN = {"exclude_nodes", "exclude_operators", "calibration_samples", "activations", "per_channel"}
+"""Settings of `OptimizationConfig` that mean something here."""
+_TRITON = {"f32": "FP32", "f16": "FP16", "bf16": "BF16", "u8": "UINT8", "i8": "INT8", "i32": "INT32", "i64": "INT64"}
+
+
+class OpenVinoFormat(Format):
+    """ONNX -> `openvino.convert_model` -> NNCF where it is int8 -> `model.xml`."""
+
+    name = "openvino"
+    file = XML
+    extra = "openvino"
+    packages = ("openvino", "nncf")
+
+    def _export(self, source: Source, directory: Path, candidate: Candidate) -> None:
+        """The model in fp32, the axes' names, and the source's other files; `optimise` does the rest."""
+        import openvino
+
+        self._check(candidate)
+        with tempfile.TemporaryDirectory(prefix="pixelis-openvino-") as scratch:
+            source.export_onnx(Path(scratch))
+            graph = Path(scratch) / ONNX
+            try:
+                model = openvino.convert_model(str(graph))
+            except openvino.frontend.OpConversionFailure as error:
+                raise conversion_failure(source.name, graph, str(error)) from error
+            name_nodes(model)
+            axes = axis_names(graph)
+            for path in Path(scratch).iterdir():
+                if path.is_file() and not path.name.startswith(ONNX):
+                    shutil.copyfile(path, directory / path.name)
+        if candidate.precision == "int8":
+            make = quantise if candidate.quantization == "static" else compress
+            model = make(model, source, candidate.optimization)
+        save(model, directory / XML, half=candidate.precision == "fp16")
+        arithmetic = "bf16" if candidate.precision == "bf16" else "f32"
+        settings = {"inference_precision": arithmetic, "axes": axes}
+        (directory / ENGINE).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
+
+    def _check(self, candidate: Candidate) -> None:
+        """What this format or this machine cannot do is refused.
+
+        Raises:
+            BuildError: a precision or a setting; it lists what there is.
+        """
+        import openvino
+
+        can = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        if candidate.precision == "bf16" and "BF16" not in can:
+            raise BuildError("This CPU cannot compute in bf16.", mend=f"It can {', '.join(sorted(can))}.")
+        if candidate.precision == "int4" or candidate.quantization == "dynamic":
+            raise BuildError(
+                f"OpenVINO models are not made as {candidate.label}.",
+                mend="There are fp32, fp16, bf16, int8 static and int8 weights.",
+            )
+        unknown = sorted(candidate.optimization.changed().keys() - KNOWN)
+        if unknown:
+            raise BuildError(
+                f"{', '.join(unknown)} mean nothing to OpenVINO.", mend=f"It knows {', '.join(sorted(KNOWN))}."
+            )
+
+    def optimise(self, directory: Path, candidate: Candidate) -> list[str]:
+        """What was done on the way; the graph is rewritten once more at every load, for the CPU that it meets."""
+        done = ["openvino.convert_model: constants folded, common fusions"]
+        kinds = numbers(_read(directory))
+        if candidate.precision == "fp16":
+            done.append("weights stored in fp16; widened to fp32 at load, so the file is small and memory is not")
+        if candidate.precision == "bf16":
+            done.append("arithmetic in bfloat16 (INFERENCE_PRECISION_HINT); the file is the one of fp32")
+        if candidate.precision == "int8":
+            method = {
+                "static": "nncf.quantize, ranges from calibration samples",
+                "weights": "nncf.compress_weights, int8 asymmetric, a scale a channel",
+            }[candidate.quantization]
+            done.append(f"{method}: {kinds.small} of {kinds.weights} weights in int8")
+        return [*done, "CPU plugin: its own fusions and weight layouts at load, not in the file"]
+
+    def describe(self, directory: Path) -> Description:
+        """Names, types and dimensions, read from the model."""
+        model = _read(directory)
+        kinds = numbers(model)
+        return Description(
+            inputs=tuple(_tensor(port) for port in model.inputs),
+            outputs=tuple(_tensor(port) for port in model.outputs),
+            nodes=sum(node.get_type_name() not in ("Constant", "Parameter", "Result") for node in model.get_ops()),
+            parameters=kinds.weights,
+            weight_bytes=kinds.bytes,
+            size_bytes=sum((directory / name).stat().st_size for name in (XML, "model.bin")),
+            notes={"arithmetic": json.loads((directory / ENGINE).read_text())["inference_precision"]},
+        )
+
+
+def _read(directory: Path) -> Any:
+    import openvino
+
+    return openvino.Core().read_model(str(directory / XML))
+
+
+def _tensor(port: Any) -> TensorInfo:
+    kind = port.get_element_type().get_type_name()
+    dims = tuple(-1 if dim.is_dynamic else dim.get_length() for dim in port.get_partial_shape())
+    return TensorInfo(port.get_any_name(), _TRITON.get(kind, kind.upper()), dims)
