@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -84,6 +85,15 @@ class Source(ABC):
             BuildError: the source writes its graph in fp32 alone.
         """
         raise BuildError(f"`{self.name}` does not write its graph as {candidate.label}.")
+
+    def beside(self) -> dict[str, Path]:
+        """Files that serving needs beside an artifact, whatever its format: name there, and where it lies now."""
+        return {}
+
+    def write_beside(self, directory: Path) -> None:
+        """Copy them into `directory`."""
+        for name, path in self.beside().items():
+            shutil.copyfile(path, directory / name)
 
     def calibration(self) -> list[Tensors]:
         """Inputs from which static quantisation takes its ranges: real ones, none of them among `samples()`."""

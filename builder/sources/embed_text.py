@@ -6,7 +6,6 @@ Weights stay FP32: an embedding must not depend on what else is in the batch.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -120,4 +119,8 @@ class EmbedText(TorchSource):
     def export_onnx(self, directory: Path) -> None:
         """Write `model.onnx` and the files that serving needs beside it."""
         super().export_onnx(directory)
-        shutil.copyfile(self.files()[1], directory / "tokenizer.json")
+        self.write_beside(directory)
+
+    def beside(self) -> dict[str, Path]:
+        """The tokenizer."""
+        return {"tokenizer.json": self.files()[1]}

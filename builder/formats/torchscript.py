@@ -1,0 +1,87 @@
+"""TorchScript: one `model.ts`, a traced and frozen graph, for `pytorch_libtorch` and for PyTorch's interpreter.
+
+Upstream calls TorchScript deprecated, and so does the manifest.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from builder.candidate import Candidate
+from builder.formats import torch_attention, torch_module
+from builder.formats.base import Description, Format
+from builder.sources.base import Source
+from python_backends.engine.torch_settings import TorchSettings
+
+MODEL_FILE = "model.ts"
+
+
+class TorchScriptFormat(Format):
+    """Trace, freeze, describe."""
+
+    name = "torchscript"
+    file = MODEL_FILE
+    packages = ("torch",)
+
+    def _export(self, source: Source, directory: Path, candidate: Candidate) -> None:
+        import torch
+
+        traced = torch_module.prepare(source, candidate)
+        with torch_module.quiet(), torch.inference_mode():
+            graph = torch.jit.trace(traced.module, traced.example, check_trace=False)
+            torch_module.check_axes(traced, graph).write(directory)
+            torch.jit.save(graph, str(directory / MODEL_FILE))
+        source.write_beside(directory)
+
+    def optimise(self, directory: Path, candidate: Candidate) -> list[str]:
+        """Freeze: weights become constants, and the passes that need constants run (batch norms fold)."""
+        import torch
+
+        path = directory / MODEL_FILE
+        with torch_module.quiet():
+            graph = torch.jit.load(str(path), map_location="cpu").eval()
+            before = len(list(graph.inlined_graph.nodes()))
+            frozen = torch.jit.freeze(graph)
+            torch.jit.save(frozen, str(path))
+        after = len(list(frozen.inlined_graph.nodes()))
+        return [f"torch.jit.freeze: weights are constants, batch norms folded ({before} -> {after} nodes)"]
+
+    def describe(self, directory: Path) -> Description:
+        """The graph's size and weights; names and types from `engine.json`, as the graph has none."""
+        import torch
+
+        path = directory / MODEL_FILE
+        settings = TorchSettings.read(directory)
+        inputs, outputs = torch_module.tensors(settings)
+        with torch_module.quiet():
+            module = torch.jit.load(str(path), map_location="cpu").eval()
+        nodes = [node for node in module.inlined_graph.nodes() if node.kind() != "prim::Constant"]
+        parameters, weight_bytes = _weights(module)
+        return Description(
+            inputs=inputs,
+            outputs=outputs,
+            nodes=len(nodes),
+            parameters=parameters,
+            weight_bytes=weight_bytes,
+            size_bytes=path.stat().st_size,
+            notes={
+                "upstream": "TorchScript is deprecated upstream",
+                "attention": torch_attention.kernels(module, torch_module.made_up(settings)),
+            },
+        )
+
+
+def _weights(module: Any) -> tuple[int, int]:
+    """How many numbers the frozen graph's constants hold, and their bytes; each tensor once."""
+    tensors: dict[int, Any] = {}
+    for node in module.inlined_graph.nodes():
+        if node.kind() != "prim::Constant" or not node.hasAttribute("value"):
+            continue
+        if node.kindOf("value") == "t":
+            tensor = node.t("value")
+            tensors[tensor.data_ptr()] = tensor
+    return (
+        sum(tensor.numel() for tensor in tensors.values()),
+        sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()),
+    )
