@@ -147,9 +147,12 @@ def _facts(manifest: Manifest) -> dict[str, object]:
 def _excluded(model: ModelSpec, formats: Collection[str], precisions: Collection[str]) -> Iterator[CandidateRow]:
     for exclusion in model.exclusions:
         if exclusion.format in formats and (exclusion.precision is None or exclusion.precision in precisions):
-            yield CandidateRow(model=model.name, candidate=_label(exclusion), state="excluded", reason=exclusion.reason)
+            yield CandidateRow(
+                model=model.name, candidate=exclusion_label(exclusion), state="excluded", reason=exclusion.reason
+            )
 
 
-def _label(exclusion: Exclusion) -> str:
+def exclusion_label(exclusion: Exclusion) -> str:
+    """What it speaks of, as candidates are called: a format alone, or with precision and quantisation."""
     parts = (exclusion.format, exclusion.precision, exclusion.quantization)
     return "-".join(part for part in parts if part)

@@ -9,8 +9,10 @@ from typing import Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field
 
 from builder.cost import Cost
+from builder.verdict import TaskReport
 
 Goal = Literal["latency", "throughput", "memory", "size"]
+RowState = Literal["measured", "refused", "failed", "not measured", "not executed", "excluded", "absent", "not built"]
 GOALS: tuple[Goal, ...] = get_args(Goal)
 MAX_ACCURACY_DROP = 0.01
 NOISE = 0.02
@@ -21,13 +23,13 @@ class Row(BaseModel):
     """One form of one model, as choosing and reports see it.
 
     Attributes:
-        state: `measured`; or `refused` (by the gate), `failed` (not built or not measurable), `not executed`
-            (does not run on this machine), `excluded` (by the spec) or `absent` (no source).
+        state: `measured`; or `refused` (by the gate), `failed` (not built), `not measured`, `not executed` (does not
+            run on this machine), `excluded` (by the spec), `absent` (no source) or `not built`.
         reason: why it is in this state, if it is not measured.
-        verdict: of the gate, if it was judged.
+        verdict: of the gate, if it was judged: pass, warn or fail.
         warnings: what the gate said beside a pass.
-        accuracy_drop: largest loss of a task's score against the original, in points of 1; none = there is no task.
-        tasks: score of the original and of the form, by task.
+        tasks: scores of the original and of the form.
+        accuracy_drop: the largest loss of a task's score, in points of 1, negative = a gain; none = there is no task.
         cost: what was measured here.
     """
 
@@ -35,13 +37,13 @@ class Row(BaseModel):
 
     model: str
     candidate: str
-    state: Literal["measured", "refused", "failed", "not executed", "excluded", "absent"]
+    state: RowState
     reason: str = ""
     key: str | None = None
     verdict: str = ""
     warnings: list[str] = Field(default_factory=list)
+    tasks: list[TaskReport] = Field(default_factory=list)
     accuracy_drop: float | None = None
-    tasks: dict[str, tuple[float, float]] = Field(default_factory=dict)
     cost: Cost | None = None
 
 

@@ -21,8 +21,11 @@ from builder.chosen import Choice as Form
 from builder.making import Watch
 from builder.manifest import Manifest
 from builder.measure import Measured, Plan, measure
+from builder.pareto import save
 from builder.pipeline import Pipeline
 from builder.presets import PRESETS, Preset, PresetName
+from builder.report import collect
+from builder.report_html import html
 from builder.rows import to_row
 from builder.spec import pipeline
 from builder.store import Store
@@ -38,6 +41,7 @@ class OptimiseReport(BaseModel):
         rows: every form of every model.
         choices: one for each model that has forms to choose from.
         build: what became of publishing; none = nothing was to be published.
+        page: the report as HTML; `plots`: a PNG for each model. Both in the state folder.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -48,8 +52,9 @@ class OptimiseReport(BaseModel):
     rows: list[Row]
     choices: list[Choice]
     build: BuildReport | None = None
+    page: str | None = None
+    plots: list[str] = Field(default_factory=list)
     seconds: float = 0.0
-    notes: dict[str, str] = Field(default_factory=dict)
 
     @property
     def failed(self) -> list[str]:
@@ -125,6 +130,7 @@ def optimise(
         if left:
             made = build(left, forms=picked, repository=store.repository, state=store.state, spec=known, watch=watch)
         report = report.model_copy(update={"build": made})
+    report = report.model_copy(update=_pictures(store, known, report))
     return report.model_copy(update={"seconds": round(time.perf_counter() - started, 3)})
 
 
@@ -142,3 +148,20 @@ def measured_rows(store: Store, known: Pipeline, forms: Sequence[CandidateRow], 
             manifest = Manifest.read(store.builds / form.key) if form.key else None
             rows.append(to_row(form, manifest, found.costs.get(form.candidate), found.failed.get(form.candidate, "")))
     return rows
+
+
+def _pictures(store: Store, known: Pipeline, report: OptimiseReport) -> dict[str, str | list[str]]:
+    """Why, to look at: `state/reports/forms.html` and a PNG for each model."""
+    folder, plots = store.state / "reports", []
+    for choice in report.choices:
+        rows = [row for row in report.rows if row.model == choice.model]
+        path = folder / f"{choice.model}.png"
+        if save(choice.model, rows, choice.chosen, path):
+            plots.append(str(path))
+    names = [choice.model for choice in report.choices]
+    if not names:
+        return {"plots": plots}
+    folder.mkdir(parents=True, exist_ok=True)
+    page = folder / "forms.html"
+    page.write_text(html(collect(store, known, names, report.max_accuracy_drop)), encoding="utf-8")
+    return {"plots": plots, "page": str(page)}

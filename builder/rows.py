@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from builder.build_candidates import CandidateRow
 from builder.choose import Row
 from builder.cost import Cost
@@ -24,21 +26,22 @@ def to_row(form: CandidateRow, manifest: Manifest | None, cost: Cost | None, unm
         return row.model_copy(update={"state": form.state})
     if form.code == GateFailed.code:
         return row.model_copy(update={"state": "refused", "verdict": "fail"})
-    if manifest is None:
-        return row
-    judged = _judged(manifest.gate)
-    if manifest.gate.not_executed:
-        return row.model_copy(update={**judged, "state": "not executed", "reason": manifest.gate.not_executed})
+    return row if manifest is None else judged_row(row, manifest, cost, unmeasured)
+
+
+def judged_row(row: Row, manifest: Manifest, cost: Cost | None, unmeasured: str = "") -> Row:
+    """`row` with what the manifest's gate says, and its cost where it was measured."""
+    gate, judged = manifest.gate, _judged(manifest.gate)
+    if not gate.passed:
+        return row.model_copy(update={**judged, "state": "refused", "reason": "; ".join(gate.reasons)})
+    if gate.not_executed:
+        return row.model_copy(update={**judged, "state": "not executed", "reason": gate.not_executed})
     if cost is None:
-        return row.model_copy(update={**judged, "reason": unmeasured or "it was not measured on this machine"})
-    return row.model_copy(update={**judged, "state": "measured", "cost": cost})
+        reason = unmeasured or "it was not measured on this machine"
+        return row.model_copy(update={**judged, "state": "not measured", "reason": reason})
+    return row.model_copy(update={**judged, "state": "measured", "reason": "", "cost": cost})
 
 
-def _judged(gate: Verdict) -> dict[str, object]:
-    """What the gate said; the drop is that of the task that lost most."""
-    return {
-        "verdict": gate.verdict,
-        "warnings": gate.warnings,
-        "accuracy_drop": max((-task.difference for task in gate.tasks), default=None),
-        "tasks": {task.name: (task.reference, task.artifact) for task in gate.tasks},
-    }
+def _judged(gate: Verdict) -> dict[str, Any]:
+    drop = max((-task.difference for task in gate.tasks), default=None)
+    return {"verdict": gate.verdict, "warnings": gate.warnings, "tasks": gate.tasks, "accuracy_drop": drop}

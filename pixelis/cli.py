@@ -53,7 +53,7 @@ ROOMS = ("pixelis", "builder", "python_backends", "server", "clients", "perf")
 COMMANDS: dict[str, Entry] = {
     "build": Entry(("builder.commands",), "Make, check and publish the artifacts of the model repository.", "build"),
     "models": Entry(
-        ("builder.models_commands", "server.load_commands"),
+        ("builder.models_commands", "builder.report_commands", "server.load_commands"),
         "Versions of the models: list, show, rollback, prune, load.",
         "build",
         group=True,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from builder.chosen import Chosen
@@ -32,6 +34,9 @@ def test_the_winner_is_published_with_what_it_costs(place: Place) -> None:
     assert remembered is not None
     assert remembered.label == "onnx-fp32"
     assert remembered.why.startswith("latency: ")
+    assert report.page is not None
+    assert "onnx-fp32" in Path(report.page).read_text()
+    assert Path(report.plots[0]).read_bytes().startswith(b"\x89PNG")
     again = place.build()
     assert {o.model: o.state for o in again.models} == {"alpha": "up to date", "beta": "built"}
 
