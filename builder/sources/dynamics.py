@@ -10,6 +10,7 @@ import numpy as np
 
 from builder.nano import dynamics
 from builder.sources.base import Tensors, TorchSource
+from builder.sources.task import Task
 from pixelis.errors import BuildError
 from pixelis.schema import Experience
 
@@ -64,6 +65,12 @@ class Dynamics(TorchSource):
             family = next(one for one in FAMILIES if one == name)
             actions.append(action_embedding(lived.trajectory[0], ask(family, "train", int(seed)).scene.size))
         return [{"STATE": states, "ACTION": np.stack(actions)}]
+
+    def tasks(self) -> list[Task]:
+        """Real steps, ranked by surprise."""
+        from builder.tasks.curiosity import CuriosityOrder
+
+        return [CuriosityOrder(self.reference)]
 
     @staticmethod
     def _transitions(size: int) -> Tensors:

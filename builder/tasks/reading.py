@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from builder.sources.task import Asked, Task
-from builder.tasks.lettering import Box, Pixels, line, page
+from builder.tasks.lettering import Box, line, page
 from python_backends.visual_ops.text_boxes import find_boxes
 from python_backends.visual_ops.text_lines import read_lines
 
@@ -83,6 +83,3 @@ def iou(a: Box | tuple[float, float, float, float], b: tuple[float, float, float
     height = min(a[3], b[3]) - max(a[1], b[1])
     shared = max(width, 0.0) * max(height, 0.0)
     return shared / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared)
-
-
-__all__ = ["ExactLines", "FoundLines", "Pixels", "iou"]
