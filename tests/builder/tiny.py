@@ -56,6 +56,30 @@ class HalfWritten(Linear):
         time.sleep(60)
 
 
+class SlowToJudge(Linear):
+    """Is exported at once, and takes its time to answer for the gate."""
+
+    def reference(self, inputs: Tensors) -> Tensors:
+        self.path.with_suffix(".exporting").touch()
+        time.sleep(60)
+        return super().reference(inputs)
+
+
+class SlowToOptimise(Linear):
+    """The format's passes over its graph take their time."""
+
+    def export_onnx(self, directory: Path) -> None:
+        from builder.formats.onnx import OnnxFormat
+
+        def optimise(form: OnnxFormat, directory: Path, candidate: object) -> list[str]:
+            self.path.with_suffix(".exporting").touch()
+            time.sleep(60)
+            return []
+
+        super().export_onnx(directory)
+        OnnxFormat.optimise = optimise  # type: ignore[method-assign]
+
+
 class Wrong(Linear):
     """Exports other weights than it answers with."""
 
