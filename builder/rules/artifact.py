@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from builder.formats.onnx import OnnxFormat
-from builder.manifest import Manifest, TensorRecord
+from builder.formats import open_format
+from builder.manifest import MANIFEST, Manifest, TensorRecord
 from builder.model_spec import ModelSpec
 from builder.rules.base import Finding, Rule, Subject, dtype_name, error, warning
-from pixelis.errors import BuildError
+from pixelis.errors import BuildError, PixelisError
 
 if TYPE_CHECKING:
     from tritonclient.grpc.model_config_pb2 import ModelConfig
@@ -47,8 +47,10 @@ def graphs(subject: Subject) -> Iterator[Finding]:
 def _graph(spec: ModelSpec, folder: Path, given: ModelConfig) -> Iterator[str]:
     try:
         inputs, outputs = _tensors(folder)
-    except BuildError:
-        return  # `published` says so
+    except BuildError as problem:
+        if (folder / MANIFEST).is_file():
+            yield problem.message.rstrip(".")
+        return  # where the manifest is missing `published` says so
     for side, have, wanted in (("input", inputs, given.input), ("output", outputs, given.output)):
         by_name = {tensor.name: tensor for tensor in have}
         for name in sorted(by_name.keys() - {entry.name for entry in wanted}):
@@ -64,21 +66,62 @@ def _graph(spec: ModelSpec, folder: Path, given: ModelConfig) -> Iterator[str]:
 
 
 def _tensors(folder: Path) -> tuple[list[TensorRecord], list[TensorRecord]]:
-    """From the graph itself where onnx is installed, else from the manifest.
+    """From the artifact itself where its format's packages are installed, else from the manifest.
 
     Raises:
         BuildError: neither is readable.
     """
-    if importlib.util.find_spec("onnx") is None or not (folder / OnnxFormat.file).is_file():
-        manifest = Manifest.read(folder)
+    manifest = Manifest.read(folder)
+    form = open_format(manifest.format)
+    needed = ("onnx",) if manifest.format == "onnx" else form.packages
+    if not (folder / form.file).is_file() or any(importlib.util.find_spec(name) is None for name in needed):
         return manifest.inputs, manifest.outputs
-    from google.protobuf.message import DecodeError
-
     try:
-        shape = OnnxFormat().describe(folder)
-    except DecodeError:
-        raise BuildError(f"{folder / OnnxFormat.file} is not an ONNX graph.", mend="Build it again.") from None
+        shape = form.describe(folder)
+    except PixelisError:
+        raise
+    except Exception as error:  # whatever a library says of a file that is not its own
+        what = f"{folder.parent.name}/{folder.name}/{form.file}"
+        raise BuildError(f"{what} cannot be read: {type(error).__name__}.", mend="Build it again.") from None
     return [TensorRecord.of(tensor) for tensor in shape.inputs], [TensorRecord.of(tensor) for tensor in shape.outputs]
+
+
+def forms(subject: Subject) -> Iterator[Finding]:
+    """What is published ran where it was judged, is of a form that the spec knows, and lies as its engine wants it."""
+    for spec in subject.known.models:
+        version = subject.store.latest(spec.name)
+        if not spec.built or version is None:
+            continue
+        try:
+            manifest = subject.store.manifest(spec.name, version)
+        except BuildError:
+            continue  # `published` says so
+        rebuild = f"Run `pixelis build --default {spec.name}`, or name another form with --publish."
+        label, known = manifest.candidate.label, [candidate.label for candidate in spec.all_candidates]
+        if not manifest.served:
+            message = f"Version {version} is {label}, which never ran here: {manifest.gate.not_executed}."
+            yield error(spec.name, "form", message, rebuild)
+        if label not in known:
+            message = f"Version {version} is {label}, which the spec no longer builds; it builds {', '.join(known)}."
+            yield warning(spec.name, "form", message, rebuild)
+        file = open_format(manifest.format).file
+        if file and file not in manifest.files:
+            yield error(spec.name, "form", f"Version {version} is {label} and holds no {file}.", rebuild)
+
+
+def order(subject: Subject) -> Iterator[Finding]:
+    """LibTorch goes by the order of the config, so that is the artifact's own."""
+    for spec in subject.known.models:
+        served, given = subject.served(spec), subject.configs.get(spec.name)
+        if subject.target != "ngc" or served.format != "torchscript" or spec.kind != "engine" or given is None:
+            continue
+        manifest = subject.store.manifest(spec.name)
+        for side, have, wanted in (("in", manifest.inputs, given.input), ("out", manifest.outputs, given.output)):
+            made, said = [tensor.name for tensor in have], [entry.name for entry in wanted]
+            if made != said:
+                message = f"The artifact's {side}puts are {', '.join(made)}; config.pbtxt says {', '.join(said)}."
+                mend = "Put the tensors of the spec in the order of the source, then run `pixelis build`."
+                yield error(spec.name, "order", message, mend)
 
 
 def _dims(what: str, graph: list[int], config: list[int], batch: int) -> Iterator[str]:
@@ -96,4 +139,4 @@ def _dims(what: str, graph: list[int], config: list[int], batch: int) -> Iterato
             yield f"{what} is fixed at {made} on axis {axis}, config.pbtxt says {said}"
 
 
-RULES: tuple[Rule, ...] = (published, graphs)
+RULES: tuple[Rule, ...] = (published, graphs, forms, order)

@@ -293,6 +293,47 @@ def test_a_graph_that_does_not_fit_its_config(
     assert any(message in text for text in found), found
 
 
+def test_an_artifact_that_is_none(built: Place) -> None:
+    (built.store.folder("alpha", 2) / "model.onnx").write_bytes(b"x" * 100)
+    found = [f.message for f in lint(built.store.repository, built.known) if f.rule == "graph"]
+    assert len(found) == 1
+    assert found[0].startswith("Version 2: alpha/2/model.onnx cannot be read: ")
+
+
+def rewrite(place: Place, **changes: object) -> None:
+    place.store.manifest("alpha").model_copy(update=changes).write(place.store.folder("alpha", 2))
+
+
+def test_a_form_that_never_ran_is_not_served(built: Place) -> None:
+    gate = built.store.manifest("alpha").gate.model_copy(update={"not_executed": "there is no GPU"})
+    rewrite(built, gate=gate)
+    (found,) = [f for f in lint(built.store.repository, built.known) if f.rule == "form"]
+    assert (found.severity, found.model) == ("error", "alpha")
+    assert "Version 2 is onnx-fp32, which never ran here: there is no GPU." in found.message
+    assert "pixelis build --default alpha" in found.mend
+
+
+def test_a_form_that_the_spec_dropped(built: Place) -> None:
+    rewrite(built, precision="bf16")
+    (found,) = [f for f in lint(built.store.repository, built.known) if f.rule == "form"]
+    assert found.severity == "warning"
+    assert "Version 2 is onnx-bf16, which the spec no longer builds; it builds onnx-fp32." in found.message
+
+
+def test_an_artifact_without_its_main_file(built: Place) -> None:
+    rewrite(built, format="openvino")
+    found = [f.message for f in lint(built.store.repository, built.known) if f.rule == "form"]
+    assert "Version 2 is openvino-fp32 and holds no model.xml." in found
+
+
+def test_libtorch_goes_by_the_order_of_the_config(built: Place) -> None:
+    manifest = built.store.manifest("alpha")
+    rewrite(built, format="torchscript", outputs=manifest.outputs[::-1])
+    found = [f.message for f in lint(built.store.repository, built.known, "ngc") if f.rule == "order"]
+    assert found == ["The artifact's outputs are CHOICE, SCORES; config.pbtxt says SCORES, CHOICE."]
+    assert [f for f in lint(built.store.repository, built.known) if f.rule == "order"] == []
+
+
 def test_without_onnx_the_manifest_speaks(built: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     manifest = built.store.manifest("alpha")
     manifest.inputs[0].name = "Y"

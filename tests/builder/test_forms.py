@@ -1,0 +1,45 @@
+"""The set of forms is fixed: every model × format × precision is built, or the spec says why not."""
+
+from __future__ import annotations
+
+import pytest
+
+from builder.candidate import FORMATS, Candidate, FormatName
+from builder.rules.coverage import contradictions, uncovered
+from builder.spec import pipeline
+from tests.builder.conftest import Place
+
+KNOWN = pipeline()
+BUILT = [spec for spec in KNOWN.models if spec.built]
+SETTLED: tuple[FormatName, ...] = tuple(
+    name for name in FORMATS if any(e.format == name for spec in BUILT for e in spec.exclusions)
+)
+"""Formats whose families are in `builder.forms.FAMILIES`."""
+
+
+@pytest.mark.parametrize("spec", BUILT, ids=lambda spec: spec.name)
+@pytest.mark.parametrize("name", SETTLED)
+def test_every_precision_is_built_or_excluded(spec: object, name: str) -> None:
+    assert [pair for pair in uncovered(spec) if pair[0] == name] == []  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("spec", BUILT, ids=lambda spec: spec.name)
+def test_nothing_is_built_and_excluded(spec: object) -> None:
+    assert list(contradictions(spec)) == []  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("spec", BUILT, ids=lambda spec: spec.name)
+def test_reasons_are_reasons(spec: object) -> None:
+    for exclusion in spec.exclusions:  # type: ignore[attr-defined]
+        assert len(exclusion.reason.split()) >= 4, exclusion
+
+
+def test_a_dropped_form_is_noticed(place: Place) -> None:
+    spec = place.known["alpha"]
+    missing = set(uncovered(spec))
+    assert ("onnx", "fp32") not in missing
+    assert ("onnx", "int8") in missing
+    with_int8 = spec.model_copy(
+        update={"candidates": (Candidate(format="onnx", precision="int8", quantization="dynamic"),)}
+    )
+    assert missing - set(uncovered(with_int8)) == {("onnx", "int8")}
