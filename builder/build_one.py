@@ -26,8 +26,10 @@ from builder.gate import Verdict, judge, look
 from builder.key import build_key, builder_digest, libraries
 from builder.manifest import FileRecord, Manifest, TensorRecord, records
 from builder.model_spec import ModelSpec
+from builder.optimization_check import impossible
 from builder.spec import Pipeline, pipeline
 from pixelis.errors import BuildError, PixelisError
+from pixelis.machine import this_machine
 
 
 class _Clock:
@@ -59,6 +61,9 @@ def make(spec: ModelSpec, out: Path, stage: Callable[[str], None] = lambda name:
         raise BuildError(f"{out} is not empty.", mend="Name a new folder.")
     clock, source, form = _Clock(stage), spec.open_source(), open_format(spec.format)
     form.require()
+    refused = impossible(spec.candidate, this_machine())
+    if refused is not None:
+        raise refused
     digest = source.digest()
     with clock("export"):
         form.export(source, out, spec.candidate)
@@ -83,7 +88,7 @@ def _manifest(
         precision=spec.precision,
         quantization=spec.quantization,
         optimization=spec.optimization,
-        notes=shape.notes,
+        notes={**shape.notes, "machine": str(this_machine())},
         source=spec.source or "",
         source_digest=source_digest,
         builder=pixelis.__version__,

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from builder.candidate import FormatName
 from builder.model_spec import Kind, ModelSpec
+from pixelis.machine import this_machine
 
 LIBRARIES: dict[Kind, tuple[str, ...]] = {
     "engine": ("numpy", "onnx", "onnxruntime", "onnxscript", "torch", "transformers"),
@@ -82,4 +83,6 @@ def build_key(spec: ModelSpec, source_digest: str) -> str:
         "builder": builder_digest(spec.format),
         "libraries": libraries(spec.kind, spec.format),
     }
+    if spec.format == "aotinductor":
+        facts["cpu"] = sorted(this_machine().code)  # its machine code is for this kind of CPU alone
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -132,3 +132,20 @@ def _packages() -> tuple[tuple[str, str], ...]:
         except metadata.PackageNotFoundError:
             continue
     return tuple(found)
+
+
+def without_instructions(machine: Machine) -> dict[str, str]:
+    """Why a precision is not for this CPU, by its name; those that are not in it have instructions of their own.
+
+    A GPU is another matter: it brings both kinds of half precision.
+    """
+    wanted = {
+        "bf16": ("avx512_bf16", "amx_bf16", "bf16"),
+        "fp16": ("avx512_fp16", "amx_fp16", "fphp"),
+        "int8": ("avx512_vnni", "avx_vnni", "amx_int8", "i8mm", "asimddp"),
+    }
+    return {
+        precision: f"this CPU has no {precision} arithmetic ({', '.join(names)})"
+        for precision, names in wanted.items()
+        if not machine.features & set(names)
+    }

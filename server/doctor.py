@@ -8,6 +8,7 @@ import subprocess
 from importlib import metadata
 
 from pixelis.errors import PixelisError
+from pixelis.machine import this_machine, without_instructions
 from pixelis.settings import Settings
 from server import checks, layout, remains, repository, running
 from server.checks import Finding
@@ -22,7 +23,7 @@ def examine(config: Settings) -> list[Finding]:
     models, found = _repository(config)
     stubs = sum(model.stubs for model in models)
     findings += [found, *running.examine(config), *_leftovers(config), checks.shared_memory(stubs), *_ports(config)]
-    return [*findings, _accelerator(), _onnxruntime(), _threads(config, stubs), _state(config)]
+    return [*findings, _cpu(), _accelerator(), _onnxruntime(), _threads(config, stubs), _state(config)]
 
 
 def _python() -> Finding:
@@ -62,6 +63,15 @@ def _ports(config: Settings) -> list[Finding]:
         else checks.port(name, server.host, number)
         for name, number in named
     ]
+
+
+def _cpu() -> Finding:
+    """Which precisions have instructions here: what `pixelis build --device auto` goes by."""
+    machine = this_machine()
+    lacking = without_instructions(machine)
+    kept = [precision for precision in ("bf16", "fp16", "int8") if precision not in lacking]
+    said = [f"{', '.join(kept)} in hardware" if kept else "fp32 alone in hardware", *lacking.values()]
+    return Finding("cpu", "ok", f"{machine.cpu} ({' '.join(machine.vector) or 'no vectors known'}): {'; '.join(said)}")
 
 
 def _accelerator() -> Finding:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from builder.candidate import Candidate
-from builder.formats import torch_module
+from builder.formats import torch_attention, torch_module
 from builder.formats.base import Description, Format
 from builder.formats.torch_package import read_package, without_commands
 from builder.sources.base import Source, TorchSource
@@ -63,9 +63,10 @@ class AotInductorFormat(Format):
         traced, path = torch_module.prepare(source, candidate), directory / MODEL_FILE
         shapes = _shapes(traced.source)
         with torch_module.quiet(), torch.no_grad():
-            program = torch.export.export(
-                traced.module, traced.example, dynamic_shapes={"tensors": shapes}, strict=False
-            )
+            with torch_attention.attention_as(candidate.optimization.attention, source.name):
+                program = torch.export.export(
+                    traced.module, traced.example, dynamic_shapes={"tensors": shapes}, strict=False
+                )
             with _scratch() as compiler:
                 options = {**_OPTIONS, "cpp.cxx": (None, compiler), "max_autotune": _autotuned(candidate)}
                 torch._inductor.aoti_compile_and_package(program, package_path=str(path), inductor_configs=options)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from builder.candidate import Candidate
+from builder.formats import torch_int8
 from builder.formats.base import TensorInfo
 from builder.sources.base import Source, TorchSource
 from pixelis.errors import BuildError
@@ -63,15 +64,15 @@ def prepare(source: Source, candidate: Candidate) -> Traced:
     other = tuple(
         _stretched(tensor, sorted(axes.get(name, {}))) for name, tensor in zip(found.inputs, example, strict=True)
     )
-    return Traced(found, in_precision(found.loaded, candidate), example, other)
+    return Traced(found, in_precision(found.loaded, candidate, found.name), example, other)
 
 
-def in_precision(module: torch.nn.Module, candidate: Candidate) -> torch.nn.Module:
+def in_precision(module: torch.nn.Module, candidate: Candidate, name: str) -> torch.nn.Module:
     """`module` with the candidate's arithmetic inside and single precision outside; the given one is not changed.
 
     fp16 and bf16: weights of matrices, convolutions and tables are stored in the type, and autocast picks the operators
     that run in it; norms and what a source computes in single precision on purpose stay so. `autocast` alone leaves
-    the weights as they are.
+    the weights as they are. int8: see `torch_int8`.
     """
     import torch
 
@@ -82,6 +83,8 @@ def in_precision(module: torch.nn.Module, candidate: Candidate) -> torch.nn.Modu
         for part in module.modules():
             if isinstance(part, torch.nn.Linear | torch.nn.Conv2d | torch.nn.Embedding):
                 part.to(small)
+    elif candidate.quantization == "dynamic":
+        module = torch_int8.dynamic(module, candidate.optimization, name)
     cast = small or types.get(candidate.optimization.autocast)
 
     class Promised(torch.nn.Module):

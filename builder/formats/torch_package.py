@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
+from builder.formats.torch_archive import rewrite
+from builder.formats.torch_attention import NONE
+
 _WEIGHT = re.compile(r"constants_info_\[\d+\]\.(data_size|shape) = \{?([\d, ]*)\}?;")
 _CALL = re.compile(r"AOTI_TORCH_ERROR_CODE_CHECK\(aoti_torch_cpu_(\w+)\(")
 _COMMAND = re.compile(rb"^// .*/\S+\.(?:wrapper|kernel)\.(?:cpp|o)\b.*$", re.MULTILINE)
@@ -34,7 +37,7 @@ class Package:
     def attention(self) -> str:
         """The kernels of scaled dot-product attention that the code calls; it has no others to choose from."""
         found = sorted({f"aten::{name}" for name in self.operators if "scaled_dot_product" in name})
-        return ", ".join(found) or "no attention operator: matrix products and a softmax, or none at all"
+        return ", ".join(found) or NONE
 
 
 def read_package(path: Path) -> Package:
@@ -53,14 +56,5 @@ def read_package(path: Path) -> Package:
 
 
 def without_commands(path: Path) -> None:
-    """Leave out the compiler's command lines, comments of the generated source that name this machine's paths.
-
-    Times of the entries are fixed by PyTorch's own writer and stay so.
-    """
-    with zipfile.ZipFile(path) as archive:
-        entries = [(info, archive.read(info)) for info in archive.infolist()]
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        for info, content in entries:
-            if info.filename.endswith(".cpp"):
-                content = _COMMAND.sub(b"", content)
-            archive.writestr(zipfile.ZipInfo(info.filename), content)
+    """Leave out the compiler's command lines, comments of the generated source that name this machine's paths."""
+    rewrite(path, lambda name, content: _COMMAND.sub(b"", content) if name.endswith(".cpp") else content)

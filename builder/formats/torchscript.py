@@ -11,6 +11,7 @@ from typing import Any
 from builder.candidate import Candidate
 from builder.formats import torch_attention, torch_module
 from builder.formats.base import Description, Format
+from builder.formats.torch_archive import rewrite
 from builder.sources.base import Source
 from python_backends.engine.torch_settings import TorchSettings
 
@@ -29,7 +30,8 @@ class TorchScriptFormat(Format):
 
         traced = torch_module.prepare(source, candidate)
         with torch_module.quiet(), torch.inference_mode():
-            graph = torch.jit.trace(traced.module, traced.example, check_trace=False)
+            with torch_attention.attention_as(candidate.optimization.attention, source.name):
+                graph = torch.jit.trace(traced.module, traced.example, check_trace=False)
             torch_module.check_axes(traced, graph).write(directory)
             torch.jit.save(graph, str(directory / MODEL_FILE))
         source.write_beside(directory)
@@ -44,6 +46,8 @@ class TorchScriptFormat(Format):
             before = len(list(graph.inlined_graph.nodes()))
             frozen = torch.jit.freeze(graph)
             torch.jit.save(frozen, str(path))
+        # lines of source by operator: for a debugger, and they name this machine's paths
+        rewrite(path, lambda name, content: None if name.endswith(".debug_pkl") else content)
         after = len(list(frozen.inlined_graph.nodes()))
         return [f"torch.jit.freeze: weights are constants, batch norms folded ({before} -> {after} nodes)"]
 
@@ -74,14 +78,17 @@ class TorchScriptFormat(Format):
 
 def _weights(module: Any) -> tuple[int, int]:
     """How many numbers the frozen graph's constants hold, and their bytes; each tensor once."""
+    import torch
+
     tensors: dict[int, Any] = {}
+    packed: list[Any] = []
     for node in module.inlined_graph.nodes():
         if node.kind() != "prim::Constant" or not node.hasAttribute("value"):
             continue
         if node.kindOf("value") == "t":
             tensor = node.t("value")
             tensors[tensor.data_ptr()] = tensor
-    return (
-        sum(tensor.numel() for tensor in tensors.values()),
-        sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()),
-    )
+        elif "LinearPackedParams" in str(node.output().type()):
+            packed += [part for part in torch.ops.quantized.linear_unpack(node.ival("value")) if part is not None]
+    found = [*tensors.values(), *packed]
+    return sum(part.numel() for part in found), sum(part.numel() * part.element_size() for part in found)

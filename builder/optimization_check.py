@@ -1,0 +1,103 @@
+"""Options that a form, or this machine, cannot do: an error that lists what it can, never a silent no-op."""
+
+from __future__ import annotations
+
+from builder.candidate import Candidate, FormatName
+from builder.optimization import OptimizationConfig
+from builder.tolerance import Precision
+from pixelis.errors import BuildError
+from pixelis.machine import Machine, without_instructions
+
+_PER_FORM: dict[FormatName, dict[str, frozenset[str]]] = {
+    "onnx": {
+        "fp32": frozenset({"graph_level"}),
+        "fp16": frozenset({"graph_level", "exclude_nodes"}),
+        "dynamic": frozenset({"graph_level", "weights", "per_channel", "exclude_nodes", "exclude_operators"}),
+        "static": frozenset(
+            "graph_level weights activations per_channel exclude_nodes exclude_operators calibration_samples".split()
+        ),
+        "weights": frozenset({"graph_level", "exclude_nodes", "exclude_operators", "group_size"}),
+    },
+    "openvino": {
+        "static": frozenset(
+            {"activations", "per_channel", "exclude_nodes", "exclude_operators", "calibration_samples"}
+        ),
+        "weights": frozenset({"exclude_nodes", "exclude_operators"}),
+    },
+    "torchscript": {
+        "fp32": frozenset({"attention", "autocast"}),
+        "fp16": frozenset({"attention"}),
+        "bf16": frozenset({"attention"}),
+        "dynamic": frozenset({"attention", "autocast", "per_channel", "exclude_nodes"}),
+    },
+    "aotinductor": {
+        "fp32": frozenset({"attention", "autocast", "compile_mode", "backend"}),
+        "fp16": frozenset({"attention", "compile_mode", "backend"}),
+        "bf16": frozenset({"attention", "compile_mode", "backend"}),
+    },
+    "files": {},
+}
+"""By format, and by precision or, where it is quantised, by how: the options that it looks at. Formats that are not
+here look after their options themselves."""
+_TORCH_FORMS: dict[FormatName, tuple[tuple[Precision, str], ...]] = {
+    "torchscript": (("fp32", "none"), ("fp16", "none"), ("bf16", "none"), ("int8", "dynamic")),
+    "aotinductor": (("fp32", "none"), ("fp16", "none"), ("bf16", "none")),
+}
+
+
+def impossible(candidate: Candidate, machine: Machine) -> BuildError | None:
+    """What is wrong with the candidate's options here; none = nothing."""
+    return _form(candidate) or _unused(candidate) or _value(candidate, machine)
+
+
+def _form(candidate: Candidate) -> BuildError | None:
+    """A precision that a PyTorch format does not have."""
+    known = _TORCH_FORMS.get(candidate.format)
+    if known is None or (candidate.precision, candidate.quantization) in known:
+        return None
+    names = [f"{precision}-{how}" if how != "none" else precision for precision, how in known]
+    return BuildError(f"There is no {candidate.label}.", mend=f"{candidate.format} is built as {', '.join(names)}.")
+
+
+def _unused(candidate: Candidate) -> BuildError | None:
+    """An option that is set and that the form does not look at."""
+    if candidate.format not in _PER_FORM:
+        return None
+    how = candidate.quantization if candidate.quantization != "none" else candidate.precision
+    used = _PER_FORM[candidate.format].get(how, frozenset())
+    idle = sorted(candidate.optimization.changed().keys() - used)
+    if not idle:
+        return None
+    options = ", ".join(sorted(used)) or "no option"
+    verb = "has" if len(idle) == 1 else "have"
+    return BuildError(f"{', '.join(idle)} {verb} no meaning for {candidate.label}.", mend=f"It knows {options}.")
+
+
+def _value(candidate: Candidate, machine: Machine) -> BuildError | None:
+    """A value that artifacts of PyTorch, or this CPU, cannot do."""
+    if candidate.format not in _TORCH_FORMS:
+        return None
+    config = candidate.optimization
+    if config.attention == "memory-efficient":
+        return _refusal(
+            config,
+            "attention",
+            "has kernels for CUDA alone, and artifacts are built for the CPU",
+            ("auto", "eager", "math", "flash"),
+        )
+    if config.compile_mode == "reduce-overhead":
+        why = "means CUDA graphs, which AOTInductor packages do not hold and a CPU does not have"
+        return _refusal(config, "compile_mode", why, ("default", "max-autotune"))
+    if config.backend != "inductor":
+        why = "compiles at run time and leaves no artifact; AOTInductor is torch.compile for serving"
+        other = "; for OpenVINO build the format openvino" if config.backend == "openvino" else ""
+        return _refusal(config, "backend", why + other, ("inductor",))
+    lacking = without_instructions(machine)
+    if config.autocast in lacking:
+        can = tuple(name for name in ("none", "bf16", "fp16") if name not in lacking)
+        return _refusal(config, "autocast", f"is not for this machine: {lacking[config.autocast]}", can)
+    return None
+
+
+def _refusal(config: OptimizationConfig, option: str, why: str, can: tuple[str, ...]) -> BuildError:
+    return BuildError(f"{option}={getattr(config, option)} {why}.", mend=f"Here {option} is {', '.join(can)}.")
