@@ -84,5 +84,5 @@ def build_key(spec: ModelSpec, source_digest: str) -> str:
         "libraries": libraries(spec.kind, spec.format),
     }
     if spec.format == "aotinductor":
-        facts["cpu"] = sorted(this_machine().code)  # its machine code is for this kind of CPU alone
+        facts["cpu"] = " ".join(sorted(this_machine().code))  # its machine code is for this kind of CPU alone
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -61,7 +61,7 @@ def test_linear_layers_become_int8_but_for_those_that_are_left_out(tmp_path: Pat
     without = int8.model_copy(update={"optimization": OptimizationConfig(exclude_nodes=("out",))})
     assert make(tiny_spec(without), tmp_path / "some").weight_bytes == manifest.weight_bytes + 3 * WIDTH * WIDTH
     unknown = int8.model_copy(update={"optimization": OptimizationConfig(exclude_nodes=("head",))})
-    with pytest.raises(BuildError, match="no Linear layer called head. It has out, qkv"):
+    with pytest.raises(BuildError, match=r"no Linear layer called head\. It has out, qkv"):
         make(tiny_spec(unknown), tmp_path / "none")
 
 
