@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+from builder.nano.scenes import VIEW
 from builder.sources.checkpoint import NANO
+from builder.sources.random_checkpoint import write_checkpoint
 
 
 def write_random_checkpoint(directory: Path) -> Path:
-    """The nano's shape with random weights spread wide: logits differ by whole units, biases are not zero."""
+    """The nano's shape with random weights."""
+    return write_checkpoint(directory, text={}, vision={}, view=VIEW, seed=7, weigh=_wide)
+
+
+def _wide(model: Any, generator: Any) -> None:
+    """As they were initialised, but spread wide: logits differ by whole units, biases are not zero."""
     import torch
 
-    from builder.nano import model as nano
-
-    model = nano.create(seed=7)
-    generator = torch.Generator().manual_seed(7)
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if name.endswith("bias"):
                 weight.normal_(0, 0.2, generator=generator)
             elif weight.dim() > 1:
                 weight.mul_(4)
-    nano.save(model, directory)
-    return directory
 
 
 def trained_checkpoint() -> Path | None:

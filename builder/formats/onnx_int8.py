@@ -36,6 +36,7 @@ def quantise_dynamic(path: Path, config: OptimizationConfig) -> list[str]:
     Raises:
         BuildError: a node to be left out does not exist, or nothing could be quantised.
     """
+    import onnx
     from onnxruntime.quantization import quantize_dynamic
 
     operators, left = choose(path, DYNAMIC, config)
@@ -47,7 +48,8 @@ def quantise_dynamic(path: Path, config: OptimizationConfig) -> list[str]:
             per_channel=config.per_channel,
             weight_type=_type(config.weights),
             nodes_to_exclude=left,
-            extra_options={"MatMulConstBOnly": True},
+            # what follows ONNX Runtime's own operators has no inferred type
+            extra_options={"MatMulConstBOnly": True, "DefaultTensorType": onnx.TensorProto.FLOAT},
         )
         count = _finish(out, path, ("MatMulInteger", "ConvInteger"))
     tables = shrink_tables(path)
