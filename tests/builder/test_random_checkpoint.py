@@ -31,7 +31,7 @@ def test_it_is_whole_and_repeats(tmp_path: Path) -> None:
     view = read_view(one)
     assert (view.width, view.height, view.tokens, view.hidden) == (224, 224, 64, 64)
     sample = Decoder(one).samples()[1]
-    logits = Decoder(one).reference(sample)["STEP_LOGITS"]
+    logits = Decoder(one).reference(sample)["PREFILL_LOGITS"]
     assert logits.shape == (3, 300)
     assert 0.5 < logits.std() < 5
     tokens = VisionEncoder(one).reference(VisionEncoder(one).samples()[0])["TOKENS"]
