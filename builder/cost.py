@@ -64,6 +64,36 @@ class Memory(BaseModel):
         return max(self.ran - self.imported, 0)
 
 
+class Step(BaseModel):
+    """One batch size of a search; `gain` is of throughput over the size before, a share."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    batch: int
+    p50_ms: float
+    throughput_per_s: float
+    gain: float | None = None
+
+
+class BackOff(BaseModel):
+    """How large a batch is worth while (`builder.back_off`).
+
+    Attributes:
+        recommended: the largest batch that still gained.
+        ceiling: the spec's, which stays in force.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    steps: list[Step]
+    recommended: int
+    ceiling: int
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.recommended} of at most {self.ceiling}: {self.why}"
+
+
 class Cost(BaseModel):
     """Everything measured of one candidate.
 
@@ -74,6 +104,7 @@ class Cost(BaseModel):
         weight_bytes, reference_weight_bytes: of the weights as they are stored; 0 = not told.
         size_bytes: of the whole artifact.
         build_s: how long exporting, optimising and judging took.
+        batching: how large a batch is worth while; searched for forms that are chosen.
         machine: what it was measured on; `machine_digest` is of those facts that a figure depends on.
         measured_at: seconds since the epoch.
     """
@@ -91,6 +122,7 @@ class Cost(BaseModel):
     weight_bytes: int = 0
     reference_weight_bytes: int = 0
     build_s: float = 0.0
+    batching: BackOff | None = None
     threads: int = 1
     rounds: int = 0
     machine: dict[str, str] = Field(default_factory=dict)

@@ -13,11 +13,13 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from builder.back_off import search_apart
 from builder.build import BuildReport, build
 from builder.build_candidates import CandidateRow, build_candidates
 from builder.candidate import FORMATS, PRECISIONS
 from builder.choose import MAX_ACCURACY_DROP, Choice, Goal, Row, choose
 from builder.chosen import Choice as Form
+from builder.cost import Costs
 from builder.making import Watch
 from builder.manifest import Manifest
 from builder.measure import Measured, Plan, measure
@@ -116,6 +118,7 @@ def optimise(
     rows = measured_rows(store, known, forms.rows, plan or Plan(), watch)
     names = list(dict.fromkeys(row.model for row in rows))
     choices = [choose([row for row in rows if row.model == name], wanted, drop) for name in names]
+    rows = _with_batching(store, known, rows, choices, plan or Plan(), watch)
     report = OptimiseReport(
         goal=wanted, preset=base.name if base else None, max_accuracy_drop=drop, rows=rows, choices=choices
     )
@@ -148,6 +151,27 @@ def measured_rows(store: Store, known: Pipeline, forms: Sequence[CandidateRow], 
             manifest = Manifest.read(store.builds / form.key) if form.key else None
             rows.append(to_row(form, manifest, found.costs.get(form.candidate), found.failed.get(form.candidate, "")))
     return rows
+
+
+def _with_batching(
+    store: Store, known: Pipeline, rows: list[Row], choices: Sequence[Choice], plan: Plan, watch: Watch
+) -> list[Row]:
+    """`rows`, with the batch size that is worth while for those that were chosen; kept with their cost."""
+    chosen = {(choice.model, choice.chosen) for choice in choices}
+    found = []
+    for row in rows:
+        if (row.model, row.candidate) in chosen and row.cost is not None and row.cost.batching is None:
+            watch(row.model, f"{row.candidate}: batch size")
+            log = store.state / "logs" / f"back-off-{row.model}.log"
+            try:
+                batching = search_apart(known, row.model, store.builds / row.cost.key, plan.turns, log)
+                cost = row.cost.model_copy(update={"batching": batching})
+            except PixelisError as error:
+                cost = row.cost.model_copy(update={"notes": [*row.cost.notes, f"no batch size: {error}"]})
+            Costs(store.state).keep(cost)
+            row = row.model_copy(update={"cost": cost})
+        found.append(row)
+    return found
 
 
 def _pictures(store: Store, known: Pipeline, report: OptimiseReport) -> dict[str, str | list[str]]:

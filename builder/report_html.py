@@ -97,6 +97,11 @@ def _served(model: ModelReport) -> str:
     )
 
 
+def _batching(model: ModelReport) -> str:
+    cost = next((row.cost for row in model.rows if row.candidate == model.shown and row.cost), None)
+    return f" Batch size that is worth while: {escape(str(cost.batching))}." if cost and cost.batching else ""
+
+
 def _picture(model: ModelReport) -> str:
     made = draw(model.model, model.rows, model.shown, "svg").decode()
     if not made:

@@ -146,7 +146,10 @@ class Store:
         if shim:
             shutil.copyfile(shim, staged / SHIM)
         cost = Costs(self.state).find(manifest.key) or manifest.cost
-        published = manifest.model_copy(update={"version": version, "files": records(staged), "cost": cost})
+        notes = {**manifest.notes, **({"batch_size": str(cost.batching)} if cost and cost.batching else {})}
+        published = manifest.model_copy(
+            update={"version": version, "files": records(staged), "cost": cost, "notes": notes}
+        )
         published.write(staged)
         staged.chmod(0o755)  # mkdtemp's 0700 would shut out a server under another user
         sync(staged)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,7 +59,14 @@ def cases(spec: ModelSpec, source: Source, *, buckets: bool = True) -> list[Case
     return found + (_buckets(spec, sample) if buckets else [])
 
 
-def policy_cases(spec: ModelSpec, source: Source) -> list[Case]:
+def batched_inputs(spec: ModelSpec, source: Source, size: int) -> Tensors:
+    """Inputs of a batch of `size`: of the first sample's shape, or one more token for `size` requests."""
+    if spec.kind == "policy":
+        return next(case.inputs for case in policy_cases(spec, source, (size,)) if "TOKENS" in case.inputs)
+    return _rows(source.samples()[0], size)
+
+
+def policy_cases(spec: ModelSpec, source: Source, decoded: Sequence[int] = (1, 8)) -> list[Case]:
     """Prefill of one prompt, and one more token for 1 and for 8 requests behind such a prompt."""
     from builder.sources.decoder import Decoder
     from python_backends.policy.checkpoint import CheckpointConfig
@@ -76,7 +84,7 @@ def policy_cases(spec: ModelSpec, source: Source) -> list[Case]:
     past = np.array([length])
     return [
         Case(f"prefill {length}", 1, {"PROMPT": tokens(1, length)}),
-        *(Case(f"decode batch {n}", n, {"TOKENS": tokens(n), "PAST": past}) for n in (1, 8)),
+        *(Case(f"decode batch {n}", n, {"TOKENS": tokens(n), "PAST": past}) for n in decoded),
     ]
 
 
