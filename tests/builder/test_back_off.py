@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 
 import pytest
 
@@ -15,32 +15,52 @@ from tests.builder.conftest import Place
 TURNS = Turns(rounds=3, turn_s=0.02, calls=3)
 
 
-def waiting(fixed_s: float, each_s: float) -> object:
+class Clock:
+    """Time that passes when somebody says so, whatever else this machine does."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    def spend(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr("builder.timing.time", made)
+    return made
+
+
+def waiting(clock: Clock, fixed_s: float, each_s: float) -> Callable[[int], Timed]:
     """A model that needs `fixed_s` for a call and `each_s` for an item."""
-    return lambda size: Timed(lambda: time.sleep(fixed_s + each_s * size))
+    return lambda size: Timed(lambda: clock.spend(fixed_s + each_s * size))
 
 
-def test_it_stops_where_nothing_is_gained() -> None:
-    found = search(waiting(0.0, 0.01), 32, TURNS)  # type: ignore[arg-type]
+def test_it_stops_where_nothing_is_gained(clock: Clock) -> None:
+    found = search(waiting(clock, 0.0, 0.01), 32, TURNS)
     assert found.recommended == 1
     assert [step.batch for step in found.steps] == [1, 2]
     assert "less than 5 %" in found.why
 
 
-def test_it_goes_on_to_the_ceiling_where_batching_pays() -> None:
-    found = search(waiting(0.02, 0.0005), 6, TURNS)  # type: ignore[arg-type]
+def test_it_goes_on_to_the_ceiling_where_batching_pays(clock: Clock) -> None:
+    found = search(waiting(clock, 0.02, 0.0005), 6, TURNS)
     assert [step.batch for step in found.steps] == [1, 2, 4, 6]
     assert found.recommended == found.ceiling == 6
     assert "ceiling of 6" in found.why
     assert all((step.gain or 1) > 0.05 for step in found.steps)
 
 
-def test_it_stops_before_what_does_not_fit_into_memory() -> None:
+def test_it_stops_before_what_does_not_fit_into_memory(clock: Clock) -> None:
     def timed(size: int) -> Timed:
         def call() -> None:
             if size > 2:
                 raise ServingError("there is no memory left")
-            time.sleep(0.01)
+            clock.spend(0.01)
 
         return Timed(call)
 
@@ -49,8 +69,8 @@ def test_it_stops_before_what_does_not_fit_into_memory() -> None:
     assert "4 does not run: there is no memory left" in found.why
 
 
-def test_what_is_not_batched_needs_no_search() -> None:
-    found = search(waiting(0.0, 0.01), 1, TURNS)  # type: ignore[arg-type]
+def test_what_is_not_batched_needs_no_search(clock: Clock) -> None:
+    found = search(waiting(clock, 0.0, 0.01), 1, TURNS)
     assert (found.recommended, found.steps) == (1, [])
 
 
