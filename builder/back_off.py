@@ -38,7 +38,8 @@ def search(timed: Callable[[int], Timed], ceiling: int, turns: Turns, least_gain
         turns: how long is measured.
         least_gain: a share of throughput; less than it ends the search.
     """
-    size, steps = 1, []
+    size = 1
+    steps: list[Step] = []
     small = timed(1)
     while size < ceiling:
         twice = min(2 * size, ceiling)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import typer
 from rich.console import Console
 
@@ -14,8 +16,10 @@ from builder.show_candidates import print_costs
 from pixelis.errors import BuildError
 
 
-def best(request: Request, goal: Goal | None, preset: PresetName | None, drop: float | None) -> None:
-    """Build the forms, measure them, publish the best, and say why it is that."""
+def best(
+    request: Request, goal: Goal | None, preset: PresetName | None, drop: float | None, output: Path | None = None
+) -> None:
+    """Build the forms, measure them, publish the best (or write it into `output`), and say why it is that."""
     formats, precisions = request.forms
     with progress(quiet=request.as_json) as watch:
         report = optimise(
@@ -26,6 +30,7 @@ def best(request: Request, goal: Goal | None, preset: PresetName | None, drop: f
             precisions=precisions if request.precisions else None,
             max_accuracy_drop=drop,
             repository=request.repository,
+            output=output,
             watch=watch,
         )
     if request.as_json:
@@ -34,6 +39,8 @@ def best(request: Request, goal: Goal | None, preset: PresetName | None, drop: f
             raise typer.Exit(1)
         return
     _print(Console(), report)
+    if report.bundle is not None:
+        typer.echo(f"Written: {output}. Try it: python {output}/run.py --check")
     _complain(report)
 
 
@@ -45,6 +52,8 @@ def _print(console: Console, report: OptimiseReport) -> None:
             console.print(f"  {label} cannot be chosen: {reason}", highlight=False, markup=False, soft_wrap=True)
     if report.build is not None:
         print_build(console, report.build)
+    if report.page is not None:
+        console.print(f"The whole table and the pictures: {report.page}", highlight=False, soft_wrap=True)
 
 
 def _complain(report: OptimiseReport) -> None:

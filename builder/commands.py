@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import typer
@@ -14,7 +15,7 @@ from builder.candidate import FORMATS, PRECISIONS
 from builder.choose import Goal
 from builder.cli_options import ForTarget, Json, Repository, Written, echo, existing, parse_target
 from builder.lint import lint as run_lint
-from builder.presets import PresetName
+from builder.presets import PRESETS, PresetName
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -44,6 +45,9 @@ def build(
     ] = "",
     max_accuracy_drop: Annotated[
         float | None, typer.Option(min=0, max=1, help="What a task may lose for it; 0.01 is a point.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="With --optimize or --preset: a folder that runs without Triton.")
     ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Make again what is up to date; ends a rollback's hold.")
@@ -75,6 +79,8 @@ def build(
 
         pixelis build --preset cpu
 
+        pixelis build vision_encoder policy --preset edge --output bundle
+
         pixelis build --target ngc --repository /srv/models
     """
     request = Request(
@@ -92,8 +98,13 @@ def build(
     if optimize or preset:
         _only(request, "--optimize" if optimize else "--preset")
         goal = _one_of(optimize, get_args(Goal), "--optimize")
-        best(request, goal, _one_of(preset, get_args(PresetName), "--preset"), max_accuracy_drop)
+        base = _one_of(preset, get_args(PresetName), "--preset")
+        if base is not None and PRESETS[base].bundle and output is None:
+            raise typer.BadParameter(f"is missing: {base} writes a bundle into it", param_hint="--output")
+        best(request, goal, base, max_accuracy_drop, output)
         return
+    if output is not None:
+        raise typer.BadParameter("goes with --optimize or --preset", param_hint="--output")
     if max_accuracy_drop is not None:
         raise typer.BadParameter("goes with --optimize or --preset", param_hint="--max-accuracy-drop")
     if formats or precisions or measure:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from builder.back_off import search_apart
 from builder.build import BuildReport, build
 from builder.build_candidates import CandidateRow, build_candidates
+from builder.bundle import Bundle, write_bundle
 from builder.candidate import FORMATS, PRECISIONS
 from builder.choose import MAX_ACCURACY_DROP, Choice, Goal, Row, choose
 from builder.chosen import Choice as Form
@@ -43,6 +44,7 @@ class OptimiseReport(BaseModel):
         rows: every form of every model.
         choices: one for each model that has forms to choose from.
         build: what became of publishing; none = nothing was to be published.
+        bundle: what was written into the folder that was asked for.
         page: the report as HTML; `plots`: a PNG for each model. Both in the state folder.
     """
 
@@ -54,6 +56,7 @@ class OptimiseReport(BaseModel):
     rows: list[Row]
     choices: list[Choice]
     build: BuildReport | None = None
+    bundle: Bundle | None = None
     page: str | None = None
     plots: list[str] = Field(default_factory=list)
     seconds: float = 0.0
@@ -77,6 +80,7 @@ def optimise(
     state: Path | None = None,
     spec: Pipeline | None = None,
     publish: bool = True,
+    output: Path | None = None,
     plan: Plan | None = None,
     watch: Watch = lambda model, stage: None,
 ) -> OptimiseReport:
@@ -92,12 +96,13 @@ def optimise(
         state: build cache, costs and logs; default: the settings'.
         spec: the pipeline; default: `builder.spec.pipeline()`.
         publish: whether the winners become the next versions.
+        output: a new folder for a bundle of the winners that runs without Triton; then nothing is published.
         plan: how long is measured.
         watch: is told what happens.
 
     Raises:
         NotFound: a model that the pipeline does not know.
-        BuildError: another build is at work.
+        BuildError: another build is at work, or `output` has content.
     """
     started = time.perf_counter()
     base = PRESETS[preset] if isinstance(preset, str) else preset
@@ -122,7 +127,10 @@ def optimise(
     report = OptimiseReport(
         goal=wanted, preset=base.name if base else None, max_accuracy_drop=drop, rows=rows, choices=choices
     )
-    if publish:
+    if output is not None:
+        keys = {row.model: row.key for row in rows if row.key and (row.model, row.candidate) in _winners(choices)}
+        report = report.model_copy(update={"bundle": write_bundle(store, known, keys, output)})
+    elif publish:
         left = [name for name in models or known.names if name not in report.failed]
         picked = {
             choice.model: Form(label=choice.chosen, why=f"{wanted}: {choice.why}")
@@ -157,8 +165,7 @@ def _with_batching(
     store: Store, known: Pipeline, rows: list[Row], choices: Sequence[Choice], plan: Plan, watch: Watch
 ) -> list[Row]:
     """`rows`, with the batch size that is worth while for those that were chosen; kept with their cost."""
-    chosen = {(choice.model, choice.chosen) for choice in choices}
-    found = []
+    chosen, found = _winners(choices), []
     for row in rows:
         if (row.model, row.candidate) in chosen and row.cost is not None and row.cost.batching is None:
             watch(row.model, f"{row.candidate}: batch size")
@@ -172,6 +179,10 @@ def _with_batching(
             row = row.model_copy(update={"cost": cost})
         found.append(row)
     return found
+
+
+def _winners(choices: Sequence[Choice]) -> set[tuple[str, str]]:
+    return {(choice.model, choice.chosen) for choice in choices if choice.chosen is not None}
 
 
 def _pictures(store: Store, known: Pipeline, report: OptimiseReport) -> dict[str, str | list[str]]:
