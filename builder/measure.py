@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from statistics import median
 
@@ -28,7 +29,7 @@ from builder.model_spec import ModelSpec
 from builder.pipeline import Pipeline
 from builder.reference import open_reference
 from builder.resident import memory_of
-from builder.runner import open_artifact
+from builder.runner import Inputs, open_artifact
 from builder.spec import pipeline
 from builder.store import Store
 from builder.timing import Rounds, Turns, take_turns
@@ -214,11 +215,15 @@ class _Run:
         self.stage("memory of the original")
         return self._memory(["--reference", self.spec.name, "--spec", str(self.spec_file)])
 
-    def _memory(self, arguments: list[str]) -> Memory | str:
+    @cached_property
+    def inputs(self) -> list[Inputs]:
+        """Of the cases that a process runs before its memory is read: those of batch 1, at the first shape."""
         asked = cases(self.spec, self.spec.open_source(), buckets=False)
-        inputs = [case.inputs for case in asked if case.batch == 1]
+        return [case.inputs for case in asked if case.batch == 1]
+
+    def _memory(self, arguments: list[str]) -> Memory | str:
         try:
-            return memory_of([*arguments, "--threads", str(THREADS)], inputs, self.environment)
+            return memory_of([*arguments, "--threads", str(THREADS)], self.inputs, self.environment)
         except PixelisError as error:
             return str(error)
 

@@ -26,7 +26,7 @@ from builder.manifest import Manifest
 from builder.measure import Measured, Plan, measure
 from builder.pareto import save
 from builder.pipeline import Pipeline
-from builder.presets import PRESETS, Preset, PresetName
+from builder.presets import PRESETS, Preset, PresetName, check_preset
 from builder.report import collect
 from builder.report_html import html
 from builder.rows import to_row
@@ -103,9 +103,12 @@ def optimise(
     Raises:
         NotFound: a model that the pipeline does not know.
         BuildError: another build is at work, or `output` has content.
+        SetupError: the preset is not for this machine.
     """
     started = time.perf_counter()
     base = PRESETS[preset] if isinstance(preset, str) else preset
+    if base is not None:
+        check_preset(base)
     known = spec or pipeline()
     store = Store(repository or settings().repository, state or settings().state)
     wanted = goal or (base.goal if base else "latency")

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict
 from builder.candidate import FormatName
 from builder.choose import Goal
 from builder.tolerance import Precision
+from pixelis.errors import SetupError
+from pixelis.machine import this_machine
 
 PresetName = Literal["development", "gpu", "cpu", "edge"]
 FLOATS: tuple[Precision, ...] = ("fp32", "fp16", "bf16", "none")
@@ -23,6 +25,7 @@ class Preset(BaseModel):
         goal: unless `--optimize` says another one.
         max_accuracy_drop: unless `--max-accuracy-drop` says another one; in points of 1.
         bundle: a standalone folder with a runner is written, nothing is published.
+        needs_gpu: on a machine without one its figures would say nothing, so it is refused there.
         why: for `--help` and the report.
     """
 
@@ -34,6 +37,7 @@ class Preset(BaseModel):
     goal: Goal
     max_accuracy_drop: float
     bundle: bool = False
+    needs_gpu: bool = False
     why: str
 
 
@@ -62,6 +66,7 @@ PRESETS: dict[PresetName, Preset] = {
             precisions=FLOATS,
             goal="throughput",
             max_accuracy_drop=0.01,
+            needs_gpu=True,
             why="Half precision, where a GPU has fast units for it; plans are built here and run on their GPU.",
         ),
         Preset(
@@ -75,3 +80,16 @@ PRESETS: dict[PresetName, Preset] = {
         ),
     )
 }
+
+
+def check_preset(preset: Preset) -> None:
+    """See that this machine can say what is best for it.
+
+    Raises:
+        SetupError: it is for GPUs, and there is none.
+    """
+    if preset.needs_gpu and not this_machine().gpus:
+        raise SetupError(
+            f"There is no NVIDIA GPU here, so nothing can be measured for the preset {preset.name}.",
+            mend="Run it where it will be served; `pixelis build --formats tensorrt` builds engines without a GPU.",
+        )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from builder.choose import Choice, Goal, Row, choose, figure, pareto_front
-from builder.presets import PRESETS
+from builder.presets import PRESETS, check_preset
+from pixelis.errors import SetupError
+from pixelis.machine import this_machine
 from tests.builder.costs import cost, row
 
 ROWS = [
@@ -91,3 +93,10 @@ def test_presets_are_told_apart() -> None:
     assert list(PRESETS) == ["development", "cpu", "gpu", "edge"]
     assert [name for name, preset in PRESETS.items() if preset.bundle] == ["edge"]
     assert PRESETS["development"].precisions == ("fp32", "none")
+
+
+def test_nothing_is_chosen_for_a_gpu_where_there_is_none() -> None:
+    check_preset(PRESETS["cpu"])
+    if not this_machine().gpus:
+        with pytest.raises(SetupError, match="no NVIDIA GPU"):
+            check_preset(PRESETS["gpu"])

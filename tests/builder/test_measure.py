@@ -11,7 +11,6 @@ from builder.build_candidates import build_candidates
 from builder.cost import Costs
 from builder.measure import Plan, measure
 from builder.model_spec import ModelSpec, TensorSpec
-from builder.store import Store
 from builder.timing import Turns
 from builder.workload import batch_sizes, cases
 from pixelis.errors import BuildError
@@ -102,7 +101,3 @@ def test_an_index_has_no_forward_pass(place: Place) -> None:
     spec = place.known["alpha"].model_copy(update={"kind": "knn"})
     with pytest.raises(BuildError, match="no forward pass"):
         cases(spec, spec.open_source())
-
-
-def test_store_is_the_one_asked(built: Place) -> None:
-    assert isinstance(built.store, Store)

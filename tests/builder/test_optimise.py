@@ -13,6 +13,7 @@ from builder.timing import Turns
 from tests.builder.conftest import Place
 from tests.builder.tiny import linear_spec
 
+pytestmark = pytest.mark.slow
 QUICK = Plan(Turns(rounds=1, turn_s=0.01, calls=3))
 
 
