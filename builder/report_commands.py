@@ -64,5 +64,6 @@ def _print(found: Report) -> None:
             star = "*" if row.candidate == model.shown else ""
             made.add_row(row.model, row.candidate + star, row.state, row.verdict or NONE, *figures, accuracy(row))
     console = Console()
+    console = Console(width=max(console.width, 120))
     console.print(made)
     console.print("* is served. --html and --markdown write everything.", highlight=False)

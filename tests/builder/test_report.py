@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from builder.build_candidates import build_candidates
 from builder.candidate import Exclusion
@@ -14,10 +15,12 @@ from builder.choose import Row, choose
 from builder.measure import Plan, measure
 from builder.pareto import draw, points, save
 from builder.report import ModelReport, Report, Served, collect
+from builder.report_commands import app
 from builder.report_html import html
 from builder.report_markdown import markdown
 from builder.timing import Turns
 from builder.verdict import TaskReport
+from pixelis.settings import settings
 from tests.builder.conftest import Place
 from tests.builder.costs import row
 from tests.builder.tiny import linear_spec
@@ -137,3 +140,19 @@ def test_a_report_reads_what_builds_and_measurements_left(built: Place) -> None:
     assert "SCORES" in found["beta"].rows[0].reason
     (built.root / "alpha.npy").unlink()
     assert collect(built.store, known, ["alpha"]).models[0].rows[0].state == "absent"
+
+
+def test_the_command_writes_what_it_is_asked_for(built: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("builder.report_commands.pipeline", lambda: built.known)
+    monkeypatch.setenv("PIXELIS_STATE", str(built.store.state))
+    settings.cache_clear()
+    page, text = tmp_path / "out" / "report.html", tmp_path / "out" / "report.md"
+    where = ["--repository", str(built.store.repository)]
+    run = CliRunner().invoke(app, ["alpha", "--html", str(page), "--markdown", str(text), *where])
+    settings.cache_clear()
+    assert run.exit_code == 0, run.output
+    assert "onnx-fp32*" in run.output
+    assert "not measured" in page.read_text()
+    assert text.read_text().startswith("# Forms of the models")
+    as_json = CliRunner().invoke(app, ["alpha", "--json", *where])
+    assert Report.model_validate_json(as_json.stdout).models[0].model == "alpha"
