@@ -96,3 +96,9 @@ def first_speedup(cost: Cost) -> str:
     """Median speed-up over the cases of batch 1."""
     ones = [case.speedup for case in cost.cases if case.batch == 1]
     return f"{median(ones):.2f}×" if ones else NONE
+
+
+def allowed(report_drop: float) -> str:
+    """The accuracy that a choice may lose, in words."""
+    points = 100 * report_drop
+    return f"{points:g} point{'' if points == 1 else 's'}"

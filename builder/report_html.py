@@ -16,6 +16,7 @@ from builder.report_cells import (
     NONE,
     TASK_HEADS,
     accuracy,
+    allowed,
     case_cells,
     first_speedup,
     form_cells,
@@ -45,7 +46,7 @@ def html(report: Report) -> str:
         f'<p class="sub">{escape(made)} · {escape(machine)}</p>',
         "<p>Every form is held against its fp32 original: the gate on its answers, tasks on its accuracy, and its "
         "cost on one thread, in turns with the original in the same run. Latency figures in the tables of forms are of "
-        f"the model's first request shape; choices allow a drop of {100 * report.max_accuracy_drop:g} points.</p>",
+        f"the model's first request shape; choices allow a drop of {allowed(report.max_accuracy_drop)}.</p>",
         "</header>",
         _summary(report),
         *(_model(model) for model in report.models),

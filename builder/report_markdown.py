@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 
 from builder.report import ModelReport, Report
-from builder.report_cells import CASE_HEADS, FORM_HEADS, TASK_HEADS, case_cells, form_cells, task_cells
+from builder.report_cells import CASE_HEADS, FORM_HEADS, TASK_HEADS, allowed, case_cells, form_cells, task_cells
 
 
 def markdown(report: Report) -> str:
@@ -21,7 +21,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield ""
     yield f"Made {made} on {machine}."
     yield "Latency: one thread, in turns with the original in the same run, the model's first request shape;"
-    yield f"choices allow a drop of {100 * report.max_accuracy_drop:g} points of a task's score."
+    yield f"choices allow a drop of {allowed(report.max_accuracy_drop)} of a task's score."
     for model in report.models:
         yield ""
         yield f"## {model.model}"

@@ -43,5 +43,5 @@ def judged_row(row: Row, manifest: Manifest, cost: Cost | None, unmeasured: str 
 
 
 def _judged(gate: Verdict) -> dict[str, Any]:
-    drop = max((-task.difference for task in gate.tasks), default=None)
+    drop = max((0.0 - task.difference for task in gate.tasks), default=None)
     return {"verdict": gate.verdict, "warnings": gate.warnings, "tasks": gate.tasks, "accuracy_drop": drop}
