@@ -3,13 +3,15 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+RTX_VERSION := 1.7.1.116
+RTX         := libs==$(RTX_VERSION) bindings==$(RTX_VERSION)
 # Every process gets a thread budget; idle threads must not spin.
 export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 export HF_HUB_OFFLINE ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev build demo serve test chaos test-fast lint format docs clean
+.PHONY: help setup setup-dev setup-formats build demo serve test chaos test-fast lint format docs clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -25,10 +27,21 @@ $(VENV)/.setup: pyproject.toml constraints.txt
 	@$(BIN)/python -c 'import cv2; cv2.legacy.TrackerMedianFlow_create' 2>/dev/null || $(PIP) --force-reinstall --no-deps opencv-contrib-python-headless==4.11.0.86
 	@touch $@
 
-setup-dev: $(VENV)/.setup-dev  ## add what tests, lint and benchmarks need
+setup-dev: $(VENV)/.setup-dev $(VENV)/.setup-formats  ## add what tests, lint and benchmarks need
 
 $(VENV)/.setup-dev: $(VENV)/.setup
 	@$(PIP) --editable '.[dev]'
+	@touch $@
+
+setup-formats: $(VENV)/.setup-formats  ## add OpenVINO, Core ML and TensorRT-RTX, to build those formats
+
+$(VENV)/.setup-formats: $(VENV)/.setup
+	@$(PIP) --editable '.[openvino,coreml,tensorrt]'
+	@# The meta-package names its parts in a way that pip does not resolve: libraries and bindings first, then it alone.
+	@$(PIP) $(RTX:%=tensorrt-rtx-cu13-%) && $(PIP) --no-deps tensorrt-rtx-cu13==$(RTX_VERSION) \
+	  || echo "TensorRT-RTX cannot be installed here: TensorRT plans are not built, and their tests are skipped."
+	@$(BIN)/python -c 'import cv2, numpy; cv2.legacy.TrackerMedianFlow_create; assert numpy.__version__ < "2"' \
+	  || { echo "A package has replaced numpy 1.26 or OpenCV's contrib build: remove $(VENV) and run make setup-dev."; exit 1; }
 	@touch $@
 
 build: setup  ## export, check and publish every model into model_repository/

@@ -71,8 +71,8 @@ COMMANDS: dict[str, Entry] = {
     "tune": Entry(("perf.tune_commands",), "Choose settings on held-out data: votes.", "build", group=True),
     "sweep": Entry(("perf.commands",), "Latency and throughput over concurrency, with perf_analyzer.", "perf"),
     "bench": Entry(
-        ("perf.bench_commands", "perf.bench_formats"),
-        "What things cost here: the server against the plain pipeline (e2e), every form of the models (formats).",
+        ("perf.bench_commands", "perf.bench_formats", "perf.bench_rollback"),
+        "What things cost here: the server against the plain pipeline (e2e), the models' forms (formats), a rollback.",
         "build",
         group=True,
     ),

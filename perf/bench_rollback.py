@@ -1,0 +1,55 @@
+"""`pixelis bench rollback`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from typing import Annotated
+
+import typer
+
+app = typer.Typer()
+
+
+@app.command("rollback")
+def rollback(
+    model: Annotated[str, typer.Argument(help="A model that runs an artifact alone.")] = "embed_image",
+    form: Annotated[str, typer.Option(metavar="LABEL", help="The second form; default: the spec's first other.")] = "",
+    rollbacks: Annotated[int, typer.Option(min=1, help="How often the artifact changes under load.")] = 4,
+    seconds: Annotated[float, typer.Option(min=5, help="About how long perf_analyzer keeps asking.")] = 30.0,
+    concurrency: Annotated[int, typer.Option(min=1, help="Requests at once.")] = 4,
+    as_json: Annotated[bool, typer.Option("--json", help="One measurement object on stdout.")] = False,
+) -> None:
+    """Roll a served model back and forth between two artifacts while the real perf_analyzer keeps asking it.
+
+    A repository, a state folder and a server of its own are used, and removed.
+
+    Example: pixelis bench rollback embed_image --json
+    """
+    from perf import perf_analyzer
+    from perf.machine import machine, versions
+    from perf.requests import input_data
+    from perf.rollback.run import run
+    from perf.rollback.samples import samples
+    from perf.rollback.scene import scene
+    from pixelis.errors import NotFound
+    from pixelis.schema import Measurement
+    from pixelis.settings import settings
+
+    tool = perf_analyzer.obtain(settings().state)
+    try:
+        data = input_data(model)
+    except NotFound:
+        data = samples(model)
+    with scene(model, form) as served:
+        rows, claims = run(tool, served, data, seconds, concurrency, rollbacks)
+    command = shlex.join(["pixelis", *sys.argv[1:]])
+    made = {**versions(), "perf_analyzer": perf_analyzer.REQUIREMENT.partition("==")[2]}
+    measured = Measurement(name="rollback", command=command, machine=machine(), versions=made, rows=rows, claims=claims)
+    if as_json:
+        typer.echo(measured.model_dump_json(indent=2))
+        return
+    for row in rows:
+        typer.echo(", ".join(f"{name} {value}" for name, value in row.items()))
+    for claim in claims:
+        typer.echo(f"{claim.claim}: {claim.measured:g} ({'met' if claim.met else 'not met'})")

@@ -1,0 +1,1 @@
+"""`pixelis bench rollback`: what the artifact changes under load costs its callers."""
