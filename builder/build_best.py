@@ -29,6 +29,7 @@ def best(
             formats=formats if request.formats else None,
             precisions=precisions if request.precisions else None,
             max_accuracy_drop=drop,
+            device=request.device,
             repository=request.repository,
             output=output,
             watch=watch,

@@ -3,6 +3,7 @@
 built        exported, optimised and judged now
 from cache   this very form lies in the build cache
 excluded     the spec says why the model is not built so
+skipped      not for the device that was asked for, and why
 absent       an optional model whose source files are not there
 failed       why; the other forms go on
 """
@@ -16,9 +17,12 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from builder.candidate import FORMATS, PRECISIONS, Candidate, Exclusion
+from builder.candidate import FORMATS, PRECISIONS, Exclusion
+from builder.device import for_device
 from builder.disk import typed
 from builder.key import build_key
+from builder.machine import Choice as Kept
+from builder.machine import Device
 from builder.making import Watch, make_cached
 from builder.manifest import Manifest
 from builder.model_spec import ModelSpec
@@ -28,7 +32,7 @@ from builder.store import Store
 from pixelis.errors import GateFailed, PixelisError
 from pixelis.settings import settings
 
-State = Literal["built", "from cache", "excluded", "absent", "failed"]
+State = Literal["built", "from cache", "excluded", "skipped", "absent", "failed"]
 
 
 class CandidateRow(BaseModel):
@@ -77,12 +81,16 @@ def build_candidates(
     precisions: Collection[str] = PRECISIONS,
     *,
     force: bool = False,
+    device: Device | None = None,
     repository: Path | None = None,
     state: Path | None = None,
     spec: Pipeline | None = None,
     watch: Watch = lambda model, stage: None,
 ) -> CandidatesReport:
     """Build every form of `models` (default: all that have an artifact) in `formats` and `precisions`.
+
+    With a `device` only those that are worth it there; why is noted in their manifests, and why the others are skipped
+    in their rows. Without one every form is built that can be, whether it runs here or not.
 
     Raises:
         NotFound: a model that the pipeline does not know.
@@ -96,21 +104,24 @@ def build_candidates(
     with store.locked():
         for model in chosen:
             wanted = [c for c in model.all_candidates if c.format in formats and c.precision in precisions]
-            rows += [_one(store, known, model, candidate, force, watch) for candidate in wanted]
+            chosen_for = for_device(device, wanted) if device else [Kept(c, True, "") for c in wanted]
+            rows += [_one(store, known, model, choice, force, watch) for choice in chosen_for]
             rows += _excluded(model, formats, precisions)
     return CandidatesReport(
         asked=[model.name for model in chosen], rows=rows, seconds=round(time.perf_counter() - started, 3)
     )
 
 
-def _one(
-    store: Store, known: Pipeline, model: ModelSpec, candidate: Candidate, force: bool, watch: Watch
-) -> CandidateRow:
-    started = time.perf_counter()
+def _one(store: Store, known: Pipeline, model: ModelSpec, choice: Kept, force: bool, watch: Watch) -> CandidateRow:
+    started, candidate = time.perf_counter(), choice.candidate
     row = CandidateRow(model=model.name, candidate=candidate.label, state="failed")
+    if not choice.kept:
+        return row.model_copy(update={"state": "skipped", "reason": choice.reason})
     try:
         with typed(f"building {model.name} as {candidate.label}"):
             row = _made(store, known, model.as_candidate(candidate), row, force, watch)
+            if row.key and choice.reason:
+                store.note(row.key, "device", choice.reason)
     except PixelisError as error:
         row = row.model_copy(update={"reason": str(error), "code": error.code})
         if isinstance(error, GateFailed):

@@ -15,6 +15,7 @@ from builder.build_candidates import build_candidates
 from builder.candidate import FORMATS, PRECISIONS, FormatName, parse_choice
 from builder.chosen import Choice
 from builder.cli_options import echo, progress, table
+from builder.machine import Device
 from builder.show_candidates import complain, print_costs, print_rows
 from builder.spec import pipeline
 from builder.store import Store
@@ -41,6 +42,7 @@ class Request:
     default: bool = False
     force: bool = False
     measure: bool = False
+    device: Device | None = None
     repository: Path | None = None
     target: Target = "embedded"
     as_json: bool = False
@@ -86,7 +88,13 @@ def candidates(request: Request) -> None:
     known = pipeline()
     with progress(quiet=request.as_json) as watch:
         report = build_candidates(
-            request.names, formats, precisions, force=request.force, repository=request.repository, watch=watch
+            request.names,
+            formats,
+            precisions,
+            force=request.force,
+            device=request.device,
+            repository=request.repository,
+            watch=watch,
         )
         costs = []
         if request.measure:

@@ -15,6 +15,7 @@ from builder.candidate import FORMATS, PRECISIONS
 from builder.choose import Goal
 from builder.cli_options import ForTarget, Json, Repository, Written, echo, existing, parse_target
 from builder.lint import lint as run_lint
+from builder.machine import Device
 from builder.presets import PRESETS, PresetName
 
 app = typer.Typer(no_args_is_help=True)
@@ -49,6 +50,9 @@ def build(
     output: Annotated[
         Path | None, typer.Option(metavar="DIR", help="With --optimize or --preset: a folder that runs without Triton.")
     ] = None,
+    device: Annotated[
+        str, typer.Option(metavar="NAME", help="Only forms that are worth it on auto, cpu or cuda; default: all.")
+    ] = "",
     force: Annotated[
         bool, typer.Option("--force", help="Make again what is up to date; ends a rollback's hold.")
     ] = False,
@@ -71,6 +75,8 @@ def build(
 
         pixelis build dynamics --formats onnx,openvino --precisions fp32,int8 --measure
 
+        pixelis build --device auto
+
         pixelis build dynamics --publish openvino-fp32
 
         pixelis build dynamics --default
@@ -91,6 +97,7 @@ def build(
         default=default,
         force=force,
         measure=measure,
+        device=_one_of(device, get_args(Device), "--device"),
         repository=repository,
         target=parse_target(target),
         as_json=as_json,
@@ -107,7 +114,7 @@ def build(
         raise typer.BadParameter("goes with --optimize or --preset", param_hint="--output")
     if max_accuracy_drop is not None:
         raise typer.BadParameter("goes with --optimize or --preset", param_hint="--max-accuracy-drop")
-    if formats or precisions or measure:
+    if formats or precisions or measure or device:
         if publish or default:
             raise typer.BadParameter(
                 "goes without --publish and --default: it publishes nothing", param_hint="--formats"

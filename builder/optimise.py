@@ -21,6 +21,7 @@ from builder.candidate import FORMATS, PRECISIONS
 from builder.choose import MAX_ACCURACY_DROP, Choice, Goal, Row, choose
 from builder.chosen import Choice as Form
 from builder.cost import Costs
+from builder.machine import Device
 from builder.making import Watch
 from builder.manifest import Manifest
 from builder.measure import Measured, Plan, measure
@@ -76,6 +77,7 @@ def optimise(
     formats: Collection[str] | None = None,
     precisions: Collection[str] | None = None,
     max_accuracy_drop: float | None = None,
+    device: Device | None = None,
     repository: Path | None = None,
     state: Path | None = None,
     spec: Pipeline | None = None,
@@ -92,6 +94,7 @@ def optimise(
         preset: forms, goal and accuracy to start from; what is given beside it wins.
         formats, precisions: forms that are looked at; default: the preset's, or all.
         max_accuracy_drop: the most that a task may lose, in points of 1; default: the preset's, or 0.01.
+        device: narrows the forms to those that are worth it there; default: every one that can be built.
         repository: the Triton model repository; default: the settings'.
         state: build cache, costs and logs; default: the settings'.
         spec: the pipeline; default: `builder.spec.pipeline()`.
@@ -118,6 +121,7 @@ def optimise(
         [name for name in models or known.names if known[name].kind in MEASURED],
         formats or (base.formats if base else FORMATS),
         precisions or (base.precisions if base else PRECISIONS),
+        device=device,
         repository=store.repository,
         state=store.state,
         spec=known,

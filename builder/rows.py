@@ -22,6 +22,8 @@ def to_row(form: CandidateRow, manifest: Manifest | None, cost: Cost | None, unm
         unmeasured: why there is no cost.
     """
     row = Row(model=form.model, candidate=form.candidate, state="failed", reason=form.reason or "", key=form.key)
+    if form.state == "skipped":
+        return row.model_copy(update={"state": "excluded"})
     if form.state in ("excluded", "absent"):
         return row.model_copy(update={"state": form.state})
     if form.code == GateFailed.code:

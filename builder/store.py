@@ -20,7 +20,7 @@ from pathlib import Path
 
 from builder.cost import Costs
 from builder.lock import exclusive
-from builder.manifest import FileRecord, Manifest, records, sha256
+from builder.manifest import MANIFEST, FileRecord, Manifest, records, sha256
 from pixelis.errors import BuildError, NotFound
 
 FIRST_VERSION = 2
@@ -95,6 +95,17 @@ class Store:
         if target.exists():
             self._discard(target)
         move(directory, target)
+
+    def note(self, key: str, name: str, text: str) -> None:
+        """Write a fact about a cached artifact into its manifest; what is published from now on carries it."""
+        directory = self.builds / key
+        manifest = Manifest.read(directory)
+        if manifest.notes.get(name) == text:
+            return
+        staged = self.staging(directory / MANIFEST)
+        manifest.model_copy(update={"notes": {**manifest.notes, name: text}}).write(staged)
+        os.replace(staged / MANIFEST, directory / MANIFEST)
+        staged.rmdir()
 
     def _discard(self, directory: Path) -> None:
         away = self.staging(directory) / directory.name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from builder.spec import Pipeline, pipeline
 from builder.store import Store
 from builder.timing import Turns
 from pixelis.errors import BuildError, GateFailed, NotFound, SetupError
+from pixelis.machine import this_machine
 from tests.builder.conftest import Place
 from tests.builder.tiny import linear_spec, write_weights
 
@@ -201,6 +203,9 @@ def test_a_form_that_there_is_not(here: Place) -> None:
         ["alpha", "--max-accuracy-drop", "0.1"],
         ["alpha", "--optimize", "beauty"],
         ["alpha", "--preset", "moon"],
+        ["alpha", "--preset", "edge"],
+        ["alpha", "--output", "folder"],
+        ["alpha", "--device", "abacus"],
         ["alpha", "--optimize", "latency", "--publish", "onnx-fp32"],
         ["alpha", "--optimize", "latency", "--target", "ngc", "--repository", "elsewhere"],
     ):
@@ -289,3 +294,25 @@ def test_candidates_are_timed_where_that_is_asked_for(here: Place, monkeypatch: 
     costs = json.loads(run("build", "alpha", "--formats", "onnx", "--measure", "--json").stdout)["costs"]
     assert costs[0]["cost"]["cases"][0]["timing"]["p50_ms"] > 0
     assert here.store.versions("alpha") == [1, 2]
+
+
+def test_forms_that_the_device_has_no_use_for_are_skipped_with_the_reason(
+    here: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forms = (Candidate(format="coreml"),)
+    known = here.with_model(here.known["alpha"].model_copy(update={"candidates": forms}))
+    for module in PIPELINE:
+        monkeypatch.setattr(f"{module}.pipeline", lambda: known)
+    rows = {
+        row["candidate"]: row for row in json.loads(run("build", "alpha", "--device", "auto", "--json").stdout)["rows"]
+    }
+    assert rows["coreml-fp32"]["state"] == "skipped"
+    assert rows["coreml-fp32"]["reason"]
+    kept = here.store.cached(rows["onnx-fp32"]["key"])
+    assert kept is not None
+    assert kept.notes["device"] == "runs on any CPU"
+    assert not here.leftovers()
+    monkeypatch.setattr("builder.device.this_machine", lambda: replace(this_machine(), gpus=()))
+    refused = run("build", "alpha", "--device", "cuda")
+    assert "There is no NVIDIA GPU here to build for." in str(refused.exception)
+    assert this_machine().cpu in str(refused.exception)
