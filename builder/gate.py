@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from builder.accuracy import measure
+from builder.bisect import first_wrong
 from builder.compare import Difference, difference, worst
 from builder.formats.base import Format
 from builder.model_spec import ModelSpec
@@ -43,7 +44,7 @@ class _Tally:
         self.spec = spec
         self.reasons: list[str] = []
         self.warnings: list[str] = []
-        self.malformed = False
+        self.numeric = False
         self.tasks: list[TaskReport] = []
         self.source: dict[str, list[Difference]] = {}
         self.alone: dict[str, list[Difference]] = {}
@@ -52,23 +53,19 @@ class _Tally:
         if reason not in self.reasons:
             self.reasons.append(reason)
 
-    def malform(self, reason: str) -> None:
-        """A fault of what is answered at all: there is nothing to score."""
-        self.malformed = True
-        self.fault(reason)
-
     def compare(self, answers: Tensors, references: Tensors, into: dict[str, list[Difference]], where: str) -> None:
         """Every reference output; what is missing or of another form is a fault and is not measured."""
         for name, reference in references.items():
             problem = _form(answers.get(name), reference)
             if problem:
-                self.malform(f"{name}: {problem} ({where})")
+                self.fault(f"{name}: {problem} ({where})")
                 continue
             measured = difference(answers[name], reference, self.spec.tolerance_of(name))
             into.setdefault(name, []).append(measured)
             if measured.kind == "float" and measured.max_abs is None:
+                self.numeric = True
                 side = "the source" if not np.isfinite(_floats(reference)).all() else "the artifact"
-                self.malform(f"{name}: {side} answers NaN or infinity ({where})")
+                self.fault(f"{name}: {side} answers NaN or infinity ({where})")
 
     def judge(self) -> dict[str, OutputReport]:
         """Reports by output, after writing down what is outside its tolerance."""
@@ -78,14 +75,11 @@ class _Tally:
             against, alone = worst(differences), worst(self.alone[name]) if name in self.alone else None
             reports[name] = OutputReport(against_source=against, alone=alone, allowed=allowed)
             for fault in against.faults(allowed):
+                self.numeric = True
                 self.fault(f"{name}: {fault}")
             for fault in alone.faults(allowed) if alone else ():
                 self.fault(f"{name}: depends on the rest of its batch: {fault}")
             self.warnings += [f"{name}: {near}" for near in against.close_calls(allowed)]
-        for task in self.tasks:
-            if task.fault:
-                self.fault(task.fault)
-            self.warnings += [task.doubt] if task.doubt else []
         return reports
 
 
@@ -100,10 +94,9 @@ def judge(source: Source, directory: Path, spec: ModelSpec) -> Verdict:
     samples = source.samples()
     for reason in _coverage(samples, spec):
         tally.fault(reason)
-    _all_samples(source, directory, samples, tally)
+    outputs = _ask(source, directory, samples, tally)
     for reason in source.check(directory):
         tally.fault(reason)
-    outputs = tally.judge()
     return Verdict(
         passed=not tally.reasons,
         verdict=word_of(tally.reasons, tally.warnings),
@@ -114,6 +107,7 @@ def judge(source: Source, directory: Path, spec: ModelSpec) -> Verdict:
         shapes=sorted({_shapes(sample) for sample in samples}),
         outputs=outputs,
         tasks=tally.tasks,
+        first_wrong=first_wrong(source, directory, spec) if tally.numeric else None,
         elapsed_s=round(time.perf_counter() - started, 3),
     )
 
@@ -137,16 +131,19 @@ def look(form: Format, directory: Path) -> Verdict:
     )
 
 
-def _all_samples(source: Source, directory: Path, samples: list[Tensors], tally: _Tally) -> None:
-    """The artifact is loaded once, and asked everything."""
+def _ask(source: Source, directory: Path, samples: list[Tensors], tally: _Tally) -> dict[str, OutputReport]:
+    """The artifact is loaded once, and asked everything: what is wrong in its numbers needs no task."""
+    outputs: dict[str, OutputReport] = {}
     try:
         with source.opened(directory) as ask:
             for sample in samples:
                 _one_sample(source, ask, sample, tally)
-            if samples and not tally.malformed:
+            outputs = tally.judge()
+            if not tally.reasons:
                 _all_tasks(source, ask, tally)
     except PixelisError as error:
         tally.fault(f"the artifact cannot be loaded: {error}")
+    return outputs
 
 
 def _all_tasks(source: Source, ask: Answer, tally: _Tally) -> None:
@@ -154,6 +151,10 @@ def _all_tasks(source: Source, ask: Answer, tally: _Tally) -> None:
         tally.warnings.append(source.untasked)
     try:
         tally.tasks = measure(source, ask, tally.spec.allowed_drops)
+        for task in tally.tasks:
+            if task.fault:
+                tally.fault(task.fault)
+            tally.warnings += [task.doubt] if task.doubt else []
     except PixelisError as error:
         tally.fault(f"no answer to a task: {error}")
 
@@ -165,7 +166,7 @@ def _one_sample(source: Source, ask: Answer, sample: Tensors, tally: _Tally) -> 
         answers = ask(sample)
         tally.compare(answers, references, tally.source, where)
         for reason in _contract(answers, tally.spec):
-            tally.malform(f"{reason} ({where})")
+            tally.fault(f"{reason} ({where})")
         batch = _batch(sample)
         if not (tally.spec.batch_invariant and batch > 1):
             return
@@ -174,7 +175,7 @@ def _one_sample(source: Source, ask: Answer, sample: Tensors, tally: _Tally) -> 
             in_batch = {name: array[row : row + 1] for name, array in answers.items() if name in references}
             tally.compare(alone, in_batch, tally.alone, f"row {row} of {where} alone")
     except PixelisError as error:
-        tally.malform(f"no answer for {where}: {error}")
+        tally.fault(f"no answer for {where}: {error}")
 
 
 def _coverage(samples: list[Tensors], spec: ModelSpec) -> list[str]:

@@ -29,7 +29,7 @@ FORMAT_LIBRARIES: dict[FormatName, tuple[str, ...]] = {
     "coreml": ("coremltools",),
 }
 """Those that a format adds."""
-JUDGE = ("accuracy.py", "compare.py", "gate.py", "paired.py", "verdict.py")
+JUDGE = ("accuracy.py", "bisect.py", "bisect_onnx.py", "compare.py", "gate.py", "paired.py", "verdict.py")
 """The code of the gate, beside that of its tasks."""
 CODE = {"torchscript": ("torch_",), "aotinductor": ("torch_",)}
 """What the files of a format's code begin with, beside its own name."""

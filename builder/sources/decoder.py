@@ -93,6 +93,10 @@ class Decoder(Source):
         """The artifact in the runner that will serve it: a whole ragged batch at once, then step by step."""
         yield _Runner(self.checkpoint, directory, threads)
 
+    def feeds(self, directory: Path, inputs: Tensors) -> Tensors:
+        """The prompts of a sample with an empty cache, as the graph takes them."""
+        return _Runner(self.checkpoint, directory, 1).feeds(inputs)
+
     def tasks(self) -> list[Task]:
         """The nano's turns; nobody knows the right ones of another checkpoint."""
         from builder.tasks.nano_turns import PolicyTurns
@@ -184,23 +188,46 @@ class _Runner:
     def __call__(self, inputs: Tensors) -> Tensors:
         lengths, following = inputs["LENGTHS"].astype(np.int64), inputs["NEXT"].astype(np.int64)
         graph = self._fitting(len(lengths), int(lengths.max()) + following.shape[1])
-        embeds, places, after = [], [], []
-        for row, length in enumerate(lengths):
-            ids = inputs["PROMPT_IDS"][row, :length].astype(np.int64)
-            views = inputs["VIEWS"][row, : int(inputs["IMAGES"][row])].astype(np.uint8)
-            seen = [self._visual(view) for view in views]
-            embedded = graph.embeddings[ids]
-            if seen:
-                embedded[ids == graph.config.image_token] = np.concatenate([tokens for tokens, _ in seen])
-            grids = [grid for _, grid in seen]
-            place, then = mrope_positions(ids, grids, graph.config.image_token, graph.config.merge)
-            embeds.append(embedded)
-            places.append(place)
-            after.append(then)
+        embeds, places, after = self._prompts(inputs, graph.embeddings, graph.config)
         prefill = graph.prefill(0, embeds, places)
         steps = [graph.decode(token, np.array(after) + t, lengths + t).copy() for t, token in enumerate(following.T)]
         shape = (len(lengths), len(steps), prefill.shape[-1])
         return {"PREFILL_LOGITS": prefill, "STEP_LOGITS": np.stack(steps, axis=1) if steps else np.zeros(shape, "f")}
+
+    def feeds(self, inputs: Tensors) -> Tensors:
+        """What `prefill` binds, with a cache of length 0."""
+        from python_backends.policy.graph import load_embeddings
+
+        config = CheckpointConfig.load(self._directory)
+        embeds, places, _ = self._prompts(inputs, load_embeddings(self._directory, config), config)
+        lengths = inputs["LENGTHS"].astype(np.int64)
+        count, width = len(embeds), int(lengths.max())
+        padded, positions = np.zeros((count, width, config.hidden), np.float32), np.zeros((3, count, width), np.int64)
+        for row, (part, place) in enumerate(zip(embeds, places, strict=True)):
+            padded[row, : len(part)], positions[:, row, : len(part)] = part, place
+        empty = np.zeros((count, config.kv_heads, 0, config.head_dim), np.float32)
+        past = {f"past_key_values.{i}.{part}": empty for i in range(config.layers) for part in ("key", "value")}
+        mask = (np.arange(width) < lengths[:, None]).astype(np.int64)
+        shown: Tensors = {"inputs_embeds": padded, "position_ids": positions, "attention_mask": mask}
+        return {**shown, "last_position": lengths[:, None] - 1, **past}
+
+    def _prompts(
+        self, inputs: Tensors, table: NDArray[np.float32], config: CheckpointConfig
+    ) -> tuple[list[NDArray[np.float32]], list[NDArray[np.int64]], list[int]]:
+        """Embeddings `[S, hidden]` and positions `[3, S]` of each prompt, and the position after it."""
+        embeds, places, after = [], [], []
+        for row, length in enumerate(inputs["LENGTHS"].astype(np.int64)):
+            ids = inputs["PROMPT_IDS"][row, :length].astype(np.int64)
+            views = inputs["VIEWS"][row, : int(inputs["IMAGES"][row])].astype(np.uint8)
+            seen = [self._visual(view) for view in views]
+            embedded = table[ids]
+            if seen:
+                embedded[ids == config.image_token] = np.concatenate([tokens for tokens, _ in seen])
+            place, then = mrope_positions(ids, [grid for _, grid in seen], config.image_token, config.merge)
+            embeds.append(embedded)
+            places.append(place)
+            after.append(then)
+        return embeds, places, after
 
     def _fitting(self, rows: int, length: int) -> DecoderGraph:
         """A graph with room; a larger one takes the place of one that is too small."""

@@ -82,7 +82,9 @@ def transitions(count: int = TRANSITIONS) -> Transitions:
     """Steps of the seeds' episodes that leave the view as it is: the visual side of their keys is stored, and the text
     side is what the served code makes of the episode's text."""
     profile, keys = Profile.load(NANO), np.load(SEEDS / KEYS).astype(np.float32)
-    visual, texts, actions = [], [], []
+    visual: list[Floats] = []
+    texts: list[str] = []
+    actions: list[Floats] = []
     for line, key in zip((SEEDS / EXPERIENCES).read_text().splitlines(), keys, strict=True):
         lived = Experience.model_validate_json(line)
         steps = [action for action in lived.trajectory if action.type == "VISUAL_OPERATION"]
