@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from builder import show
+from builder.chosen import Chosen
 from builder.cli_options import ForTarget, Json, Written, echo, existing, parse_target, table
 from builder.prune import Pruned
 from builder.prune import prune as run_prune
@@ -37,7 +38,14 @@ def list_models(
     models = pipeline().models
     rows = [line for spec in models for line in (show.history(store, spec) if every else [show.summary(store, spec)])]
     if as_json:
-        echo({"repository": str(store.repository), "models": [row.model_dump() for row in rows]})
+        chosen = Chosen(store.repository, store.state).all()
+        echo(
+            {
+                "repository": str(store.repository),
+                "models": [row.model_dump() for row in rows],
+                "chosen": {name: choice.model_dump() for name, choice in chosen.items()},
+            }
+        )
         return
     columns = ("model", "kind", "version", "format", "precision", "gate", "MiB", "digest")
     made = table(*columns, right=("version", "MiB"), fold=("gate",))

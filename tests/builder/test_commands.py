@@ -256,7 +256,9 @@ def test_rollback_and_prune_from_a_shell(here: Place) -> None:
     built = run("build", "alpha").output
     assert "held" in built
     assert "Nothing to do" in built
-    rows = json.loads(run("models", "list", "--all", "--json").stdout)["models"]
+    listed = json.loads(run("models", "list", "--all", "--json").stdout)
+    assert listed["chosen"]["alpha"]["held"]
+    rows = listed["models"]
     assert [row["version"] for row in rows if row["model"] == "alpha"] == [4, 3, 2]
     assert "alpha: version 3 would go" in run("models", "prune", "--keep", "1", "--dry-run").output
     done = json.loads(run("models", "prune", "--keep", "1", "--json").stdout)

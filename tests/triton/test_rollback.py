@@ -13,6 +13,9 @@ import pytest
 import tritonclient.grpc as grpc
 from numpy.typing import NDArray
 
+from builder.build import build
+from builder.candidate import Candidate
+from builder.chosen import Choice
 from builder.rollback import rollback
 from pixelis.errors import PixelisError, ServingError, SetupError
 from pixelis.settings import Server, Settings
@@ -111,6 +114,28 @@ def test_no_request_fails_while_the_artifact_changes(served: Served) -> None:
     assert served.place.store.latest("alpha") == 6
     (outcome,) = served.place.build("alpha").models
     assert outcome.state == "held"
+
+
+def test_no_request_fails_while_the_format_changes(served: Served) -> None:
+    """From ONNX Runtime to OpenVINO in the same process layout, and back."""
+    pytest.importorskip("openvino")
+    place, new = served.place, served.expected[3]
+    spec = place.known["alpha"].model_copy(update={"candidates": (Candidate(format="openvino"),)})
+    known = place.with_model(spec)
+    with Load(served.url) as load:
+        where = {"repository": place.store.repository, "state": place.store.state, "spec": known}
+        forms = {"alpha": Choice(label="openvino-fp32", why="a test")}
+        (outcome,) = build(["alpha"], forms=forms, **where).models  # type: ignore[arg-type]
+        assert (outcome.version, outcome.candidate) == (4, "openvino-fp32")
+        (loaded,) = load_newest(targets(served.config)[0], ["alpha"], 60)
+        assert loaded.version == "4"
+        mark = len(load.answers)
+        assert until(lambda: len(load.answers) > mark + 50 or bool(load.errors))
+        assert served.back(3) == 5
+        mark = len(load.answers)
+        assert until(lambda: len(load.answers) > mark + 50 or bool(load.errors))
+    assert load.errors == []
+    assert all(is_of(answer, new) for answer in load.answers), "the same weights in either format"
 
 
 def test_a_version_that_does_not_load_leaves_the_old_one_serving(served: Served) -> None:
