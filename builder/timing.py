@@ -100,10 +100,10 @@ class Rounds:
             runs=len(pooled),
         )
 
-    def ratios(self, other: Rounds) -> list[float]:
-        """By round: how many times this one's median is the other's."""
+    def ratios(self, other: Rounds, of: Callable[[list[float]], float] = median) -> list[float]:
+        """By round: how many times this one's median (or what else `of` takes) is the other's."""
         pairs = zip(self.seconds, other.seconds, strict=True)
-        return [median(mine) / max(median(theirs), 1e-9) for mine, theirs in pairs]
+        return [of(mine) / max(of(theirs), 1e-9) for mine, theirs in pairs]
 
 
 def take_turns(sides: Mapping[str, Timed], turns: Turns) -> dict[str, Rounds]:
