@@ -6,10 +6,9 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from builder.candidate import Candidate
 from builder.chosen import Choice, Chosen
 from builder.disk import typed
-from builder.layout import shimmed
+from builder.layout import lay_out, prepare, shimmed
 from builder.manifest import Manifest
 from builder.pipeline import Pipeline
 from builder.spec import pipeline
@@ -80,8 +79,11 @@ def rollback(
         again = to if to is not None else _earlier(store, model, newest, left)
         if again == newest:
             raise BuildError(f"Version {again} of {model} is the newest one.", mend="Name an older one with --to.")
-        store.manifest(model, again)  # before anything else: is there such a version?
-        made = store.rollback(model, again, shimmed(known[model].as_candidate(_candidate(store, model, again)), target))
+        form = one.as_candidate(store.manifest(model, again).candidate)
+        prepare(store, form, target)
+        made = store.rollback(model, again, shimmed(form, target))
+        if target == "ngc":
+            lay_out(store, known, target)  # the config is of the form that is served
         why = f"rolled back from version {newest} to the artifact of version {again}"
         kept = tuple(digest for digest in dict.fromkeys(left) if digest != made.digest)
         chosen.put(model, Choice(label=made.candidate.label, key=made.key, held=True, why=why, left=kept))
@@ -95,10 +97,6 @@ def rollback(
         digest=made.digest,
         held=held,
     )
-
-
-def _candidate(store: Store, model: str, version: int) -> Candidate:
-    return store.manifest(model, version).candidate
 
 
 def _readable(store: Store, model: str, version: int) -> Manifest | None:

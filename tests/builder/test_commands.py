@@ -216,7 +216,7 @@ def test_a_published_form_stays_until_the_default_is_asked_for(here: Place, monk
     second = Candidate(format="onnx", precision="bf16")
     spec = here.known["alpha"]
     # The same bytes under another name: what is tested is which form is asked for, not what a form does.
-    monkeypatch.setattr("builder.build.make_cached", fake_making(here))
+    monkeypatch.setattr("builder.build_run.make_cached", fake_making(here))
     for module in PIPELINE:
         known = here.with_model(spec.model_copy(update={"candidates": (second,)}))
         monkeypatch.setattr(f"{module}.pipeline", lambda known=known: known)

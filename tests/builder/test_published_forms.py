@@ -74,5 +74,9 @@ def test_a_repository_for_a_full_image_follows_the_form(both: Place) -> None:
         assert files <= {path.name for path in folder.iterdir()}
         assert not (folder / "model.py").exists()
         assert json.loads((folder / "manifest.json").read_text())["gate"]["passed"]
+    where = {"repository": elsewhere, "state": both.store.state, "spec": both.known}
+    done = rollback("alpha", target="ngc", **where)  # type: ignore[arg-type]
+    assert done.label == "openvino-fp32"
+    assert 'backend: "openvino"' in (elsewhere / "alpha" / "config.pbtxt").read_text()
     found = [finding for finding in lint(elsewhere, both.known, "ngc") if finding.model == "alpha"]
     assert found == []
