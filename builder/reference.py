@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from typing import Any
 
 import numpy as np
 
 from builder.model_spec import ModelSpec
 from builder.runner import Inputs, Opened
 from builder.sources.base import Source, TorchSource
+from builder.sources.vision_encoder import VisionEncoder
 from builder.timing import Timed
 
 EAGER = "eager fp32 PyTorch"
@@ -42,9 +44,12 @@ class Reference:
 
 
 def import_reference(spec: ModelSpec) -> None:
-    """Import the packages that the original runs on."""
+    """Import the packages that the original runs on, those that prepare its inputs among them."""
     for module in MODULES.get(spec.name, ("onnxruntime",)):
         import_module(module)
+    source = spec.open_source()
+    if isinstance(source, VisionEncoder):
+        source.pixels(np.zeros((1, 56, 56, 3), np.uint8))
 
 
 def open_reference(spec: ModelSpec, threads: int) -> Reference:
@@ -54,6 +59,8 @@ def open_reference(spec: ModelSpec, threads: int) -> Reference:
     source = spec.open_source()
     if spec.kind == "policy":
         return _decoder(source, threads)
+    if isinstance(source, VisionEncoder):
+        return _tower(source, threads)
     if isinstance(source, TorchSource):
         found = _module(source, threads)
         load_model.cache_clear()  # of a checkpoint, the half that is not asked
@@ -72,6 +79,23 @@ def _module(source: TorchSource, threads: int) -> Reference:
         return Timed(_inference(lambda: module(*arrays)))
 
     return Reference(EAGER, timed, _parameter_bytes(module))
+
+
+def _tower(source: VisionEncoder, threads: int) -> Reference:
+    """transformers' own tower; its patches are made beforehand, while a candidate's graph makes them itself."""
+    import torch
+
+    from builder.sources.checkpoint import load_model
+
+    torch.set_num_threads(threads)
+    tower = load_model(source.checkpoint).model.visual
+    load_model.cache_clear()
+
+    def timed(inputs: Inputs) -> Timed:
+        pixels, grids = source.pixels(inputs["VIEW"].astype(np.uint8))
+        return Timed(_inference(lambda: tower(pixels, grid_thw=grids)))
+
+    return Reference(f"{EAGER} (transformers' own tower)", timed, _parameter_bytes(tower))
 
 
 def _decoder(source: Source, threads: int) -> Reference:
@@ -120,8 +144,8 @@ def _inference(call: Callable[[], object]) -> Callable[[], object]:
     return run
 
 
-def _parameter_bytes(module: object) -> int:
-    weights = {id(weight): weight for weight in module.parameters()}  # type: ignore[attr-defined]
+def _parameter_bytes(module: Any) -> int:
+    weights = {id(weight): weight for weight in module.parameters()}
     return sum(weight.nbytes for weight in weights.values())
 
 
