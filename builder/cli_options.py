@@ -55,12 +55,16 @@ def echo(value: dict[str, Any]) -> None:
 
 @contextmanager
 def progress(quiet: bool) -> Iterator[Watch]:
-    """Says on standard error which model is in which stage."""
+    """Says on standard error which model is in which stage: on a terminal in place, else a line each."""
+    console = Console(stderr=True)
     if quiet:
         yield lambda model, stage: None
         return
+    if not console.is_terminal:
+        yield lambda model, stage: typer.echo(f"{model}: {stage}", err=True)
+        return
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("build", total=None)
         yield lambda model, stage: bar.update(task, description=f"{model}: {stage}")
 

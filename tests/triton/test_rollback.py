@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -150,6 +154,39 @@ def test_a_version_that_does_not_load_leaves_the_old_one_serving(served: Served)
         assert until(lambda: len(load.answers) > before + 20 or bool(load.errors))
     assert load.errors == []
     assert is_of(load.answers[-1], served.expected[3])
+
+
+def test_the_command_finds_the_server_of_its_state_folder(served: Served) -> None:
+    store = served.place.store
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
+        "PIXELIS_STATE": str(store.state),
+        "PIXELIS_SERVER__HOST": served.config.server.host,
+    }
+
+    def load(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "pixelis", "models", "load", *arguments]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    rollback("alpha", repository=store.repository, state=store.state, spec=served.place.known)
+    done = load("alpha", "--json")
+    assert json.loads(done.stdout) == {"loaded": [{"server": served.url, "model": "alpha", "version": "4"}]}, (
+        done.stderr
+    )
+    assert f"{served.url}: alpha serves version 4" in load("alpha", "--server", served.url).stdout
+    unknown = load("gamma")
+    assert unknown.returncode == 1
+    assert f"error: gamma does not load at {served.url}" in unknown.stderr
+    absent = load("alpha", "--server", "127.0.0.1:9")
+    assert absent.returncode == 1
+    assert "No server answers at 127.0.0.1:9" in absent.stderr
+    environment["PIXELIS_STATE"] = str(store.state / "another")
+    nobody = load("alpha")
+    assert nobody.returncode == 1
+    assert "--server HOST:PORT" in nobody.stderr
+    refused = load("alpha", "--server", served.url)
+    assert refused.returncode == 1, "the key of the server is in its own state folder"
 
 
 @pytest.mark.slow
