@@ -101,11 +101,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _artifact(arguments: argparse.Namespace, inputs: list[Inputs]) -> str:
     from builder.runner import executor, open_artifact
 
-    import_module(executor(arguments.artifact))
+    _import_executor(executor(arguments.artifact))
     import_module("python_backends.policy.graph" if arguments.kind == "policy" else "python_backends.engine")
     before = read_rollup()
     with open_artifact(arguments.kind, arguments.artifact, arguments.threads) as timed:
         return _run(timed, inputs, before)
+
+
+def _import_executor(package: str) -> None:
+    module = import_module(package)
+    if package == "openvino":
+        module.Core().get_property("CPU", "FULL_DEVICE_NAME")  # what runs on a CPU is a plugin, loaded when it is asked
 
 
 def _reference(arguments: argparse.Namespace, inputs: list[Inputs]) -> str:
