@@ -6,33 +6,28 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from builder.paired import Scores, paired
+from builder.known_scores import KnownScores
+from builder.paired import paired
 from builder.sources.base import Answer, Source
 from builder.sources.task import Task
 from builder.verdict import TaskReport
 
-_KNOWN: dict[tuple[str, str], Scores] = {}
-"""Reference scores by (source digest, task), for this process: builds of several candidates ask once."""
 
-
-def measure(source: Source, ask: Answer, drops: Mapping[str, float]) -> list[TaskReport]:
+def measure(source: Source, ask: Answer, drops: Mapping[str, float], known: KnownScores) -> list[TaskReport]:
     """Every task of the source, done by the fp32 reference and by the artifact.
 
     Args:
         source: whose `reference` is the fp32 model.
         ask: the artifact, loaded.
         drops: allowed drops by task, where the spec states one.
+        known: what the reference scored before.
     """
-    tasks = source.tasks()
-    digest = source.digest() if tasks else ""
-    return [_one(source, task, ask, digest, drops.get(task.name, task.allowed_drop)) for task in tasks]
+    return [_one(source, task, ask, known, drops.get(task.name, task.allowed_drop)) for task in source.tasks()]
 
 
-def _one(source: Source, task: Task, ask: Answer, digest: str, allowed: float) -> TaskReport:
-    key = (digest, task.name)
-    if key not in _KNOWN:
-        _KNOWN[key] = np.asarray(task.reference_scores(source.reference), np.float64)
-    reference, artifact = _KNOWN[key], np.asarray(task.scores(ask), np.float64)
+def _one(source: Source, task: Task, ask: Answer, known: KnownScores, allowed: float) -> TaskReport:
+    reference = known.of(task.name, lambda: np.asarray(task.reference_scores(source.reference), np.float64))
+    artifact = np.asarray(task.scores(ask), np.float64)
     found = paired(reference, artifact)
     return TaskReport(
         name=task.name,

@@ -11,13 +11,15 @@ failed       why; the other forms go on
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel
 
 from builder.candidate import FORMATS, PRECISIONS, Exclusion
+from builder.child import end_running
 from builder.device import for_device
 from builder.disk import typed
 from builder.key import build_key
@@ -82,6 +84,7 @@ def build_candidates(
     *,
     force: bool = False,
     device: Device | None = None,
+    jobs: int = 1,
     repository: Path | None = None,
     state: Path | None = None,
     spec: Pipeline | None = None,
@@ -92,6 +95,18 @@ def build_candidates(
     With a `device` only those that are worth it there; why is noted in their manifests, and why the others are skipped
     in their rows. Without one every form is built that can be, whether it runs here or not.
 
+    Args:
+        models: names.
+        formats: those that are wanted.
+        precisions: those that are wanted.
+        force: build again what lies in the cache.
+        device: see above.
+        jobs: how many are built at the same time, each in a process of its own.
+        repository: the Triton model repository; default: the settings'.
+        state: build cache and logs; default: the settings'.
+        spec: the pipeline; default: `builder.spec.pipeline()`.
+        watch: is told what happens, from any thread.
+
     Raises:
         NotFound: a model that the pipeline does not know.
         BuildError: another build is at work.
@@ -100,16 +115,39 @@ def build_candidates(
     known = spec or pipeline()
     chosen = [known[name] for name in models] or [model for model in known.models if model.built]
     store = Store(repository or settings().repository, state or settings().state)
-    rows: list[CandidateRow] = []
+    work: list[tuple[ModelSpec, Kept]] = []
+    for model in chosen:
+        wanted = [c for c in model.all_candidates if c.format in formats and c.precision in precisions]
+        work += [
+            (model, kept) for kept in (for_device(device, wanted) if device else [Kept(c, True, "") for c in wanted])
+        ]
     with store.locked():
-        for model in chosen:
-            wanted = [c for c in model.all_candidates if c.format in formats and c.precision in precisions]
-            chosen_for = for_device(device, wanted) if device else [Kept(c, True, "") for c in wanted]
-            rows += [_one(store, known, model, choice, force, watch) for choice in chosen_for]
-            rows += _excluded(model, formats, precisions)
+        made = _all(work, jobs, lambda model, kept: _one(store, known, model, kept, force, watch))
+    rows: list[CandidateRow] = []
+    for model in chosen:
+        rows += [row for row in made if row.model == model.name]
+        rows += _excluded(model, formats, precisions)
     return CandidatesReport(
         asked=[model.name for model in chosen], rows=rows, seconds=round(time.perf_counter() - started, 3)
     )
+
+
+def _all(
+    work: list[tuple[ModelSpec, Kept]], jobs: int, one: Callable[[ModelSpec, Kept], CandidateRow]
+) -> list[CandidateRow]:
+    """`one` for everything, `jobs` at a time, in order; an interrupt ends those at work and starts no more."""
+    pool = ThreadPoolExecutor(max(jobs, 1))
+    try:
+        futures = [pool.submit(one, *pair) for pair in work]
+        for future in wait(futures, return_when=FIRST_EXCEPTION).done:
+            future.result()
+        return [future.result() for future in futures]
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        end_running()
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _one(store: Store, known: Pipeline, model: ModelSpec, choice: Kept, force: bool, watch: Watch) -> CandidateRow:

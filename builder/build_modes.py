@@ -42,6 +42,7 @@ class Request:
     default: bool = False
     force: bool = False
     measure: bool = False
+    jobs: int = 1
     device: Device | None = None
     repository: Path | None = None
     target: Target = "embedded"
@@ -93,6 +94,7 @@ def candidates(request: Request) -> None:
             precisions,
             force=request.force,
             device=request.device,
+            jobs=request.jobs,
             repository=request.repository,
             watch=watch,
         )

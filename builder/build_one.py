@@ -47,10 +47,21 @@ class _Clock:
         self.seconds[name] = round(time.perf_counter() - started, 3)
 
 
-def make(spec: ModelSpec, out: Path, stage: Callable[[str], None] = lambda name: None) -> Manifest:
+def make(
+    spec: ModelSpec,
+    out: Path,
+    stage: Callable[[str], None] = lambda name: None,
+    references: Path | None = None,
+) -> Manifest:
     """Export, optimise and judge `spec` into the folder `out`, and write the manifest there.
 
     The manifest of an artifact that fails its gate is written too, with everything measured.
+
+    Args:
+        spec: the model in the form that is wanted.
+        out: a new folder.
+        stage: is told each stage as it begins.
+        references: where the reference's scores on tasks are remembered between processes.
 
     Raises:
         BuildError: the source is not there or cannot be exported.
@@ -70,7 +81,7 @@ def make(spec: ModelSpec, out: Path, stage: Callable[[str], None] = lambda name:
     with clock("optimise"):
         optimisations = form.optimise(out, spec.candidate)
     with clock("gate"):
-        verdict = look(form, out) if form.not_executed else judge(source, out, spec)
+        verdict = look(form, out) if form.not_executed else judge(source, out, spec, references)
     manifest = _manifest(spec, digest, form.describe(out), verdict, records(out))
     manifest = manifest.model_copy(update={"optimisations": optimisations, "seconds": clock.seconds})
     manifest.write(out)
@@ -131,6 +142,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="a new folder for the artifact")
     parser.add_argument("--spec", type=Path, help="a pipeline as JSON; default: builder/spec.py")
     parser.add_argument("--candidate", help="a form of it, for instance onnx-int8-dynamic; default: the spec's own")
+    parser.add_argument("--references", type=Path, help="a folder that remembers what the reference scored")
     parser.add_argument("--parent", type=int, help="end together with this process")
     arguments = parser.parse_args(argv)
     if arguments.parent:
@@ -141,7 +153,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         spec = known[arguments.name]
         if arguments.candidate:
             spec = spec.as_candidate(spec.find_candidate(arguments.candidate))
-        make(spec, arguments.out, lambda name: print(f"stage: {name}", file=lines))
+        make(spec, arguments.out, lambda name: print(f"stage: {name}", file=lines), arguments.references)
     except PixelisError as error:
         print(f"error: {' '.join(error.wire().split())}", file=lines)
         return 1

@@ -14,9 +14,13 @@ from pixelis.errors import BuildError, PixelisError, from_wire
 from pixelis.settings import settings
 
 GRACE_S = 5.0
+_RUNNING: set[subprocess.Popen[str]] = set()
+"""Builds at work, by whichever thread."""
 
 
-def build_apart(pipeline: Pipeline, name: str, out: Path, log: Path, stage: Callable[[str], None]) -> None:
+def build_apart(
+    pipeline: Pipeline, name: str, out: Path, log: Path, stage: Callable[[str], None], references: Path | None = None
+) -> None:
     """Build `name` into the folder `out`; returns when its artifact and manifest are there.
 
     Args:
@@ -25,6 +29,7 @@ def build_apart(pipeline: Pipeline, name: str, out: Path, log: Path, stage: Call
         out: a new folder.
         log: gets what the process prints.
         stage: is told each stage as it begins.
+        references: where the reference's scores are remembered.
 
     Raises:
         BuildError: what the process said, or that it crashed; GateFailed among them.
@@ -34,6 +39,7 @@ def build_apart(pipeline: Pipeline, name: str, out: Path, log: Path, stage: Call
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "builder.build_one", name, "--candidate", pipeline[name].candidate.label, "--out"]
     apart = [*command, str(out), "--spec", str(spec), "--parent", str(os.getpid())]
+    apart += ["--references", str(references)] if references else []
     status = run_apart(apart, log, stage, environment())
     if status != 0:
         raise _crash(name, status, log, command)
@@ -47,14 +53,22 @@ def run_apart(command: list[str], log: Path, stage: Callable[[str], None], env: 
     """
     with log.open("w") as sink:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=sink, text=True, env=env)
+        _RUNNING.add(process)
         try:
             said = _listen(process, stage)
             status = process.wait()
         finally:
+            _RUNNING.discard(process)
             _end(process)
     if said is not None:
         raise said
     return status
+
+
+def end_running() -> None:
+    """End every process that other threads of this one wait for: they find it ended, and go on."""
+    for process in tuple(_RUNNING):
+        process.terminate()
 
 
 def environment() -> dict[str, str]:

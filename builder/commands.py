@@ -53,6 +53,9 @@ def build(
     device: Annotated[
         str, typer.Option(metavar="NAME", help="Only forms that are worth it on auto, cpu or cuda; default: all.")
     ] = "",
+    jobs: Annotated[
+        int, typer.Option("--jobs", min=1, metavar="N", help="Candidates that are built at the same time.")
+    ] = 1,
     force: Annotated[
         bool, typer.Option("--force", help="Make again what is up to date; ends a rollback's hold.")
     ] = False,
@@ -71,7 +74,7 @@ def build(
 
         pixelis build embed_image ocr_detect --force
 
-        pixelis build --models all --formats all
+        pixelis build --models all --formats all --jobs 2
 
         pixelis build dynamics --formats onnx,openvino --precisions fp32,int8 --measure
 
@@ -97,6 +100,7 @@ def build(
         default=default,
         force=force,
         measure=measure,
+        jobs=jobs,
         device=_one_of(device, get_args(Device), "--device"),
         repository=repository,
         target=parse_target(target),

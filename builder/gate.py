@@ -18,6 +18,7 @@ from builder.accuracy import measure
 from builder.bisect import first_wrong
 from builder.compare import Difference, difference, worst
 from builder.formats.base import Format
+from builder.known_scores import KnownScores
 from builder.model_spec import ModelSpec
 from builder.sources.base import Answer, Source, Tensors
 from builder.verdict import OutputReport, TaskReport, Verdict, word_of
@@ -83,8 +84,14 @@ class _Tally:
         return reports
 
 
-def judge(source: Source, directory: Path, spec: ModelSpec) -> Verdict:
+def judge(source: Source, directory: Path, spec: ModelSpec, references: Path | None = None) -> Verdict:
     """The artifact in `directory` against `source`.
+
+    Args:
+        source: the truth.
+        directory: holds the artifact.
+        spec: the model in the form that is judged.
+        references: where the reference's scores are remembered between processes.
 
     Returns:
         The verdict with everything measured; `Verdict.demand` turns a failed one into an error.
@@ -94,7 +101,8 @@ def judge(source: Source, directory: Path, spec: ModelSpec) -> Verdict:
     samples = source.samples()
     for reason in _coverage(samples, spec):
         tally.fault(reason)
-    outputs = _ask(source, directory, samples, tally)
+    known = KnownScores(references, spec.kind, source.digest())
+    outputs = _ask(source, directory, samples, tally, known)
     for reason in source.check(directory):
         tally.fault(reason)
     return Verdict(
@@ -131,7 +139,9 @@ def look(form: Format, directory: Path) -> Verdict:
     )
 
 
-def _ask(source: Source, directory: Path, samples: list[Tensors], tally: _Tally) -> dict[str, OutputReport]:
+def _ask(
+    source: Source, directory: Path, samples: list[Tensors], tally: _Tally, known: KnownScores
+) -> dict[str, OutputReport]:
     """The artifact is loaded once, and asked everything: what is wrong in its numbers needs no task."""
     outputs: dict[str, OutputReport] = {}
     try:
@@ -140,17 +150,17 @@ def _ask(source: Source, directory: Path, samples: list[Tensors], tally: _Tally)
                 _one_sample(source, ask, sample, tally)
             outputs = tally.judge()
             if not tally.reasons:
-                _all_tasks(source, ask, tally)
+                _all_tasks(source, ask, tally, known)
     except PixelisError as error:
         tally.fault(f"the artifact cannot be loaded: {error}")
     return outputs
 
 
-def _all_tasks(source: Source, ask: Answer, tally: _Tally) -> None:
+def _all_tasks(source: Source, ask: Answer, tally: _Tally, known: KnownScores) -> None:
     if source.untasked:
         tally.warnings.append(source.untasked)
     try:
-        tally.tasks = measure(source, ask, tally.spec.allowed_drops)
+        tally.tasks = measure(source, ask, tally.spec.allowed_drops, known)
         for task in tally.tasks:
             if task.fault:
                 tally.fault(task.fault)

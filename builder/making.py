@@ -34,7 +34,8 @@ def make_cached(store: Store, known: Pipeline, spec: ModelSpec, key: str, watch:
     log = store.state / "logs" / f"build-{spec.name}-{spec.candidate.label}.log"
     alone = known.replacing(spec)
     try:
-        build_apart(alone, spec.name, staged / "artifact", log, lambda stage: watch(spec.name, stage))
+        said = lambda stage: watch(spec.name, stage)  # noqa: E731 - a name for the line's sake
+        build_apart(alone, spec.name, staged / "artifact", log, said, store.state / "references")
     except GateFailed as error:
         measured = log.with_name(f"gate-{spec.name}-{spec.candidate.label}.json")
         (staged / "artifact" / MANIFEST).replace(measured)

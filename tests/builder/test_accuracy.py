@@ -85,12 +85,6 @@ def test_scores_that_cannot_be_compared_are_refused() -> None:
             paired(np.array(reference), np.array(artifact))
 
 
-@pytest.fixture(autouse=True)
-def _nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sources here change their task's cases, which a real source does not."""
-    monkeypatch.setattr("builder.accuracy._KNOWN", {})
-
-
 class Choices(Task):
     """Which of four classes a row of noise belongs to, by the source's own weights."""
 
