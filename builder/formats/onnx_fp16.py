@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,13 @@ SENSITIVE = ("ReduceMean", "ReduceSum", "ReduceSumSquare", "Pow", "Sqrt", "Recip
 """Operators that stay in single precision: sums of squares and exponentials leave the range of fp16 first."""
 
 
-def to_half(path: Path, kept: tuple[str, ...] = SENSITIVE, nodes: tuple[str, ...] = ()) -> list[str]:
+def to_half(path: Path, nodes: Sequence[str] = (), shrunk: Sequence[str] = ()) -> list[str]:
     """Rewrite the graph at `path` in fp16; inputs and outputs keep their types.
 
     Args:
         path: an fp32 graph.
-        kept: operator types that stay in fp32.
-        nodes: names of further nodes that do.
+        nodes: names of nodes that stay in fp32, besides those of the types `SENSITIVE`.
+        shrunk: inputs and outputs that become fp16 too: a cache, which nobody outside reads.
 
     Returns:
         what was done, in words for the manifest.
@@ -33,10 +34,13 @@ def to_half(path: Path, kept: tuple[str, ...] = SENSITIVE, nodes: tuple[str, ...
     from builder.formats.onnx import save
 
     model = onnx.load(str(path))
-    blocked = sorted({*DEFAULT_OP_BLOCK_LIST, *kept})
+    blocked = sorted({*DEFAULT_OP_BLOCK_LIST, *SENSITIVE})
+    outside = [value.name for value in (*model.graph.input, *model.graph.output) if value.name not in shrunk]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # each weight below fp16's smallest number is a warning; the gate judges them
-        half = convert_float_to_float16(model, keep_io_types=True, op_block_list=blocked, node_block_list=list(nodes))
+        half = convert_float_to_float16(
+            model, keep_io_types=outside, op_block_list=blocked, node_block_list=list(nodes)
+        )
     small = _of_type(half, onnx.TensorProto.FLOAT16)
     if not small:
         raise BuildError(f"{path.name} has no weight that fp16 makes smaller.", mend="Build it as fp32.")

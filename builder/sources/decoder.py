@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +17,6 @@ from builder.sources.checkpoint import UNTASKED, checkpoint_directory, checkpoin
 from builder.sources.pictures import scene
 from builder.sources.task import Task
 from builder.sources.vision_encoder import VisionEncoder, visual_features
-from pixelis.errors import BuildError
 from python_backends.policy import conversation
 from python_backends.policy.checkpoint import CheckpointConfig
 from python_backends.policy.positions import mrope_positions, visual_tokens
@@ -29,8 +24,6 @@ from python_backends.policy.profile import Profile
 from python_backends.policy.tokenizer import PolicyTokenizer
 
 if TYPE_CHECKING:
-    import onnx
-
     from python_backends.policy.graph import DecoderGraph
 
 _BESIDE = ("tokenizer.json", "config.json", "generation_config.json", "pixelis.json")
@@ -114,20 +107,13 @@ class Decoder(Source):
 
     def export_native(self, directory: Path, candidate: Candidate) -> list[str]:
         """Write `model.onnx` in the candidate's precision and the files that serving needs beside it."""
-        import onnx
+        from builder.sources.decoder_graph import write_decoder
 
-        from builder.formats.onnx import save
-
-        with tempfile.TemporaryDirectory(prefix="pixelis-decoder-") as scratch:
-            _run_model_builder(self.checkpoint, Path(scratch), candidate.precision)
-            graph = onnx.load(str(Path(scratch) / "model.onnx"))
-        keep_last_positions(graph)
-        save(graph, directory / "model.onnx")
-        np.save(directory / "embed_tokens.npy", _embedding_table(self.checkpoint))
+        done = write_decoder(self.checkpoint, directory, candidate)
         for name in _BESIDE:
             if (self.checkpoint / name).is_file():
                 shutil.copyfile(self.checkpoint / name, directory / name)
-        return [f"onnxruntime-genai model builder: {candidate.precision}, attention and normalisations fused"]
+        return done
 
     def _sample(self, batch: int) -> Tensors:
         profile, tokenizer = Profile.load(self.checkpoint), PolicyTokenizer(self.checkpoint)
@@ -247,59 +233,3 @@ class _Runner:
             tokens = visual_features(load_model(self._checkpoint), pixels, grids)
             self._seen[key] = tokens, tuple(grids[0].tolist())
         return self._seen[key]
-
-
-def keep_last_positions(model: onnx.ModelProto) -> None:
-    """Let the vocabulary projection see one position a row: a new input `last_position` INT64 `[batch_size, 1]`.
-
-    Logits of every prompt position would be gigabytes for a real vocabulary, and decoding reads one of them.
-
-    Raises:
-        BuildError: the graph has no projection called `logits`.
-    """
-    from onnx import TensorProto, helper
-
-    graph = model.graph
-    head = next((node for node in graph.node if "logits" in node.output), None)
-    if head is None or head.op_type != "MatMul":
-        raise BuildError("The model builder's graph does not end in a MatMul that makes `logits`.")
-    last = helper.make_tensor_value_info("last_position", TensorProto.INT64, ["batch_size", 1])
-    gather = helper.make_node("GatherND", [head.input[0], "last_position"], ["last_hidden"], batch_dims=1)
-    head.input[0] = "last_hidden"
-    graph.input.append(last)
-    graph.node.insert(list(graph.node).index(head), gather)
-    logits = next(value for value in graph.output if value.name == "logits")
-    del logits.type.tensor_type.shape.dim[1]
-    del graph.value_info[:]
-
-
-def _run_model_builder(checkpoint: Path, output: Path, precision: str) -> None:
-    """onnxruntime-genai's model builder as a process of its own: its memory ends with it.
-
-    Raises:
-        BuildError: it failed; the message carries its last line.
-    """
-    command = [sys.executable, "-m", "onnxruntime_genai.models.builder", "-m", checkpoint.name, "-i", str(checkpoint)]
-    command += ["-o", str(output), "-p", precision, "-e", "cpu", "-c", str(output / "cache")]
-    command += ["--extra_options", "exclude_embeds=true", "hf_token=false"]
-    offline = {**os.environ, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
-    done = subprocess.run(command, env=offline, capture_output=True, text=True, check=False)
-    if done.returncode or not (output / "model.onnx").is_file():
-        lines = [line for line in done.stderr.splitlines() if line.strip()] or ["no output"]
-        raise BuildError(
-            f"onnxruntime-genai's model builder failed ({done.returncode}): {lines[-1][:300]}.",
-            mend="Install the build extra: pip install 'pixelis-serving[build]'.",
-        )
-
-
-def _embedding_table(checkpoint: Path) -> NDArray[np.float32]:
-    """`embed_tokens.weight` of the text model `[vocabulary, hidden]`, read from the safetensors alone."""
-    from safetensors import safe_open
-
-    for path in sorted(checkpoint.glob("*.safetensors")):
-        with safe_open(str(path), framework="pt") as weights:
-            for key in weights.keys():  # noqa: SIM118 - not a dict
-                if key.endswith("embed_tokens.weight"):
-                    table: NDArray[np.float32] = weights.get_tensor(key).float().numpy()
-                    return table
-    raise BuildError(f"{checkpoint.name} has no embed_tokens.weight.", mend="Save the checkpoint whole.")

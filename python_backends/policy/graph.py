@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pixelis.errors import SetupError
 from python_backends.engine.onnxruntime_engine import open_session
 from python_backends.policy.checkpoint import CheckpointConfig
+from python_backends.policy.embeddings import EmbeddingTable
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -40,10 +41,13 @@ class DecoderGraph:
         self.slots = slots
         self.max_len = min(max_len, self.config.max_positions)
         self._session = open_session(directory / "model.onnx", threads)
-        self.embeddings = load_embeddings(directory, self.config)
-        names = {node.name for node in self._session.get_inputs()}
+        self.embeddings = EmbeddingTable.load(directory, self.config)
+        types = {node.name: node.type for node in self._session.get_inputs()}
+        names = types.keys()
+        half = types.get("past_key_values.0.key") == "tensor(float16)"
+        cells = (slots, self.config.kv_heads, self.max_len, self.config.head_dim)
         self._cache = {
-            f"{layer}.{part}": np.zeros((slots, self.config.kv_heads, self.max_len, self.config.head_dim), np.float32)
+            f"{layer}.{part}": np.zeros(cells, np.float16 if half else np.float32)
             for layer in range(self.config.layers)
             for part in ("key", "value")
         }
@@ -142,7 +146,7 @@ class _Step:
 
     def set(self, tokens: Ints, positions: Ints, lengths: Ints) -> None:
         """Fill the buffers for the next run."""
-        np.take(self._table, tokens, axis=0, out=self._embeds[:, 0], mode="clip")
+        self._table.take(tokens, self._embeds[:, 0])
         self._positions[:, :, 0] = positions
         needed = int(lengths.max()) + 1
         width = min(-(-needed // MASK_STEP) * MASK_STEP, self._max_len)
@@ -151,26 +155,6 @@ class _Step:
             self._mask = self._mask_memory[: len(tokens) * width].reshape(len(tokens), width)
             _bind_input(self.binding, "attention_mask", self._mask)
         np.less_equal(self._columns[:width], lengths[:, None], out=self._mask)
-
-
-def load_embeddings(directory: Path, config: CheckpointConfig) -> Floats:
-    """The embedding table `[vocabulary, hidden]`, mapped from disk.
-
-    Raises:
-        SetupError: the file is missing or does not fit `config.json`.
-    """
-    path = directory / "embed_tokens.npy"
-    mend = "Build it again with `pixelis build policy`."
-    if not path.is_file():
-        raise SetupError(f"The policy artifact {directory.name} has no {path.name}.", mend=mend)
-    table = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
-    if table.shape != (config.vocabulary, config.hidden) or table.dtype != np.float32:
-        raise SetupError(
-            f"{path.name} is {table.dtype}{list(table.shape)}, "
-            f"config.json wants float32[{config.vocabulary}, {config.hidden}].",
-            mend=mend,
-        )
-    return table
 
 
 def _bind_input(binding: onnxruntime.IOBinding, name: str, array: NDArray[np.generic]) -> None:

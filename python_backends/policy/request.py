@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pixelis.errors import InvalidRequest, LimitExceeded, PixelisError
 from pixelis.schema import PolicyEvent, Sampling
 from python_backends.policy.checkpoint import CheckpointConfig
+from python_backends.policy.embeddings import EmbeddingTable
 from python_backends.policy.grammar import CallGrammar, CallGuide
 from python_backends.policy.positions import Grid, mrope_positions
 
@@ -90,7 +91,7 @@ def prepare(
     request: PolicyRequest,
     sink: EventSink,
     config: CheckpointConfig,
-    embeddings: NDArray[np.float32],
+    embeddings: EmbeddingTable,
     max_len: int,
     grammar: CallGrammar | None = None,
 ) -> Sequence:
