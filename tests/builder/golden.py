@@ -41,8 +41,15 @@ def golden() -> Iterator[tuple[Path, str]]:
     yield HERE / "ngc" / "embed_text-openvino-bf16.pbtxt", text(config(bf16, "ngc", values()))
 
 
+def forms() -> str:
+    """A line for every form that is built: model and label."""
+    lines = [f"{spec.name} {form.label}" for spec in pipeline(values()).models for form in spec.all_candidates]
+    return "\n".join(sorted(lines)) + "\n"
+
+
 def write() -> None:
     """Write all of them, and remove what is none any more."""
+    (HERE / "forms.txt").write_text(forms())
     wanted = dict(golden())
     for path in HERE.rglob("*.pbtxt"):
         if path not in wanted:

@@ -8,6 +8,7 @@ from builder.candidate import FORMATS, Candidate, FormatName
 from builder.rules.coverage import contradictions, uncovered
 from builder.spec import pipeline
 from tests.builder.conftest import Place
+from tests.builder.golden import HERE, forms
 
 KNOWN = pipeline()
 BUILT = [spec for spec in KNOWN.models if spec.built]
@@ -32,6 +33,13 @@ def test_nothing_is_built_and_excluded(spec: object) -> None:
 def test_reasons_are_reasons(spec: object) -> None:
     for exclusion in spec.exclusions:  # type: ignore[attr-defined]
         assert len(exclusion.reason.split()) >= 4, exclusion
+
+
+def test_no_form_was_dropped() -> None:
+    """A form that was built once is a promise; that it no longer is must be meant, and said in the changelog."""
+    promised = set((HERE / "forms.txt").read_text().split("\n"))
+    dropped = sorted(promised - set(forms().split("\n")))
+    assert dropped == [], "mend the form; or exclude it with a reason, say so, and `python -m tests.builder.golden`"
 
 
 def test_a_dropped_form_is_noticed(place: Place) -> None:
