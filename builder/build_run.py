@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from builder.candidate import Candidate
 from builder.chosen import Choice, Chosen
 from builder.disk import typed
+from builder.formats import open_format
 from builder.key import build_key
 from builder.layout import prepare, shimmed
 from builder.making import Watch, make_cached
@@ -16,8 +17,9 @@ from builder.model_spec import ModelSpec
 from builder.outcome import Outcome, State
 from builder.pipeline import Pipeline
 from builder.store import Store
-from builder.triton_config import Target
+from builder.triton_config import Target, native
 from pixelis.errors import BuildError, PixelisError
+from python_backends.engine import ENGINES
 
 
 class Run:
@@ -65,6 +67,7 @@ class Run:
         if wanted is not None and wanted.held:
             return self._hold(spec, wanted)
         form = spec if wanted is None else spec.as_candidate(self._find(spec, wanted))
+        self._servable(form)
         prepare(self.store, form, self.target)
         outcome = self._made(form)
         if outcome.version is None:
@@ -74,6 +77,14 @@ class Run:
             outcome.reason = f"{ended}; {outcome.reason}" if outcome.reason else ended
         self._remember(form, wanted, before)
         return outcome.model_copy(update={"chosen": wanted.why if wanted else None})
+
+    def _servable(self, form: ModelSpec) -> None:
+        """Raises `BuildError` where the target has nothing that runs the format."""
+        if form.kind == "engine" and not native(form, self.target) and open_format(form.format).file not in ENGINES:
+            raise BuildError(
+                f"{form.name} as {form.candidate.label} runs nowhere on the target {self.target}.",
+                mend=f"Python runs {', '.join(ENGINES)} there; a full Triton image (--target ngc) runs more.",
+            )
 
     def _kept(self, before: Choice | None) -> Choice | None:
         """What was chosen earlier and is not ended by this build."""

@@ -77,16 +77,18 @@ def test_ctrl_c_at_every_step(built: Place, step: str) -> None:
     assert states(built.build()) == {"alpha": "up to date", "beta": "up to date"}
 
 
-def test_ctrl_c_on_the_command_line_is_130(built: Place) -> None:
+@pytest.mark.parametrize("words", [["build", "alpha"], ["build", "alpha", "--formats", "onnx", "--jobs", "2"]])
+def test_ctrl_c_on_the_command_line_is_130(built: Place, words: list[str]) -> None:
     """The command, its progress and all: one process group, as a terminal interrupts it."""
     weights = write_weights(built.root / "slow.npy", 5)
     slow = built.with_model(linear_spec("alpha", weights, "HalfWritten"))
     (built.root / "spec.json").write_text(slow.model_dump_json())
     code = (
-        "import sys; from pathlib import Path; from builder.spec import Pipeline; import builder.build, pixelis.cli\n"
+        "import sys; from pathlib import Path; from builder.spec import Pipeline; import pixelis.cli\n"
+        "import builder.build, builder.build_candidates, builder.build_modes\n"
         f"known = Pipeline.model_validate_json(Path({str(built.root / 'spec.json')!r}).read_text())\n"
-        "builder.build.pipeline = lambda: known\n"
-        "sys.argv[1:] = ['build', 'alpha']; pixelis.cli.main()"
+        "for room in (builder.build, builder.build_candidates, builder.build_modes): room.pipeline = lambda: known\n"
+        f"sys.argv[1:] = {words!r}; pixelis.cli.main()"
     )
     places = {"PIXELIS_REPOSITORY": str(built.store.repository), "PIXELIS_STATE": str(built.store.state)}
     command = subprocess.Popen(

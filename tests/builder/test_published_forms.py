@@ -80,3 +80,15 @@ def test_a_repository_for_a_full_image_follows_the_form(both: Place) -> None:
     assert 'backend: "openvino"' in (elsewhere / "alpha" / "config.pbtxt").read_text()
     found = [finding for finding in lint(elsewhere, both.known, "ngc") if finding.model == "alpha"]
     assert found == []
+
+
+def test_a_format_that_the_target_cannot_run_is_refused_before_anything_is_built(
+    built: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("builder.build_run.ENGINES", {"model.onnx": ("onnxruntime_engine", "OnnxRuntimeEngine")})
+    place = Place(built.root, built.with_model(built.known["alpha"].model_copy(update={"candidates": (FORM,)})))
+    (failed,) = publish(place, forms={"alpha": Choice(label=FORM.label, why="a test")}).failed
+    assert "alpha as openvino-fp32 runs nowhere on the target embedded" in (failed.reason or "")
+    assert "Python runs model.onnx there" in (failed.reason or "")
+    assert built.store.versions("alpha") == [1, 2]
+    assert publish(place).models[0].state == "up to date"
