@@ -171,14 +171,19 @@ def _best(rows: Sequence[Row], goal: Goal) -> Row:
 
 def _why(best: Row, left: Sequence[Row], goal: Goal) -> str:
     others = [row for row in left if row.candidate != best.candidate]
-    said = (
-        f"{describe(best, goal)}, the best of {len(left)} forms that may be chosen" if others else "the only form left"
-    )
-    if others:
+    said = describe(best, goal)
+    if not others:
+        said += ", the only form left"
+    else:
         second = min(others, key=lambda row: _value(row, goal))
-        said += f"; the next is {second.candidate} with {describe(second, goal)}"
+        if _value(second, goal) < _value(best, goal):
+            better = "smaller" if best.accuracy_drop == second.accuracy_drop else "more accurate"
+            said += f", within {100 * NOISE:g} % of {second.candidate}, and {better}"
+        else:
+            said += f", the best of {len(left)} forms that may be chosen; the next is {second.candidate}"
+            said += f" with {describe(second, goal)}"
     if best.accuracy_drop is not None:
-        said += f"; accuracy {-100 * best.accuracy_drop:+.2f} points"
+        said += f"; accuracy {0.0 - 100 * best.accuracy_drop:+.2f} points"
     return said
 
 

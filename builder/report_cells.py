@@ -77,7 +77,7 @@ def task_cells(row: Row) -> list[list[str]]:
 
 def accuracy(row: Row) -> str:
     """The worst task's difference to the original, in points."""
-    return NONE if row.accuracy_drop is None else f"{-100 * row.accuracy_drop:+.2f} points"
+    return NONE if row.accuracy_drop is None else f"{0.0 - 100 * row.accuracy_drop:+.2f} points"
 
 
 def share(value: float | None) -> str:

@@ -45,7 +45,9 @@ def test_a_form_without_a_task_is_judged_by_its_gate_alone() -> None:
 
 def test_what_is_as_fast_goes_to_the_more_accurate() -> None:
     close = [row("a", 0.009, ms=4.00), row("b", 0.0, ms=4.05)]
-    assert choose(close, "latency").chosen == "b"
+    choice = choose(close, "latency")
+    assert choice.chosen == "b"
+    assert "within 2 % of a, and more accurate; accuracy +0.00 points" in choice.why
 
 
 def test_refused_unexecuted_and_unmeasured_forms_are_never_chosen() -> None:
