@@ -48,10 +48,10 @@ def _bisect(source: Source, directory: Path, spec: ModelSpec) -> WrongLayer:
         from builder.bisect_onnx import first_wrong_node
 
         for sample in sorted(source.samples(), key=_size)[:TRIED]:
-            feeds = source.feeds(directory, sample)
-            found = first_wrong_node(Path(scratch) / MODEL_FILE, suspect, feeds, spec.precision)
-            if found.node:
-                break
+            for feeds in source.feeds(Path(scratch), sample):
+                found = first_wrong_node(Path(scratch) / MODEL_FILE, suspect, feeds, spec.precision)
+                if found.node:
+                    return found
     return found
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from builder.sources.base import Tensors
-from builder.tolerance import Precision
+from builder.tolerance import TOLERANCES, Precision
 from builder.verdict import WrongLayer
 
 if TYPE_CHECKING:
@@ -30,12 +30,13 @@ _FLOATS = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(d
 
 @dataclass(frozen=True)
 class _Node:
-    """A node with shared outputs: what of its error came in, what it makes itself, and what goes out."""
+    """A node with shared outputs: what of its error came in, what it makes itself (error and scale), what goes out."""
 
     name: str
     operator: str
     before: float
     own: float
+    scale: float
     after: float
 
 
@@ -49,8 +50,8 @@ def first_wrong_node(reference: Path, suspect: Path, feeds: Tensors, precision: 
         precision: of the suspect; says how much error a healthy node has.
 
     Returns:
-        The first node, in the graph's order, whose own error is more than a healthy one's; else the one with the
-        largest error of its own, if that explains what comes out; else why there is none.
+        The first node, in the graph's order, whose own error or scale is more than a healthy one's; else the one with
+        the largest error of its own, if that explains what comes out; else why there is none.
     """
     import onnx
 
@@ -65,9 +66,9 @@ def first_wrong_node(reference: Path, suspect: Path, feeds: Tensors, precision: 
     own = _run(_opened(model, shared & produced, found), {**feeds, **_typed(right, found, shared & produced)})
     nodes = list(_nodes(model.graph, right, found, own, shared))
     note = f"{len(nodes)} nodes were compared, each on the fp32 graph's inputs"
-    limit = OWN_ERROR[precision]
+    limit, turned = OWN_ERROR[precision], TOLERANCES[precision].scale
     for node in nodes:
-        if not node.own <= limit:
+        if not (node.own <= limit and node.scale <= turned):
             return _wrong(node, note)
     worst = max(nodes, key=lambda node: node.own)
     if worst.own > limit / 10:
@@ -85,7 +86,8 @@ def _nodes(graph: onnx.GraphProto, right: Tensors, found: Tensors, own: Tensors,
         errors.update(dict.fromkeys(node.output, after))
         if outputs:
             mine = max(relative(own[_OWN + name], right[name]) for name in outputs)
-            yield _Node(node.name or outputs[0], node.op_type, before, mine, after)
+            scale = max(_scale(own[_OWN + name], right[name]) for name in outputs)
+            yield _Node(node.name or outputs[0], node.op_type, before, mine, scale, after)
 
 
 def relative(answer: NDArray[np.generic], reference: NDArray[np.generic]) -> float:
@@ -98,6 +100,14 @@ def relative(answer: NDArray[np.generic], reference: NDArray[np.generic]) -> flo
     length = float(np.linalg.norm(r[kept]))
     error = float(np.linalg.norm(a[kept] - r[kept]))
     return error / length if length > 0 else (float("inf") if error > 0 else 0.0)
+
+
+def _scale(answer: NDArray[np.generic], reference: NDArray[np.generic]) -> float:
+    """How far the least-squares slope of answer against reference is from 1; NaN where something is not finite."""
+    a, r = answer.astype(np.float64), reference.astype(np.float64)
+    kept = np.abs(r) < 1e30
+    energy = float((r[kept] ** 2).sum())
+    return abs(float((a[kept] * r[kept]).sum()) / energy - 1) if energy > 0 else 0.0
 
 
 def _wrong(node: _Node, note: str) -> WrongLayer:

@@ -116,9 +116,9 @@ class Source(ABC):
         with load_engine(directory, threads) as engine:
             yield engine.run
 
-    def feeds(self, directory: Path, inputs: Tensors) -> Tensors:
-        """A sample as the graph of the artifact in `directory` takes it; the same unless a runner stands between."""
-        return inputs
+    def feeds(self, directory: Path, inputs: Tensors) -> list[Tensors]:
+        """A sample as the fp32 graph in `directory` takes it: itself, unless a runner stands between."""
+        return [inputs]
 
     def answer(self, directory: Path, inputs: Tensors) -> Tensors:
         """The artifact's answer to one sample."""
@@ -153,8 +153,9 @@ class TorchSource(Source):
         """What the PyTorch module answers."""
         import torch
 
+        module = self.loaded  # before inference mode: weights that are made in it export as another graph
         with torch.inference_mode():
-            answer = self.loaded(*(torch.from_numpy(np.ascontiguousarray(inputs[name])) for name in self.inputs))
+            answer = module(*(torch.from_numpy(np.ascontiguousarray(inputs[name])) for name in self.inputs))
         answers = answer if isinstance(answer, tuple) else (answer,)
         return {name: tensor.numpy() for name, tensor in zip(self.outputs, answers, strict=True)}
 

@@ -86,8 +86,8 @@ class Decoder(Source):
         """The artifact in the runner that will serve it: a whole ragged batch at once, then step by step."""
         yield _Runner(self.checkpoint, directory, threads)
 
-    def feeds(self, directory: Path, inputs: Tensors) -> Tensors:
-        """The prompts of a sample with an empty cache, as the graph takes them."""
+    def feeds(self, directory: Path, inputs: Tensors) -> list[Tensors]:
+        """The prompts of a sample with an empty cache, as the graph takes them; of a single one, the step after it."""
         return _Runner(self.checkpoint, directory, 1).feeds(inputs)
 
     def tasks(self) -> list[Task]:
@@ -180,22 +180,32 @@ class _Runner:
         shape = (len(lengths), len(steps), prefill.shape[-1])
         return {"PREFILL_LOGITS": prefill, "STEP_LOGITS": np.stack(steps, axis=1) if steps else np.zeros(shape, "f")}
 
-    def feeds(self, inputs: Tensors) -> Tensors:
-        """What `prefill` binds, with a cache of length 0."""
+    def feeds(self, inputs: Tensors) -> list[Tensors]:
+        """What `prefill` binds, with a cache of length 0, and what `decode` binds."""
+        from python_backends.engine.onnxruntime_engine import open_session
         from python_backends.policy.graph import load_embeddings
 
         config = CheckpointConfig.load(self._directory)
-        embeds, places, _ = self._prompts(inputs, load_embeddings(self._directory, config), config)
+        table = load_embeddings(self._directory, config)
+        embeds, places, after = self._prompts(inputs, table, config)
         lengths = inputs["LENGTHS"].astype(np.int64)
         count, width = len(embeds), int(lengths.max())
         padded, positions = np.zeros((count, width, config.hidden), np.float32), np.zeros((3, count, width), np.int64)
         for row, (part, place) in enumerate(zip(embeds, places, strict=True)):
             padded[row, : len(part)], positions[:, row, : len(part)] = part, place
         empty = np.zeros((count, config.kv_heads, 0, config.head_dim), np.float32)
-        past = {f"past_key_values.{i}.{part}": empty for i in range(config.layers) for part in ("key", "value")}
+        names = [f"{i}.{part}" for i in range(config.layers) for part in ("key", "value")]
         mask = (np.arange(width) < lengths[:, None]).astype(np.int64)
-        shown: Tensors = {"inputs_embeds": padded, "position_ids": positions, "attention_mask": mask}
-        return {**shown, "last_position": lengths[:, None] - 1, **past}
+        prompt: Tensors = {"inputs_embeds": padded, "position_ids": positions, "attention_mask": mask}
+        prompt |= {"last_position": lengths[:, None] - 1, **{f"past_key_values.{name}": empty for name in names}}
+        if count > 1:  # a ragged cache is the runner's to lay out
+            return [prompt]
+        session = open_session(self._directory / "model.onnx", 1)
+        cache = session.run([f"present.{name}" for name in names], prompt)
+        step: Tensors = {f"past_key_values.{name}": past for name, past in zip(names, cache, strict=True)}
+        step |= {"inputs_embeds": table[inputs["NEXT"][:, :1].astype(np.int64)], "last_position": np.zeros((1, 1), int)}
+        step |= {"position_ids": np.full((3, 1, 1), after[0]), "attention_mask": np.ones((1, width + 1), np.int64)}
+        return [prompt, step]
 
     def _prompts(
         self, inputs: Tensors, table: NDArray[np.float32], config: CheckpointConfig

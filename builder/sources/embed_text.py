@@ -84,8 +84,9 @@ class EmbedText(TorchSource):
         import torch
 
         ids, mask = (torch.from_numpy(np.ascontiguousarray(inputs[name])) for name in self.inputs)
+        bert = self.bert  # before inference mode: weights that are made in it export as another graph
         with torch.inference_mode():
-            hidden = self.bert(input_ids=ids, attention_mask=mask).last_hidden_state
+            hidden = bert(input_ids=ids, attention_mask=mask).last_hidden_state
             mean = (hidden * mask[:, :, None]).sum(1) / mask.sum(1, keepdim=True)
             return {"EMBEDDING": torch.nn.functional.normalize(mean, dim=1).numpy()}
 
