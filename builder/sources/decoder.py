@@ -19,6 +19,7 @@ from builder.sources.task import Task
 from builder.sources.vision_encoder import VisionEncoder, visual_features
 from python_backends.policy import conversation
 from python_backends.policy.checkpoint import CheckpointConfig
+from python_backends.policy.embeddings import EmbeddingTable
 from python_backends.policy.positions import mrope_positions, visual_tokens
 from python_backends.policy.profile import Profile
 from python_backends.policy.tokenizer import PolicyTokenizer
@@ -183,10 +184,9 @@ class _Runner:
     def feeds(self, inputs: Tensors) -> list[Tensors]:
         """What `prefill` binds, with a cache of length 0, and what `decode` binds."""
         from python_backends.engine.onnxruntime_engine import open_session
-        from python_backends.policy.graph import load_embeddings
 
         config = CheckpointConfig.load(self._directory)
-        table = load_embeddings(self._directory, config)
+        table = EmbeddingTable.load(self._directory, config)
         embeds, places, after = self._prompts(inputs, table, config)
         lengths = inputs["LENGTHS"].astype(np.int64)
         count, width = len(embeds), int(lengths.max())
@@ -208,7 +208,7 @@ class _Runner:
         return [prompt, step]
 
     def _prompts(
-        self, inputs: Tensors, table: NDArray[np.float32], config: CheckpointConfig
+        self, inputs: Tensors, table: EmbeddingTable, config: CheckpointConfig
     ) -> tuple[list[NDArray[np.float32]], list[NDArray[np.int64]], list[int]]:
         """Embeddings `[S, hidden]` and positions `[3, S]` of each prompt, and the position after it."""
         embeds, places, after = [], [], []

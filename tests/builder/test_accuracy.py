@@ -161,22 +161,18 @@ def test_the_spec_may_allow_another_drop_and_the_report_shows_it(tmp_path: Path)
 
 def test_a_number_close_to_its_limit_is_a_warning(tmp_path: Path) -> None:
     class Off(Tasked):
-        def reference(self, inputs: Tensors) -> Tensors:
-            answer = super().reference(inputs)
-            return {**answer, "SCORES": answer["SCORES"] * np.float32(1 + 9e-4)} if self.off else answer
-
-        off = False
-
         @contextmanager
         def opened(self, directory: Path, threads: int = 1) -> Iterator[Answer]:
-            plain = Linear(str(self.path))
-            yield lambda inputs: {**plain.reference(inputs), "SCORES": plain.reference(inputs)["SCORES"] * 1.0009}
+            def answer(inputs: Tensors) -> Tensors:
+                right = self.reference(inputs)
+                return {**right, "SCORES": right["SCORES"] * np.float32(1.00009)}
+
+            yield answer
 
     weights = write_weights(tmp_path / "weights.npy")
-    loose = Tolerance(mean_abs=1)
-    verdict = judge(Off(str(weights)), tmp_path, linear_spec("alpha", weights, tolerance=loose))
+    verdict = judge(Off(str(weights)), tmp_path, linear_spec("alpha", weights, tolerance=Tolerance(mean_abs=1)))
     assert verdict.verdict == "warn"
-    assert any("scale is off by" in warning and "close to its limit 0.001" in warning for warning in verdict.warnings)
+    assert any("scale is off by" in warning and "close to its limit 0.0001" in warning for warning in verdict.warnings)
 
 
 def test_a_task_that_is_not_answered_is_a_refusal(tmp_path: Path) -> None:
