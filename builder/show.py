@@ -92,6 +92,7 @@ def print_manifest(console: Console, manifest: Manifest) -> None:
         "builder": f"{manifest.builder} {manifest.builder_digest}",
         "libraries": ", ".join(f"{name} {version}" for name, version in manifest.libraries.items()),
         "optimisations": "; ".join(manifest.optimisations) or "none",
+        "notes": "; ".join(f"{name}: {text}" for name, text in manifest.notes.items()) or "none",
         "size": f"{manifest.size_bytes / 2**20:.1f} MiB, {manifest.parameters:,} parameters, {manifest.nodes} nodes",
         "made": f"{made} in " + ", ".join(f"{stage} {s:.1f} s" for stage, s in manifest.seconds.items()),
         "gate": _verdict(manifest),

@@ -141,7 +141,8 @@ class Store:
         if faults:
             mend = f"Name another one with --to; there are {', '.join(map(str, self.built_versions(model)))}."
             raise BuildError(f"Version {version} of {model} cannot be published again: {'; '.join(faults)}.", mend=mend)
-        return self._publish(model, self.folder(model, version), manifest, shimmed)
+        notes = {**manifest.notes, "rollback": f"the artifact of version {version} again"}
+        return self._publish(model, self.folder(model, version), manifest.model_copy(update={"notes": notes}), shimmed)
 
     def _publish(self, model: str, artifact: Path, manifest: Manifest, shimmed: bool) -> Manifest:
         if not manifest.served:

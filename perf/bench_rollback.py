@@ -15,6 +15,9 @@ app = typer.Typer()
 def rollback(
     model: Annotated[str, typer.Argument(help="A model that runs an artifact alone.")] = "embed_image",
     form: Annotated[str, typer.Option(metavar="LABEL", help="The second form; default: the spec's first other.")] = "",
+    asked: Annotated[
+        str, typer.Option("--ask", metavar="MODEL", help="Ask this one, which calls the other: `pixelis`.")
+    ] = "",
     rollbacks: Annotated[int, typer.Option(min=1, help="How often the artifact changes under load.")] = 4,
     seconds: Annotated[float, typer.Option(min=5, help="About how long perf_analyzer keeps asking.")] = 30.0,
     concurrency: Annotated[int, typer.Option(min=1, help="Requests at once.")] = 4,
@@ -24,7 +27,11 @@ def rollback(
 
     A repository, a state folder and a server of its own are used, and removed.
 
-    Example: pixelis bench rollback embed_image --json
+    Examples:
+
+        pixelis bench rollback embed_image --json
+
+        pixelis bench rollback embed_image --ask pixelis --seconds 60
     """
     from perf import perf_analyzer
     from perf.machine import machine, versions
@@ -38,10 +45,10 @@ def rollback(
 
     tool = perf_analyzer.obtain(settings().state)
     try:
-        data = input_data(model)
+        data = input_data(asked or model)
     except NotFound:
-        data = samples(model)
-    with scene(model, form) as served:
+        data = samples(asked or model)
+    with scene(model, form, asked) as served:
         rows, claims = run(tool, served, data, seconds, concurrency, rollbacks)
     command = shlex.join(["pixelis", *sys.argv[1:]])
     made = {**versions(), "perf_analyzer": perf_analyzer.REQUIREMENT.partition("==")[2]}

@@ -17,7 +17,7 @@ from perf.sweep import stamps
 from pixelis.errors import PixelisError, ServingError
 from pixelis.schema import Claim
 
-PACE = 200
+PACE = 100
 """Requests that tell how fast answers come."""
 SETTLE_S = 1.0
 """Before the first rollback and after each: enough requests go to every version."""
@@ -59,9 +59,9 @@ class _Load(threading.Thread):
         folder: Path,
     ) -> None:
         super().__init__()
-        self.tool, self.requests, self.concurrency = tool, PACE, concurrency
+        self.tool, self.asked, self.requests, self.concurrency = tool, scene.asked, PACE, concurrency
         self.export, self.failure = folder / "requests-answered.json", None
-        self.arguments = ["-m", scene.model, "-i", "grpc", "-u", scene.url]
+        self.arguments = ["-m", scene.asked, "-i", "grpc", "-u", scene.url]
         self.arguments += ["--concurrency-range", f"{concurrency}:{concurrency}:1"]
         self.arguments += ["--profile-export-file", str(self.export)]
         path = folder / "data.json"
@@ -97,7 +97,12 @@ class _Load(threading.Thread):
 
     def row(self) -> dict[str, Any]:
         """What the callers saw."""
-        row: dict[str, Any] = {"row": "load", "requests": self.requests, "concurrency": self.concurrency}
+        row: dict[str, Any] = {
+            "row": "load",
+            "asked": self.asked,
+            "requests": self.requests,
+            "concurrency": self.concurrency,
+        }
         if self.failure is not None:
             return {**row, "answered": 0, "error": self.failure}
         sent, answered = stamps(self.export)

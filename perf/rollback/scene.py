@@ -26,10 +26,13 @@ class Scene:
     """What is served.
 
     Attributes:
+        model: whose artifact changes.
+        asked: the model that is asked; it may be one that calls the other.
         forms: version -> label of its artifact.
     """
 
     model: str
+    asked: str
     repository: Path
     state: Path
     config: Settings
@@ -51,8 +54,13 @@ class Scene:
 
 
 @contextmanager
-def scene(model: str, form: str) -> Iterator[Scene]:
+def scene(model: str, form: str, asked: str = "") -> Iterator[Scene]:
     """Build `model` in its default form and in `form`, serve the second; all of it is removed at the end.
+
+    Args:
+        model: whose artifact changes.
+        form: label of the second form; empty = the first other one of the spec.
+        asked: the model that is asked, with all that it calls; empty = `model`.
 
     Raises:
         NotFound: no such model.
@@ -64,19 +72,19 @@ def scene(model: str, form: str) -> Iterator[Scene]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pixelis-rollback-")))
         repository = folder / "repository"
         stack.callback(Chosen(repository, state).drop, model)
-        for label in (first, second):
+        for label, models in ((first, [] if asked else [model]), (second, [model])):
             choice = {model: Choice(label=label, why="pixelis bench rollback")}
-            report = build([model], forms=choice, repository=repository, state=state)
+            report = build(models, forms=choice, repository=repository, state=state)
             if report.failed:
-                raise BuildError(f"{model} as {label}: {report.failed[0].reason}")
+                raise BuildError(f"{report.failed[0].model}: {report.failed[0].reason}")
         config = settings().model_copy(
             update={"state": folder / "state", "repository": repository, "server": _free_ports()}
         )
         triton = EmbeddedTriton(config=config)
         stack.callback(triton.stop)
-        triton.start([model])
+        triton.start([asked or model])
         forms = {FIRST_VERSION: first, FIRST_VERSION + 1: second}
-        yield Scene(model, repository, state, config, triton.grpc_url, forms)
+        yield Scene(model, asked or model, repository, state, config, triton.grpc_url, forms)
 
 
 def _labels(model: str, form: str) -> tuple[str, str]:

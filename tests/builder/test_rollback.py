@@ -54,6 +54,7 @@ def test_the_older_artifact_is_published_again_and_held(grown: Place) -> None:
     assert (done.version, done.again, done.left) == (5, 3, 4)
     assert digest(grown, 5) == digest(grown, 3) != digest(grown, 4)
     assert not grown.store.faults("alpha", 5)
+    assert grown.store.manifest("alpha", 5).notes["rollback"] == "the artifact of version 3 again"
     assert grown.store.versions("alpha") == [1, 2, 3, 4, 5]
     outcome = again(grown)
     assert outcome.state == "held"
