@@ -30,6 +30,7 @@ def best(
             precisions=precisions if request.precisions else None,
             max_accuracy_drop=drop,
             device=request.device,
+            jobs=request.jobs,
             repository=request.repository,
             output=output,
             watch=watch,

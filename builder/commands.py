@@ -119,12 +119,13 @@ def build(
     if max_accuracy_drop is not None:
         raise typer.BadParameter("goes with --optimize or --preset", param_hint="--max-accuracy-drop")
     if formats or precisions or measure or device:
-        if publish or default:
-            raise typer.BadParameter(
-                "goes without --publish and --default: it publishes nothing", param_hint="--formats"
-            )
+        if publish or default or request.target != "embedded":
+            wrong = "goes without --publish, --default and --target: candidates are published nowhere"
+            raise typer.BadParameter(wrong, param_hint="--formats")
         modes.candidates(request)
         return
+    if jobs > 1:
+        raise typer.BadParameter("goes with --formats, --optimize or --preset", param_hint="--jobs")
     if publish and default:
         raise typer.BadParameter("names a form, and --default the spec's", param_hint="--publish")
     if publish and len(request.names) != 1:
@@ -146,8 +147,9 @@ def _one_of(text: str, allowed: tuple[Any, ...], option: str) -> Any:
 
 
 def _only(request: Request, option: str) -> None:
-    if request.publish or request.default:
-        raise typer.BadParameter("chooses a form, so it goes without --publish and --default", param_hint=option)
+    if request.publish or request.default or request.force:
+        wrong = "chooses a form, so it goes without --publish, --default and --force"
+        raise typer.BadParameter(wrong, param_hint=option)
     if request.target != "embedded":
         raise typer.BadParameter(
             "measures what the embedded server runs: publish a form with --publish", param_hint=option

@@ -78,6 +78,7 @@ def optimise(
     precisions: Collection[str] | None = None,
     max_accuracy_drop: float | None = None,
     device: Device | None = None,
+    jobs: int = 1,
     repository: Path | None = None,
     state: Path | None = None,
     spec: Pipeline | None = None,
@@ -95,6 +96,7 @@ def optimise(
         formats, precisions: forms that are looked at; default: the preset's, or all.
         max_accuracy_drop: the most that a task may lose, in points of 1; default: the preset's, or 0.01.
         device: narrows the forms to those that are worth it there; default: every one that can be built.
+        jobs: how many forms are built at the same time; they are measured one after the other.
         repository: the Triton model repository; default: the settings'.
         state: build cache, costs and logs; default: the settings'.
         spec: the pipeline; default: `builder.spec.pipeline()`.
@@ -122,6 +124,7 @@ def optimise(
         formats or (base.formats if base else FORMATS),
         precisions or (base.precisions if base else PRECISIONS),
         device=device,
+        jobs=jobs,
         repository=store.repository,
         state=store.state,
         spec=known,
