@@ -13,6 +13,7 @@ from builder.formats import torch_attention, torch_module
 from builder.formats.base import Description, Format
 from builder.formats.torch_archive import rewrite
 from builder.sources.base import Source
+from pixelis.errors import BuildError
 from python_backends.engine.torch_settings import TorchSettings
 
 MODEL_FILE = "model.ts"
@@ -37,7 +38,14 @@ class TorchScriptFormat(Format):
         source.write_beside(directory)
 
     def optimise(self, directory: Path, candidate: Candidate) -> list[str]:
-        """Freeze: weights become constants, and the passes that need constants run (batch norms fold)."""
+        """Freeze: weights become constants, and the passes that need constants run (batch norms fold).
+
+        `optimize_for_inference` on top was no faster for any model here, and its graphs with convolutions cannot be
+        saved.
+
+        Raises:
+            BuildError: int8 was asked for, and no layer of it runs.
+        """
         import torch
 
         path = directory / MODEL_FILE
@@ -49,6 +57,11 @@ class TorchScriptFormat(Format):
         # lines of source by operator: for a debugger, and they name this machine's paths
         rewrite(path, lambda name, content: None if name.endswith(".debug_pkl") else content)
         after = len(list(frozen.inlined_graph.nodes()))
+        if candidate.quantization == "dynamic" and not frozen.inlined_graph.findNode("quantized::linear_dynamic"):
+            raise BuildError(
+                "No quantised layer runs in this model, which would be its fp32 under another name.",
+                mend="Dynamic quantisation is for Linear layers: build it in another precision.",
+            )
         return [f"torch.jit.freeze: weights are constants, batch norms folded ({before} -> {after} nodes)"]
 
     def describe(self, directory: Path) -> Description:

@@ -65,6 +65,12 @@ def test_linear_layers_become_int8_but_for_those_that_are_left_out(tmp_path: Pat
         make(tiny_spec(unknown), tmp_path / "none")
 
 
+def test_int8_of_which_nothing_runs_is_refused(tmp_path: Path) -> None:
+    int8 = Candidate(format="torchscript", precision="int8", quantization="dynamic")
+    with pytest.raises(BuildError, match="No quantised layer runs in this model"):
+        make(tiny_spec(int8, "IdleLinear"), tmp_path / "out")
+
+
 @pytest.mark.parametrize(
     ("kind", "kernel"),
     [

@@ -82,6 +82,26 @@ class FixedBatch(TinyAttention):
         return Fixed().eval()
 
 
+class IdleLinear(TinyAttention):
+    """Has one Linear layer, which takes no part."""
+
+    def module(self) -> torch.nn.Module:
+        import torch
+
+        class Idle(torch.nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.table = torch.nn.Embedding(WORDS, WIDTH)
+                self.idle = torch.nn.Linear(WIDTH, WIDTH)
+
+            def forward(self, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+                states = self.table(ids)
+                return states.mean(dim=1), states
+
+        torch.manual_seed(0)
+        return Idle().eval()
+
+
 def tiny_spec(candidate: Candidate, source: str = "TinyAttention") -> ModelSpec:
     """An engine model around one of the sources here, built as `candidate`."""
     return ModelSpec(
