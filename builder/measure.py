@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, reduce
 from pathlib import Path
 from statistics import median
 
@@ -140,7 +140,7 @@ def measure(store: Store, known: Pipeline, model: str, keys: Mapping[str, str], 
     measured: `Measured.failed` says why.
 
     Raises:
-        BuildError: the original cannot be loaded, or the model has no forward pass to time.
+        BuildError: the source has no samples to time with.
     """
     kept, costs = Costs(store.state), {}
     for label, key in keys.items():
@@ -154,7 +154,7 @@ def measure(store: Store, known: Pipeline, model: str, keys: Mapping[str, str], 
         run = _Run(store, known[model], Path(scratch), plan, lambda stage: watch(model, stage))
         run.spec_file.write_text(known.model_dump_json())
         timings = run.timings(wanted)
-        original = run.original() if plan.memory else None
+        original = run.original() if plan.memory and timings.cases else None
         for label, found in timings.cases.items():
             cost = run.cost(label, wanted[label], found, timings, original)
             kept.keep(cost)
@@ -179,20 +179,15 @@ class _Run:
         return {**environment(), "OMP_NUM_THREADS": str(THREADS), "MKL_NUM_THREADS": str(THREADS)}
 
     def timings(self, artifacts: Mapping[str, Path]) -> Timings:
+        """All together; after a crash or an error one by one, so that each has its own reason."""
         try:
             return self._apart(artifacts)
-        except BuildError:
+        except PixelisError as error:
             if len(artifacts) == 1:
-                raise
-        found: Timings | None = None
-        for label, directory in artifacts.items():
-            try:
-                one = self._apart({label: directory})
-            except BuildError as error:
-                one = Timings(reference="", reference_weight_bytes=0, cases={}, failed={label: str(error)})
-            found = one if found is None else _joined(found, one)
-        assert found is not None
-        return found
+                reasons = dict.fromkeys(artifacts, str(error))
+                return Timings(reference="", reference_weight_bytes=0, cases={}, failed=reasons)
+        alone = [self.timings({label: directory}) for label, directory in artifacts.items()]
+        return reduce(_joined, alone)
 
     def _apart(self, artifacts: Mapping[str, Path]) -> Timings:
         log, out = self.store.state / "logs" / f"measure-{self.spec.name}.log", self.scratch / "timings.json"

@@ -65,6 +65,20 @@ def test_a_candidate_that_cannot_be_loaded_leaves_the_others_be(built: Place) ->
     assert "cannot load" in found.failed["onnx-fp16"]
 
 
+def test_a_crash_of_one_takes_no_other_measurement_down(built: Place) -> None:
+    known = keys(built, "alpha")
+    measure(built.store, built.known, "alpha", known, QUICK, lambda model, stage: None)
+    crashing = built.store.builds / "crashing"
+    crashing.mkdir()
+    (crashing / "model.ts").write_bytes(b"no archive, and no engine error either")
+    spec = built.known["alpha"].model_copy(update={"source": "tests.builder.tiny:Missing"})
+    found = measure(
+        built.store, built.known.replacing(spec), "alpha", {**known, "x": "crashing"}, QUICK, lambda model, stage: None
+    )
+    assert list(found.costs) == ["onnx-fp32"]
+    assert "tests.builder.tiny:Missing" in found.failed["x"]
+
+
 def test_a_damaged_record_is_measured_again(tmp_path: Path) -> None:
     costs = Costs(tmp_path)
     costs._directory.mkdir()
