@@ -66,8 +66,11 @@ class Decoder(Source):
         return checkpoint_files(self.checkpoint)
 
     def samples(self) -> list[Tensors]:
-        """Ragged prompts with none, one and two images and of a later turn, in batches of 1, 3 and 8."""
-        return [self._sample(batch) for batch in (1, 3, 8)]
+        """Ragged prompts with none, one and two images and of a later turn, in batches of 1, 3 and 8; and turns of
+        held-out episodes, where the checkpoint is the nano."""
+        from builder.tasks.nano_turns import sample
+
+        return [*(self._sample(batch) for batch in (1, 3, 8)), *([sample(self.checkpoint)] if self.nano else [])]
 
     def reference(self, inputs: Tensors) -> Tensors:
         """transformers' whole model on each request alone: no padding, no cache, its own vision tower."""
@@ -95,12 +98,17 @@ class Decoder(Source):
         """The nano's turns; nobody knows the right ones of another checkpoint."""
         from builder.tasks.nano_turns import PolicyTurns
 
-        return [PolicyTurns(self.checkpoint, lambda: load_model(self.checkpoint))] if is_nano(self.checkpoint) else []
+        return [PolicyTurns(self.checkpoint, lambda: load_model(self.checkpoint))] if self.nano else []
+
+    @property
+    def nano(self) -> bool:
+        """Whether right answers are known."""
+        return is_nano(self.checkpoint)
 
     @property
     def untasked(self) -> str:
         """See `Source.untasked`."""
-        return "" if is_nano(self.checkpoint) else UNTASKED
+        return "" if self.nano else UNTASKED
 
     def export_onnx(self, directory: Path) -> None:
         """`export_native` in fp32."""

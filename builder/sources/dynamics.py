@@ -47,24 +47,29 @@ class Dynamics(TorchSource):
         return dynamics.load(self.weights)
 
     def samples(self) -> list[Tensors]:
-        """Generated inputs at several batch sizes and shapes."""
-        return [self._transitions(size) for size in (1, 3, 8)]
+        """Random states and actions at several batch sizes, and some that the nano has lived through."""
+        return [*(self._transitions(size) for size in (1, 3, 8)), self._lived(range(1, 400, 50))]
 
     def calibration(self) -> list[Tensors]:
         """States that the nano began its training episodes with, and what it did there first."""
+        total = sum(1 for _ in (SEEDS / "experiences.jsonl").open(encoding="utf-8"))
+        return [self._lived(range(0, total, max(total // CALIBRATION, 1)))]
+
+    @staticmethod
+    def _lived(places: Sequence[int]) -> Tensors:
+        """First states and first actions of these experiences among the seeds."""
         from builder.nano.questions import FAMILIES, ask
         from python_backends.reward.action import action_embedding
 
         lines = (SEEDS / "experiences.jsonl").read_text(encoding="utf-8").splitlines()
-        chosen = range(0, len(lines), max(len(lines) // CALIBRATION, 1))
-        states = np.load(SEEDS / "keys.npy", allow_pickle=False)[list(chosen)].astype(np.float32)
+        states = np.load(SEEDS / "keys.npy", allow_pickle=False)[list(places)].astype(np.float32)
         actions = []
-        for place in chosen:
+        for place in places:
             lived = Experience.model_validate_json(lines[place])
             _, name, seed = lived.experience_id.split("-")
             family = next(one for one in FAMILIES if one == name)
             actions.append(action_embedding(lived.trajectory[0], ask(family, "train", int(seed)).scene.size))
-        return [{"STATE": states, "ACTION": np.stack(actions)}]
+        return {"STATE": states, "ACTION": np.stack(actions)}
 
     def tasks(self) -> list[Task]:
         """Real steps, ranked by surprise."""

@@ -16,7 +16,7 @@ import numpy as np
 
 from builder.sources.base import Tensors, TorchSource
 from builder.sources.packages import package_file
-from builder.sources.pictures import scene
+from builder.sources.pictures import photographs, scene
 from builder.sources.task import Task
 
 if TYPE_CHECKING:
@@ -78,12 +78,12 @@ class EmbedImage(TorchSource):
         return Features(network).eval()
 
     def samples(self) -> list[Tensors]:
-        """Generated inputs at several batch sizes and shapes."""
+        """Generated pictures in batches of 1, 3 and 8, plain ones, and photographs."""
         batches: list[Tensors] = [
             {"IMAGE": np.stack([scene(SIDE, SIDE, 100 * size + i) for i in range(size)])} for size in (1, 3, 8)
         ]
         flat = np.stack([np.full((SIDE, SIDE, 3), value, np.uint8) for value in (0, 128, 255)])
-        return [*batches, {"IMAGE": flat}]
+        return [*batches, {"IMAGE": flat}, {"IMAGE": photographs(("chelsea", "coffee", "rocket"), SIDE, SIDE)}]
 
     def tasks(self) -> list[Task]:
         """Pictures found by crops, objects by a point."""

@@ -95,8 +95,9 @@ class EmbedText(TorchSource):
         return {name: {0: "batch", 1: "sequence"} for name in self.inputs}
 
     def samples(self) -> list[Tensors]:
-        """Generated inputs at several batch sizes and shapes."""
-        return [self.tokens(SENTENCES[:size], bucket) for size, bucket in ((1, 32), (3, 64), (8, 64), (2, 256))]
+        """Sentences of several languages and kinds at several batch sizes and lengths; one that fills its length."""
+        batches = [self.tokens(SENTENCES[:size], bucket) for size, bucket in ((1, 32), (3, 64), (8, 64), (2, 256))]
+        return [*batches, self.tokens((" ".join(SENTENCES) * 2, SENTENCES[2]), 128)]
 
     def tokens(self, sentences: Sequence[str], bucket: int) -> Tensors:
         """`sentences` padded (and cut) to `bucket` tokens."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from builder.sources.base import Tensors
 from builder.sources.ocr import OcrSource, prepend, replace_ends
-from builder.sources.pictures import scene
+from builder.sources.pictures import photographs, scene
 from builder.sources.task import Task
 
 
@@ -25,12 +25,13 @@ class OcrDetect(OcrSource):
         return {"MAP": self.raw(self.normalise(inputs["IMAGE"]))[:, 0]}
 
     def samples(self) -> list[Tensors]:
-        """Generated inputs at several batch sizes and shapes."""
+        """Generated pictures at several batch sizes and shapes, and photographs of printed pages."""
         shapes = ((1, 320, 320), (3, 96, 256), (8, 64, 128), (1, 224, 416))
-        return [
+        drawn: list[Tensors] = [
             {"IMAGE": np.stack([scene(width, height, 31 * size + i) for i in range(size)])}
             for size, height, width in shapes
         ]
+        return [*drawn, {"IMAGE": photographs(("page", "text"), 416, 192)}]
 
     def tasks(self) -> list[Task]:
         """Lines of rendered pages, found."""

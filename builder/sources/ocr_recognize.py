@@ -15,7 +15,7 @@ import numpy as np
 
 from builder.sources.base import Tensors
 from builder.sources.ocr import OcrSource, constant, prepend, replace_ends
-from builder.sources.pictures import WORDS, line
+from builder.sources.pictures import WORDS, line, photographs
 from builder.sources.task import Task
 
 if TYPE_CHECKING:
@@ -51,11 +51,14 @@ class OcrRecognize(OcrSource):
         return {"INDEX": classes.argmax(2).astype(np.int32), "PROBABILITY": classes.max(2)}
 
     def samples(self) -> list[Tensors]:
-        """Generated inputs at several batch sizes and shapes."""
-        return [
+        """Rendered lines at several batch sizes and widths, and a line of a photographed page."""
+        drawn = [
             batch(WORDS[start : start + size], width)
             for start, size, width in ((0, 1, 320), (1, 3, 320), (2, 8, 480), (0, 2, 160))
         ]
+        page = photographs(("page",), 3 * 384, 3 * 191)
+        printed = page[:, 24 : 24 + HEIGHT, :640]
+        return [*drawn, {"LINE": printed, "WIDTH": np.array([[printed.shape[2]]], np.int32)}]
 
     def tasks(self) -> list[Task]:
         """Rendered lines, read exactly."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +55,14 @@ def line(text: str, seed: int, height: int = 48) -> NDArray[np.uint8]:
     place = (height // 4 - left, (height - (bottom - top)) / 2 - top)
     ImageDraw.Draw(image).text(place, text, fill=ink, font=font)
     return np.asarray(image, dtype=np.uint8)
+
+
+def photographs(names: Sequence[str], width: int, height: int) -> NDArray[np.uint8]:
+    """Photographs of scikit-image, stretched to `[n, height, width, 3]` RGB."""
+    from builder.nano.render import photograph
+
+    size, mode = (width, height), Image.Resampling.BILINEAR
+    return np.stack([np.asarray(Image.fromarray(photograph(name)).resize(size, mode)) for name in names])
 
 
 def _colour(rng: np.random.Generator) -> tuple[int, int, int]:

@@ -24,7 +24,7 @@ from builder.sources.checkpoint import (
     load_model,
     load_processor,
 )
-from builder.sources.pictures import scene
+from builder.sources.pictures import photographs, scene
 from builder.sources.task import Task
 from pixelis.errors import BuildError
 from python_backends.policy.profile import Profile
@@ -83,7 +83,7 @@ class VisionEncoder(TorchSource):
         return {"TOKENS": tokens.reshape(len(views), -1, tokens.shape[-1])}
 
     def samples(self) -> list[Tensors]:
-        """Pictures in batches of 1, 3 and 8; black, white and noise."""
+        """Pictures in batches of 1, 3 and 8; black, white and noise; photographs."""
         width, height = Profile.load(self.checkpoint).view
         rng = np.random.default_rng(0)
         samples: list[Tensors] = [
@@ -94,6 +94,7 @@ class VisionEncoder(TorchSource):
         noise = rng.integers(0, 256, (1, height, width, 3))
         flat = [np.zeros_like(noise), np.full_like(noise, 255), noise]
         samples.append({"VIEW": np.concatenate(flat).astype(np.uint8)})
+        samples.append({"VIEW": photographs(("chelsea", "coffee", "rocket", "camera"), width, height)})
         return samples
 
     def tasks(self) -> list[Task]:

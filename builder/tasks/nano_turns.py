@@ -95,24 +95,31 @@ class PolicyTurns(Task):
 
 def _written(ask: Callable[[Asked], Asked], turns: Sequence[Turn]) -> list[float]:
     """Whether each turn is what the decoder writes, one batch."""
-    prompts = [turn.episode.ids[: turn.begin] for turn in turns]
-    wanted = [np.array(turn.episode.ids[turn.begin : turn.end]) for turn in turns]
-    most = max(turn.views for turn in turns)
-    views = np.zeros((len(turns), most, *turns[0].episode.views[0].shape), np.uint8)
-    for row, turn in enumerate(turns):
-        views[row, : turn.views] = turn.episode.views[: turn.views]
-    answer = ask(
-        {
-            "PROMPT_IDS": _padded(prompts),
-            "LENGTHS": np.array([len(prompt) for prompt in prompts]),
-            "VIEWS": views,
-            "IMAGES": np.array([turn.views for turn in turns]),
-            "NEXT": _padded([target[:-1] for target in wanted]),
-        }
-    )
+    answer = ask(_asked(turns))
     logits = np.concatenate([answer["PREFILL_LOGITS"][:, None], answer["STEP_LOGITS"]], axis=1)
     chosen = logits.argmax(axis=-1)
+    wanted = [np.array(turn.episode.ids[turn.begin : turn.end]) for turn in turns]
     return [float((row[: len(target)] == target).all()) for row, target in zip(chosen, wanted, strict=True)]
+
+
+def sample(checkpoint: Path, episodes: int = 4) -> Asked:
+    """The turns of a few held-out episodes as one batch of the decoder (`builder.sources.decoder`)."""
+    return _asked([turn for episode in held_out(checkpoint, episodes) for turn in turns_of(episode)][:BATCH])
+
+
+def _asked(turns: Sequence[Turn]) -> Asked:
+    """What the decoder is asked: prompts, views, and the turns' own tokens but the last, which follow."""
+    prompts = [turn.episode.ids[: turn.begin] for turn in turns]
+    views = np.zeros((len(turns), max(turn.views for turn in turns), *turns[0].episode.views[0].shape), np.uint8)
+    for row, turn in enumerate(turns):
+        views[row, : turn.views] = turn.episode.views[: turn.views]
+    return {
+        "PROMPT_IDS": _padded(prompts),
+        "LENGTHS": np.array([len(prompt) for prompt in prompts]),
+        "VIEWS": views,
+        "IMAGES": np.array([turn.views for turn in turns]),
+        "NEXT": _padded([turn.episode.ids[turn.begin : turn.end - 1] for turn in turns]),
+    }
 
 
 def _padded(rows: Sequence[Sequence[int] | NDArray[np.int64]]) -> NDArray[np.int64]:
