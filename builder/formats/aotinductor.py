@@ -60,6 +60,8 @@ class AotInductorFormat(Format):
         import torch
         import torch._inductor
 
+        from python_backends.engine.aotinductor_engine import load_package
+
         traced, path = torch_module.prepare(source, candidate), directory / MODEL_FILE
         shapes = _shapes(traced.source)
         with torch_module.quiet(), torch.no_grad():
@@ -71,7 +73,7 @@ class AotInductorFormat(Format):
                 options = {**_OPTIONS, "cpp.cxx": (None, compiler), "max_autotune": _autotuned(candidate)}
                 torch._inductor.aoti_compile_and_package(program, package_path=str(path), inductor_configs=options)
         without_commands(path)
-        settings = torch_module.check_axes(traced, torch._inductor.aoti_load_package(str(path)))
+        settings = torch_module.check_axes(traced, load_package(path))
         replace(settings, features=this_machine().code, longest=_longest(program, traced.source)).write(directory)
         source.write_beside(directory)
 

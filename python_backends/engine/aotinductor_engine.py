@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import torch
@@ -13,6 +16,26 @@ from pixelis.machine import this_machine
 from python_backends.engine.torch_engine import TorchEngine
 from python_backends.engine.torch_settings import TorchSettings
 from python_backends.engine.torchscript_engine import Arrays, run_tensors
+
+_UNPACKING = Lock()
+
+
+def load_package(path: Path) -> Any:
+    """The package as a callable.
+
+    PyTorch unpacks it among the system's temporary files and tidies up when the package is let go, which a process
+    that is killed never does. Here the files go as soon as they are mapped: nothing is left, however this ends.
+    """
+    with _UNPACKING, tempfile.TemporaryDirectory(prefix="pixelis-package-") as folder:
+        before = os.environ.get("TMPDIR")
+        os.environ["TMPDIR"] = folder
+        try:
+            return torch._inductor.aoti_load_package(str(path))
+        finally:
+            if before is None:
+                del os.environ["TMPDIR"]
+            else:
+                os.environ["TMPDIR"] = before
 
 
 class AotInductorEngine(TorchEngine):
@@ -29,7 +52,7 @@ class AotInductorEngine(TorchEngine):
             )
 
     def _load(self, path: Path) -> None:
-        self._package: Any = torch._inductor.aoti_load_package(str(path))
+        self._package: Any = load_package(path)
 
     def _forward(self, arrays: Arrays) -> Arrays:
         return run_tensors(self._package, arrays, self.threads)

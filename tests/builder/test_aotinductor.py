@@ -62,6 +62,18 @@ def test_batch_and_sequence_stay_free(package: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_loaded_package_leaves_nothing_in_the_temporary_folder(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with load_engine(package, threads=1) as engine:
+        assert list(tmp_path.iterdir()) == []
+        assert engine.run({"IDS": np.ones((2, 3), np.int64)})["POOLED"].shape == (2, WIDTH)
+    assert os.environ["TMPDIR"] == str(tmp_path)
+
+
+@pytest.mark.slow
 def test_what_the_code_cannot_take_is_the_caller_s_fault_and_no_crash(package: Path) -> None:
     with load_engine(package, threads=1) as engine:
         with pytest.raises(InvalidRequest, match=r"IDS holds 10000 to 10000.*0 to 31"):
