@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from builder.nano.render import outline, photograph, render
-from builder.nano.scenes import PHOTOS, Scene, make_scene
+from builder.nano.render import photograph, render
+from builder.nano.scenes import PHOTOS, make_scene
 from builder.sources.task import Asked, Task
 from python_backends.visual_ops.features import GRID, likeness
 
@@ -18,6 +18,7 @@ Pixels = NDArray[np.uint8]
 SIDE = 224
 PICTURES, CROPS = 100, 4
 OBJECTS = 400
+TEXTURES = ("brick", "gravel", "grass", "coins", "immunohistochemistry", "retina", "text", "hubble_deep_field")
 BATCH = 8
 FIRST_SEED = 610_000
 """Of the held-out scenes of these tasks; the evaluation's and the calibration's are others."""
@@ -40,21 +41,22 @@ class CropRetrieval(Task):
 
 
 class ObjectRegions(Task):
-    """Shapes of held-out scenes, each in a window of twice its size, found by the likeness of FEATURES to its middle.
+    """Ellipses of one photographed texture on another, found by the likeness of FEATURES to their middle.
 
-    The serving code looks at several windows and refines what it finds; here one window is given and nothing refined,
-    so that the score is the model's own.
+    Flat shapes are found by their colour and never reach the features. The serving code looks at several windows and
+    refines what it finds; here one view is given and nothing refined, so that the score is the model's own. Features
+    that mean nothing still grow a region around the point: they score 0.57, these 0.76.
     """
 
     name = "object-regions"
-    metric = "IoU of the region found from the middle of a shape, on a grid of 28 x 28"
+    metric = "IoU of the region found from the middle of a textured object, on a grid of 28 x 28"
 
     def scores(self, ask: Callable[[Asked], Asked]) -> list[float]:
         """The IoU of every object; 0 where nothing was found."""
-        scenes = [make_scene("held_out", FIRST_SEED + i) for i in range(OBJECTS)]
+        rng = np.random.default_rng(FIRST_SEED)
         scores: list[float] = []
         for start in range(0, OBJECTS, BATCH):
-            cases = [_window(scene) for scene in scenes[start : start + BATCH]]
+            cases = [_textured(rng) for _ in range(min(BATCH, OBJECTS - start))]
             cells = np.asarray(ask({"IMAGE": np.stack([view for view, _, _ in cases])})["FEATURES"], np.float32)
             scores += [_overlap(seen, at, truth) for seen, (_, at, truth) in zip(cells, cases, strict=True)]
         return scores
@@ -92,18 +94,26 @@ def _embedded(pictures: Sequence[Pixels], ask: Callable[[Asked], Asked]) -> NDAr
     return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12))
 
 
-def _window(scene: Scene) -> tuple[Pixels, tuple[float, float], NDArray[np.bool_]]:
-    """A window around the first shape `[SIDE, SIDE, 3]`, the shape's middle in it, and the cells that it covers."""
-    x1, y1, x2, y2 = scene.shapes[0].box
-    side = min(2 * (x2 - x1), *scene.size)
-    left = min(max((x1 + x2 - side) // 2, 0), scene.size[0] - side)
-    top = min(max((y1 + y2 - side) // 2, 0), scene.size[1] - side)
-    view = _square(render(scene)[top : top + side, left : left + side])
-    at = ((x1 + x2) / 2 - left) / side, ((y1 + y2) / 2 - top) / side
-    fine = 8 * GRID
-    points = np.round((outline(scene.shapes[0]) - (left, top)) * fine / side * 16).astype(np.int32)
-    canvas = cv2.fillPoly(np.zeros((fine, fine), np.uint8), [points], 255, cv2.LINE_AA, shift=4)
-    return view, at, np.asarray(cv2.resize(canvas, (GRID, GRID), interpolation=cv2.INTER_AREA) > 127, np.bool_)
+def _textured(rng: np.random.Generator) -> tuple[Pixels, tuple[float, float], NDArray[np.bool_]]:
+    """A view `[SIDE, SIDE, 3]` with an object in it, the object's middle, and the cells that it covers."""
+    back, front = (_texture(TEXTURES[i], rng) for i in rng.choice(len(TEXTURES), 2, replace=False))
+    radius = rng.uniform(36, 60)
+    x, y = rng.uniform(radius, SIDE - radius, 2)
+    axes = (int(radius), int(radius * rng.uniform(0.7, 1)))
+    canvas = np.zeros((SIDE, SIDE), np.uint8)
+    cv2.ellipse(canvas, (int(x), int(y)), axes, rng.uniform(0, 180), 0, 360, 255, -1)
+    view = np.where(canvas[..., None] > 0, front, back).astype(np.uint8)
+    truth = cv2.resize(canvas, (GRID, GRID), interpolation=cv2.INTER_AREA) > 127
+    return view, (x / SIDE, y / SIDE), np.asarray(truth, np.bool_)
+
+
+def _texture(name: str, rng: np.random.Generator) -> Pixels:
+    """A square of a photograph, relit."""
+    picture = photograph(name)
+    side = int(min(picture.shape[:2]) * rng.uniform(0.5, 0.9))
+    top, left = rng.integers(picture.shape[0] - side + 1), rng.integers(picture.shape[1] - side + 1)
+    part = _square(picture[top : top + side, left : left + side])
+    return np.clip(part * rng.uniform(0.8, 1.2, 3), 0, 255).astype(np.uint8)
 
 
 def _overlap(cells: NDArray[np.float32], at: tuple[float, float], truth: NDArray[np.bool_]) -> float:
