@@ -3,8 +3,8 @@
 The general tolerances are for outputs around 1; the nano's logits spread over some thirty units. Measured on its gate
 samples (largest error beyond the relative one, mean error): fp16 0.060, 0.0034; int8 weights 0.24, 0.064, with a scale
 that is off by 1.4 %; int4 weights 2.6, 0.33, with the arg-max of 0.89 of the steps. Tokens of those steps are drawn,
-not the policy's own, so that nothing is certain there; whether what the policy writes stays right is decided by its task (`builder/tasks/nano_turns.py`),
-with the same drop allowed in every precision.
+not the policy's own, so that nothing is certain there; whether what the policy writes stays right is decided by its
+task (`builder/tasks/nano_turns.py`), with the same drop allowed in every precision.
 """
 
 from __future__ import annotations
