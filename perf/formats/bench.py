@@ -138,4 +138,4 @@ def _mib(size: float) -> float:
 
 
 def _share(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)
+    return None if value is None else round(value, 4) + 0.0  # no -0
