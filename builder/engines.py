@@ -5,6 +5,7 @@ from __future__ import annotations
 from builder.checkpoint_view import View
 from builder.model_spec import ModelSpec, TensorSpec
 from builder.model_spec import tensor as _t
+from builder.model_tolerances import tolerances_of
 
 KEY = 1664
 """Width of a retrieval key: 1280 visual + 384 text."""
@@ -21,7 +22,15 @@ def _engine(
     name: str, source: str, batch: int, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]
 ) -> ModelSpec:
     path = f"builder.sources.{source}"
-    return ModelSpec(name=name, kind="engine", source=path, inputs=inputs, outputs=outputs, max_batch_size=batch)
+    return ModelSpec(
+        name=name,
+        kind="engine",
+        source=path,
+        inputs=inputs,
+        outputs=outputs,
+        max_batch_size=batch,
+        precise_tolerances=tolerances_of(name),
+    )
 
 
 def _embeddings(batch: int) -> tuple[ModelSpec, ...]:

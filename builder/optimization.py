@@ -25,7 +25,7 @@ class OptimizationConfig(BaseModel):
         weights: element type of int8 weights.
         activations: element type of int8 activations.
         per_channel: one scale for every output channel of a weight, instead of one for the tensor.
-        exclude_nodes: names of graph nodes that are not quantised.
+        exclude_nodes: names of graph nodes that are not quantised; ONNX also takes `Conv[:4]` and `Conv[depthwise]`.
         exclude_operators: operator types that are not quantised.
         calibration_samples: how many samples of the source calibrate static quantisation; 0 = all.
         group_size: weights that share one scale in int4.

@@ -16,9 +16,9 @@ from __future__ import annotations
 from builder.checkpoint_view import read_view
 from builder.engines import engines
 from builder.forms import with_forms
-from builder.logits import logit_tolerances
 from builder.model_spec import Call, ModelSpec, Step, TensorSpec
 from builder.model_spec import tensor as _t
+from builder.model_tolerances import tolerances_of
 from builder.pipeline import Pipeline
 from pixelis.settings import Settings, settings
 
@@ -57,7 +57,7 @@ def _stateful() -> tuple[ModelSpec, ...]:
             name="policy",
             kind="policy",
             source="builder.sources.decoder:Decoder",
-            precise_tolerances=logit_tolerances(),
+            precise_tolerances=tolerances_of("policy"),
             decoupled=True,
             inputs=(
                 _t("PROMPT_IDS", "INT64", -1, optional=True),

@@ -51,9 +51,9 @@ class Dynamics(TorchSource):
         return [*(self._transitions(size) for size in (1, 3, 8)), self._lived(range(1, 400, 50))]
 
     def calibration(self) -> list[Tensors]:
-        """States that the nano began its training episodes with, and what it did there first."""
+        """States that the nano began its later training episodes with; the samples and the task are earlier ones."""
         total = sum(1 for _ in (SEEDS / "experiences.jsonl").open(encoding="utf-8"))
-        return [self._lived(range(0, total, max(total // CALIBRATION, 1)))]
+        return [self._lived(range(total // 2, total, max(total // 2 // CALIBRATION, 1)))]
 
     @staticmethod
     def _lived(places: Sequence[int]) -> Tensors:

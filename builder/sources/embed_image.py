@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from builder.sources.base import Tensors, TorchSource
+from builder.sources.calibrating import batches, calibration_pictures
 from builder.sources.packages import package_file
 from builder.sources.pictures import photographs, scene
 from builder.sources.task import Task
@@ -79,11 +80,16 @@ class EmbedImage(TorchSource):
 
     def samples(self) -> list[Tensors]:
         """Generated pictures in batches of 1, 3 and 8, plain ones, and photographs."""
-        batches: list[Tensors] = [
+        scenes: list[Tensors] = [
             {"IMAGE": np.stack([scene(SIDE, SIDE, 100 * size + i) for i in range(size)])} for size in (1, 3, 8)
         ]
-        flat = np.stack([np.full((SIDE, SIDE, 3), value, np.uint8) for value in (0, 128, 255)])
-        return [*batches, {"IMAGE": flat}, {"IMAGE": photographs(("chelsea", "coffee", "rocket"), SIDE, SIDE)}]
+        # Mid grey is all zeros to the network: its embedding is of length 0.005 (a picture's: 17) and has no direction.
+        flat = np.stack([np.full((SIDE, SIDE, 3), value, np.uint8) for value in (0, 64, 255)])
+        return [*scenes, {"IMAGE": flat}, {"IMAGE": photographs(("chelsea", "coffee", "rocket"), SIDE, SIDE)}]
+
+    def calibration(self) -> list[Tensors]:
+        """See `calibrating`."""
+        return [{"IMAGE": batch} for batch in batches(calibration_pictures(96, SIDE, SIDE))]
 
     def tasks(self) -> list[Task]:
         """Pictures found by crops, objects by a point."""

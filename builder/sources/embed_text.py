@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from builder.sources.base import Tensors, TorchSource
+from builder.sources.calibrating import calibration_sentences
 from builder.sources.packages import package_file
 from builder.sources.task import Task
 
@@ -98,6 +99,13 @@ class EmbedText(TorchSource):
         """Sentences of several languages and kinds at several batch sizes and lengths; one that fills its length."""
         batches = [self.tokens(SENTENCES[:size], bucket) for size, bucket in ((1, 32), (3, 64), (8, 64), (2, 256))]
         return [*batches, self.tokens((" ".join(SENTENCES) * 2, SENTENCES[2]), 128)]
+
+    def calibration(self) -> list[Tensors]:
+        """See `calibrating`."""
+        sentences = calibration_sentences(64)
+        return [
+            self.tokens(sentences[i : i + 8], bucket) for i, bucket in zip(range(0, 64, 8), (32, 64) * 4, strict=True)
+        ]
 
     def tokens(self, sentences: Sequence[str], bucket: int) -> Tensors:
         """`sentences` padded (and cut) to `bucket` tokens."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from builder.sources.base import Tensors
+from builder.sources.calibrating import batches, calibration_pictures
 from builder.sources.ocr import OcrSource, prepend, replace_ends
 from builder.sources.pictures import photographs, scene
 from builder.sources.task import Task
@@ -32,6 +33,11 @@ class OcrDetect(OcrSource):
             for size, height, width in shapes
         ]
         return [*drawn, {"IMAGE": photographs(("page", "text"), 416, 192)}]
+
+    def calibration(self) -> list[Tensors]:
+        """See `calibrating`."""
+        sizes = ((320, 320), (256, 96), (416, 224))
+        return [{"IMAGE": batch} for size in sizes for batch in batches(calibration_pictures(24, *size))]
 
     def tasks(self) -> list[Task]:
         """Lines of rendered pages, found."""

@@ -8,12 +8,15 @@ with. (Grey 127 instead moved probabilities by up to 0.02, grey 128 by 0.15.)
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from builder.sources.base import Tensors
+from builder.sources.calibrating import calibration_lines
 from builder.sources.ocr import OcrSource, constant, prepend, replace_ends
 from builder.sources.pictures import WORDS, line, photographs
 from builder.sources.task import Task
@@ -59,6 +62,11 @@ class OcrRecognize(OcrSource):
         page = photographs(("page",), 3 * 384, 3 * 191)
         printed = page[:, 24 : 24 + HEIGHT, :640]
         return [*drawn, {"LINE": printed, "WIDTH": np.array([[printed.shape[2]]], np.int32)}]
+
+    def calibration(self) -> list[Tensors]:
+        """See `calibrating`."""
+        lines = calibration_lines(96, HEIGHT)
+        return [padded(lines[i : i + 8], width) for i, width in zip(range(0, 96, 8), (320, 480, 640) * 4, strict=True)]
 
     def tasks(self) -> list[Task]:
         """Rendered lines, read exactly."""
@@ -115,10 +123,15 @@ class OcrRecognize(OcrSource):
 
 def batch(texts: tuple[str, ...], width: int) -> Tensors:
     """Lines of text padded (or cut) to `width`, with their true widths."""
-    lines = np.full((len(texts), HEIGHT, width, 3), 255, np.uint8)
-    widths = np.zeros((len(texts), 1), np.int32)
-    for row, text in enumerate(texts):
-        pixels = line(text, seed=row)[:, :width]
+    return padded([line(text, seed=row) for row, text in enumerate(texts)], width)
+
+
+def padded(pictures: Sequence[NDArray[np.uint8]], width: int) -> Tensors:
+    """Pictures of lines padded (or cut) to `width`, with their true widths."""
+    lines = np.full((len(pictures), HEIGHT, width, 3), 255, np.uint8)
+    widths = np.zeros((len(pictures), 1), np.int32)
+    for row, picture in enumerate(pictures):
+        pixels = picture[:, :width]
         lines[row, :, : pixels.shape[1]] = pixels
         widths[row] = pixels.shape[1]
     return {"LINE": lines, "WIDTH": widths}

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from builder.sources.base import Tensors, TorchSource
+from builder.sources.calibrating import batches, calibration_pictures
 from builder.sources.checkpoint import (
     UNTASKED,
     checkpoint_directory,
@@ -107,6 +108,11 @@ class VisionEncoder(TorchSource):
     def untasked(self) -> str:
         """See `Source.untasked`."""
         return "" if is_nano(self.checkpoint) else UNTASKED
+
+    def calibration(self) -> list[Tensors]:
+        """See `calibrating`."""
+        width, height = Profile.load(self.checkpoint).view
+        return [{"VIEW": batch} for batch in batches(calibration_pictures(64, width, height))]
 
     def export_onnx(self, directory: Path) -> None:
         """Write `model.onnx`."""
