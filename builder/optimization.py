@@ -24,6 +24,8 @@ class OptimizationConfig(BaseModel):
         attention: implementation of scaled dot-product attention; the kernel that really ran is in the manifest.
         weights: element type of int8 weights.
         activations: element type of int8 activations.
+        activation_scales: of dynamic int8 in ONNX: one scale for a whole activation, or one for each of its rows, with
+            which a request's answer does not depend on its company.
         per_channel: one scale for every output channel of a weight, instead of one for the tensor.
         exclude_nodes: names of graph nodes that are not quantised; ONNX also takes `Conv[:4]` and `Conv[depthwise]`.
         exclude_operators: operator types that are not quantised.
@@ -41,6 +43,7 @@ class OptimizationConfig(BaseModel):
     attention: Attention = "auto"
     weights: Quantised = "QInt8"
     activations: Quantised = "QUInt8"
+    activation_scales: Literal["tensor", "row"] = "tensor"
     per_channel: bool = True
     exclude_nodes: tuple[str, ...] = ()
     exclude_operators: tuple[str, ...] = ()

@@ -12,7 +12,9 @@ _PER_FORM: dict[FormatName, dict[str, frozenset[str]]] = {
     "onnx": {
         "fp32": frozenset({"graph_level"}),
         "fp16": frozenset({"graph_level", "exclude_nodes"}),
-        "dynamic": frozenset({"graph_level", "weights", "per_channel", "exclude_nodes", "exclude_operators"}),
+        "dynamic": frozenset(
+            "graph_level weights activation_scales per_channel exclude_nodes exclude_operators".split()
+        ),
         "static": frozenset(
             "graph_level weights activations per_channel exclude_nodes exclude_operators calibration_samples".split()
         ),

@@ -57,9 +57,9 @@ def write_decoder(checkpoint: Path, directory: Path, candidate: Candidate) -> li
         cache = tuple(v.name for v in (*model.graph.input, *model.graph.output) if "key" in v.name or "value" in v.name)
         done += to_half(directory / GRAPH, candidate.optimization.exclude_nodes, shrunk=cache)
     elif candidate.quantization == "dynamic":
-        from builder.formats.onnx_int8 import quantise_dynamic
+        from builder.formats.onnx_convert import quantise
 
-        done += quantise_dynamic(directory / GRAPH, candidate.optimization)
+        done += quantise(directory / GRAPH, candidate.optimization)
     return [*done, _write_table(_embedding_table(checkpoint), directory, candidate)]
 
 
