@@ -27,6 +27,7 @@ from builder.key import build_key, builder_digest, libraries
 from builder.manifest import FileRecord, Manifest, TensorRecord, records
 from builder.model_spec import ModelSpec
 from builder.optimization_check import impossible
+from builder.shapes import profiles
 from builder.spec import Pipeline, pipeline
 from pixelis.errors import BuildError, PixelisError
 from pixelis.machine import this_machine
@@ -75,6 +76,8 @@ def make(
     refused = impossible(spec.candidate, this_machine())
     if refused is not None:
         raise refused
+    form.profiles = profiles(spec)
+    form.tolerances = {tensor.name: spec.tolerance_of(tensor.name) for tensor in spec.outputs}
     digest = source.digest()
     with clock("export"):
         form.export(source, out, spec.candidate)

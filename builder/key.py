@@ -13,6 +13,7 @@ from pathlib import Path
 
 from builder.candidate import FormatName
 from builder.model_spec import Kind, ModelSpec
+from builder.shapes import profiles
 from pixelis.machine import this_machine
 
 LIBRARIES: dict[Kind, tuple[str, ...]] = {
@@ -25,7 +26,7 @@ LIBRARIES: dict[Kind, tuple[str, ...]] = {
 
 FORMAT_LIBRARIES: dict[FormatName, tuple[str, ...]] = {
     "openvino": ("openvino", "nncf"),
-    "tensorrt": ("polygraphy", "tensorrt", "tensorrt-rtx-cu13"),
+    "tensorrt": ("polygraphy", "onnxslim", "tensorrt", "tensorrt-rtx-cu13"),
     "coreml": ("coremltools",),
 }
 """Those that a format adds."""
@@ -64,7 +65,7 @@ def builder_digest(format_name: str) -> str:
 def build_key(spec: ModelSpec, source_digest: str) -> str:
     """sha-256 over the source, format, precision, promises, tolerances, builder code and library versions."""
     outputs = [tensor.name for tensor in spec.outputs]
-    facts = {
+    facts: dict[str, object] = {
         "model": spec.name,
         "kind": spec.kind,
         "source": spec.source,
@@ -85,4 +86,7 @@ def build_key(spec: ModelSpec, source_digest: str) -> str:
     }
     if spec.format == "aotinductor":
         facts["cpu"] = " ".join(sorted(this_machine().code))  # its machine code is for this kind of CPU alone
+    if spec.format == "tensorrt":  # engines are built for given shapes, and by the classic library for the GPU at hand
+        facts["shapes"] = [profile.as_dict() for profile in profiles(spec)]
+        facts["gpus"] = [str(gpu) for gpu in this_machine().gpus]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import importlib.util
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
 from builder.candidate import Candidate
 from builder.sources.base import Source
+from builder.tolerance import Tolerance
 from pixelis.errors import BuildError, PixelisError, SetupError
 
 if TYPE_CHECKING:
+    from builder.shapes import Profile
     from python_backends.engine import Engine
 
 
@@ -66,13 +70,17 @@ class Format(ABC):
         packages: modules that must be importable, from that extra.
         not_executed: why artifacts of this format cannot run on this machine; empty = they can. What cannot run is
             held against its structure alone, is marked so in the manifest, and is never published to be served.
+        profiles: shapes to build for, where a format builds for given ones; whoever knows the spec sets them.
+        tolerances: what each output is held to, for a format that looks at numbers itself; set likewise.
     """
 
     name: ClassVar[str]
     file: ClassVar[str]
     extra: ClassVar[str] = "build"
     packages: ClassVar[tuple[str, ...]] = ()
-    not_executed: ClassVar[str] = ""
+    not_executed: str = ""
+    profiles: tuple[Profile, ...] = ()
+    tolerances: Mapping[str, Tolerance] = MappingProxyType({})
 
     def require(self) -> None:
         """See that the packages are there.

@@ -1,0 +1,57 @@
+"""The graph that TensorRT is given, run in ONNX Runtime: right or wrong before any GPU sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from builder.compare import Difference, difference, worst
+from builder.sources.base import Source
+from builder.tolerance import TOLERANCES, Precision, Tolerance
+from pixelis.errors import PixelisError
+
+
+def graph_faults(
+    graph: Path, source: Source, precision: Precision, tolerances: Mapping[str, Tolerance]
+) -> tuple[list[str], str]:
+    """Faults of the prepared graph against its source, and what was measured, in words.
+
+    The kernels of TensorRT are not judged by this; casts, folding, quantisation and the wiring are.
+
+    Args:
+        graph: what the parser will read.
+        source: the truth.
+        precision: of the candidate.
+        tolerances: by output, instead of the precision's.
+
+    Returns:
+        faults (none where ONNX Runtime's CPU kernels lack the precision), and a line for the manifest.
+    """
+    from python_backends.engine.onnxruntime_engine import OnnxRuntimeEngine
+
+    samples, found = source.samples(), dict[str, list[Difference]]()
+
+    def allowed(name: str) -> Tolerance:
+        return tolerances.get(name, TOLERANCES[precision])
+
+    try:
+        with OnnxRuntimeEngine(graph, threads=1) as engine:
+            for sample in samples:
+                answers = engine.run(sample)
+                for name, reference in source.reference(sample).items():
+                    found.setdefault(name, []).append(difference(answers[name], reference, allowed(name)))
+    except PixelisError as error:
+        if precision != "bf16":
+            return [f"the prepared graph does not run: {error}"], "not run"
+        return [], "not run: ONNX Runtime's CPU kernels know no bf16"
+    together = {name: worst(differences) for name, differences in found.items()}
+    faults = [f"{name}: {fault} (prepared graph)" for name, d in together.items() for fault in d.faults(allowed(name))]
+    measured = "; ".join(
+        f"{name} mean absolute error {d.mean_abs:.2g}, cosine {d.cosine:.6f}"
+        if d.mean_abs is not None and d.cosine is not None
+        else f"{name} {d.equal:.4f} equal"
+        if d.equal is not None
+        else f"{name} not finite"
+        for name, d in together.items()
+    )
+    return faults, f"{len(samples)} samples in ONNX Runtime: {measured}"
