@@ -59,8 +59,16 @@ def quantise_dynamic(path: Path, config: OptimizationConfig) -> list[str]:
     return [f"quantize_dynamic: {words}", *tables]
 
 
-def quantise_static(path: Path, config: OptimizationConfig, samples: Sequence[Tensors]) -> list[str]:
+def quantise_static(
+    path: Path, config: OptimizationConfig, samples: Sequence[Tensors], tables: bool = True
+) -> list[str]:
     """Give the fp32 graph at `path` int8 weights and activations, whose ranges come from `samples`.
+
+    Args:
+        path: the graph.
+        config: its options.
+        samples: calibration data.
+        tables: whether embedding tables become int8 too.
 
     Returns:
         what was done, in words for the manifest.
@@ -72,7 +80,7 @@ def quantise_static(path: Path, config: OptimizationConfig, samples: Sequence[Te
     from onnxruntime.quantization import QuantFormat, quantize_static
 
     operators, left = choose(path, STATIC, config)
-    raised = _raise_opset(path)
+    raised = raise_opset(path)
     reader = Reader(path, samples, config.calibration_samples)
     with _scratch(path) as out, quiet():
         quantize_static(
@@ -88,10 +96,10 @@ def quantise_static(path: Path, config: OptimizationConfig, samples: Sequence[Te
             extra_options={"MatMulConstBOnly": True, "ActivationSymmetric": config.activations == "QInt8"},
         )
         count = _finish(out, path, ("QuantizeLinear",))
-    tables = shrink_tables(path)
+    shrunk = shrink_tables(path) if tables else []
     words = f"{_words(config, operators)}, activations {config.activations}, {reader.count} samples"
     words += f", {count} tensors quantised, {len(left) // 2} nodes left in fp32"
-    return [f"quantize_static: QDQ, {words}", *tables, *raised]
+    return [f"quantize_static: QDQ, {words}", *shrunk, *raised]
 
 
 def choose(path: Path, known: Sequence[str], config: OptimizationConfig) -> tuple[list[str], list[str]]:
@@ -109,7 +117,7 @@ def choose(path: Path, known: Sequence[str], config: OptimizationConfig) -> tupl
     return operators, sorted(name + end for name in left for end in ("", "_MatMul"))
 
 
-def _raise_opset(path: Path) -> list[str]:
+def raise_opset(path: Path) -> list[str]:
     """Before operator set 13, QuantizeLinear had one scale for the whole tensor."""
     import onnx
     from onnx import version_converter

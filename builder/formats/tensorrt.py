@@ -16,8 +16,9 @@ from typing import Any
 
 from builder.candidate import Candidate
 from builder.formats.base import Description, Format, TensorInfo
+from builder.formats.tensorrt_bfloat16 import to_bfloat16
 from builder.formats.tensorrt_check import graph_faults
-from builder.formats.tensorrt_graph import slim, to_bfloat16, weights, widen_biases, widen_bytes
+from builder.formats.tensorrt_graph import slim, weights, widen_biases, widen_bytes
 from builder.formats.tensorrt_library import RTX_TARGETS, Flavour, Library, flavour, library
 from builder.formats.tensorrt_network import Parsed, build, parse, timing_cache
 from builder.formats.tensorrt_plan import rtx_faults
@@ -166,19 +167,26 @@ def _half(graph: Path, source: Source, candidate: Candidate) -> list[str]:
     return to_half(graph)
 
 
+def _bfloat16(graph: Path, source: Source, candidate: Candidate) -> list[str]:
+    """Folded before: onnxslim computes constants of bf16 in fp32, and leaves them so. Older casts know no bf16."""
+    from builder.formats.onnx_int8 import raise_opset
+
+    return [*raise_opset(graph), slim(graph), *to_bfloat16(graph)]
+
+
 def _int8(graph: Path, source: Source, candidate: Candidate) -> list[str]:
     """QDQ with signed, symmetric activations: TensorRT reads no zero points."""
     from builder.formats.onnx_int8 import quantise_static
 
     config = candidate.optimization.model_copy(update={"activations": "QInt8"})
-    done = quantise_static(graph, config, source.calibration())
+    done = quantise_static(graph, config, source.calibration(), tables=False)
     return [*done, widen_biases(graph)]
 
 
 _MAKE: dict[str, Callable[[Path, Source, Candidate], list[str]]] = {
     "fp32": lambda graph, source, candidate: [],
     "fp16": _half,
-    "bf16": lambda graph, source, candidate: to_bfloat16(graph),
+    "bf16": _bfloat16,
     "int8-static": _int8,
 }
 """How a graph comes into its precision."""

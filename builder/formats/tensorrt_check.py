@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from builder.compare import Difference, difference, worst
+from builder.formats.tensorrt_bfloat16 import emulate
 from builder.sources.base import Source
 from builder.tolerance import TOLERANCES, Precision, Tolerance
 from pixelis.errors import PixelisError
@@ -16,7 +17,8 @@ def graph_faults(
 ) -> tuple[list[str], str]:
     """Faults of the prepared graph against its source, and what was measured, in words.
 
-    The kernels of TensorRT are not judged by this; casts, folding, quantisation and the wiring are.
+    The kernels of TensorRT are not judged by this; casts, folding, quantisation and the wiring are. ONNX Runtime's CPU
+    kernels know no bf16: that is emulated.
 
     Args:
         graph: what the parser will read.
@@ -25,7 +27,7 @@ def graph_faults(
         tolerances: by output, instead of the precision's.
 
     Returns:
-        faults (none where ONNX Runtime's CPU kernels lack the precision), and a line for the manifest.
+        faults, and a line for the manifest.
     """
     from python_backends.engine.onnxruntime_engine import OnnxRuntimeEngine
 
@@ -34,16 +36,18 @@ def graph_faults(
     def allowed(name: str) -> Tolerance:
         return tolerances.get(name, TOLERANCES[precision])
 
+    how = ""
     try:
+        if precision == "bf16":
+            how = f", {emulate(graph, graph.with_name('model.emulated.onnx'))} tensors rounded to bf16"
+            graph = graph.with_name("model.emulated.onnx")
         with OnnxRuntimeEngine(graph, threads=1) as engine:
             for sample in samples:
                 answers = engine.run(sample)
                 for name, reference in source.reference(sample).items():
                     found.setdefault(name, []).append(difference(answers[name], reference, allowed(name)))
     except PixelisError as error:
-        if precision != "bf16":
-            return [f"the prepared graph does not run: {error}"], "not run"
-        return [], "not run: ONNX Runtime's CPU kernels know no bf16"
+        return [f"the prepared graph does not run: {error}"], "not run"
     together = {name: worst(differences) for name, differences in found.items()}
     faults = [f"{name}: {fault} (prepared graph)" for name, d in together.items() for fault in d.faults(allowed(name))]
     measured = "; ".join(
@@ -54,4 +58,4 @@ def graph_faults(
         else f"{name} not finite"
         for name, d in together.items()
     )
-    return faults, f"{len(samples)} samples in ONNX Runtime: {measured}"
+    return faults, f"{len(samples)} samples in ONNX Runtime{how}: {measured}"

@@ -89,36 +89,3 @@ def weights(path: Path) -> tuple[int, int]:
     whole = (TensorProto.INT64, TensorProto.INT32, TensorProto.BOOL)
     kept = [w for w in onnx.load(str(path)).graph.initializer if w.data_type not in whole]
     return sum(math.prod(w.dims) for w in kept), sum(len(w.raw_data) or w.ByteSize() for w in kept)
-
-
-def to_bfloat16(path: Path) -> list[str]:
-    """Rewrite the graph at `path` in bfloat16, where `onnx_fp16.to_half` writes fp16; fp32 weights are rounded once.
-
-    Raises:
-        BuildError: no weight became smaller.
-    """
-    import ml_dtypes
-    import numpy as np
-    import onnx
-    from onnx import TensorProto, numpy_helper
-
-    from builder.formats.onnx import save
-    from builder.formats.onnx_fp16 import to_half
-
-    full = {weight.name: weight for weight in onnx.load(str(path)).graph.initializer}
-    done = to_half(path)
-    model = onnx.load(str(path))
-    for weight in model.graph.initializer:
-        if weight.data_type == TensorProto.FLOAT16:
-            exact = numpy_helper.to_array(full.get(weight.name, weight)).astype(np.float32)
-            rounded = exact.astype(ml_dtypes.bfloat16)
-            weight.CopyFrom(numpy_helper.from_array(rounded, weight.name))
-    for node in model.graph.node:
-        for attribute in node.attribute:
-            if attribute.name == "to" and attribute.i == TensorProto.FLOAT16:
-                attribute.i = TensorProto.BFLOAT16
-            if attribute.HasField("t") and attribute.t.data_type == TensorProto.FLOAT16:
-                values = numpy_helper.to_array(attribute.t).astype(ml_dtypes.bfloat16)
-                attribute.t.CopyFrom(numpy_helper.from_array(values, attribute.t.name))
-    save(model, path)
-    return [line.replace("fp16", "bf16") for line in done]

@@ -16,6 +16,21 @@ Parsed = tuple[Any, Any, Any]
 """Builder, network, parser: the first two need the third alive."""
 
 
+def _listener(trt: Any) -> Any:
+    """A logger that prints nothing and keeps the library's errors: exceptions do not say why a build failed."""
+
+    class Listener(trt.ILogger):
+        def __init__(self) -> None:
+            super().__init__()
+            self.errors: list[str] = []
+
+        def log(self, severity: Any, text: str) -> None:
+            if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
+                self.errors.append(text)
+
+    return Listener()
+
+
 def parse(library: Library, graph: Path, model: str) -> Parsed:
     """A strongly typed network: precisions are those of the graph.
 
@@ -23,7 +38,7 @@ def parse(library: Library, graph: Path, model: str) -> Parsed:
         BuildError: operators that the parser lacks, by name and place, or a graph that it cannot read.
     """
     trt = library.trt
-    logger = trt.Logger(trt.Logger.INTERNAL_ERROR)
+    logger = _listener(trt)
     builder = trt.Builder(logger)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, logger)
@@ -90,9 +105,10 @@ def build(
     try:
         return bytes(poly.EngineBytesFromNetwork((builder, network), config, **keep)())
     except Exception as error:  # Polygraphy's own type, and what the bindings raise
+        said = "; ".join(builder.logger.errors)
         raise BuildError(
-            f"{library.version} could not build the engine: {' '.join(str(error).split())[:300]}.",
-            mend="Run the same command with POLYGRAPHY_VERBOSITY=verbose to see the builder's own words.",
+            f"{library.version} could not build the engine: {' '.join((said or str(error)).split())[:300]}.",
+            mend="Change what it names in the source (its export_onnx), or build another format.",
         ) from error
     finally:
         del parser
