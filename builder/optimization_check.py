@@ -37,6 +37,7 @@ _PER_FORM: dict[FormatName, dict[str, frozenset[str]]] = {
         "fp16": frozenset({"attention", "compile_mode", "backend"}),
         "bf16": frozenset({"attention", "compile_mode", "backend"}),
     },
+    "coreml": {},
     "files": {},
 }
 """By format, and by precision or, where it is quantised, by how: the options that it looks at. Formats that are not

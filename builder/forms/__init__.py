@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from builder.candidate import Candidate, Exclusion
-from builder.forms import onnx, openvino, tensorrt, torch
+from builder.forms import coreml, onnx, openvino, tensorrt, torch
 from builder.model_spec import ModelSpec
 
 Forms = tuple[tuple[Candidate, ...], tuple[Exclusion, ...]]
@@ -17,6 +17,7 @@ FAMILIES: tuple[Callable[[str], Forms], ...] = (
     openvino.forms,
     torch.forms,
     tensorrt.forms,
+    coreml.forms,
 )
 """Each tells the candidates (without the default) and the exclusions of a model."""
 
