@@ -7,8 +7,8 @@ from builder.candidate import Candidate, Exclusion, FormatName
 COREML: FormatName = "coreml"
 _OCR = "PP-OCR comes as an ONNX graph, and coremltools has no ONNX converter since version 6"
 _WHOLE = {
-    "policy": "the served graph is ONNX Runtime's fused one, with com.microsoft.GroupQueryAttention, and coremltools has "
-    "no ONNX converter since version 6",
+    "policy": "the served graph is ONNX Runtime's fused one, with com.microsoft.GroupQueryAttention, and coremltools "
+    "has no ONNX converter since version 6",
     "ocr_detect": _OCR,
     "ocr_recognize": _OCR,
     "knn": "an index and its records: there is no network inside",
