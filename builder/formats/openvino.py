@@ -15,9 +15,10 @@ from typing import Any
 
 from builder.candidate import Candidate
 from builder.formats.base import Description, Format, TensorInfo
+from builder.formats.onnx_samples import Reader
 from builder.formats.openvino_errors import conversion_failure
 from builder.formats.openvino_file import axis_names, name_nodes, numbers, save
-from builder.formats.openvino_quantise import compress, quantise
+from builder.formats.openvino_quantise import compress, left_out, quantise
 from builder.sources.base import Source
 from pixelis.errors import BuildError
 
@@ -49,14 +50,17 @@ class OpenVinoFormat(Format):
                 model = openvino.convert_model(str(graph))
             except openvino.frontend.OpConversionFailure as error:
                 raise conversion_failure(source.name, graph, str(error)) from error
+            left = left_out(model, graph, candidate.optimization)
             name_nodes(model)
             axes = axis_names(graph)
             for path in Path(scratch).iterdir():
                 if path.is_file() and not path.name.startswith(ONNX):
                     shutil.copyfile(path, directory / path.name)
-        if candidate.precision == "int8":
-            make = quantise if candidate.quantization == "static" else compress
-            model = make(model, source, candidate.optimization)
+            if candidate.quantization == "static":
+                samples = Reader(graph, source.calibration(), candidate.optimization.calibration_samples)
+                model = quantise(model, list(samples), candidate.optimization, left)
+        if candidate.quantization == "weights":
+            model = compress(model, candidate.optimization, left)
         save(model, directory / XML, half=candidate.precision == "fp16")
         arithmetic = "bf16" if candidate.precision == "bf16" else "f32"
         settings = {"inference_precision": arithmetic, "axes": axes}
@@ -98,6 +102,8 @@ class OpenVinoFormat(Format):
                 "weights": "nncf.compress_weights, int8 asymmetric, a scale a channel",
             }[candidate.quantization]
             done.append(f"{method}: {kinds.small} of {kinds.weights} weights in int8")
+            kept = (*candidate.optimization.exclude_nodes, *candidate.optimization.exclude_operators)
+            done += [f"left in fp32: {', '.join(kept)}"] if kept else []
         return [*done, "CPU plugin: its own fusions and weight layouts at load, not in the file"]
 
     def describe(self, directory: Path) -> Description:

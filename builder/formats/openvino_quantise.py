@@ -3,35 +3,36 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from builder.formats.onnx_nodes import chosen_nodes
 from builder.optimization import OptimizationConfig
-from builder.sources.base import Source, Tensors
+from builder.sources.base import Tensors
 from pixelis.errors import BuildError
 
 
-def quantise(model: Any, source: Source, settings: OptimizationConfig) -> Any:
-    """Static int8: weights per channel, activations with ranges from the source's calibration samples.
+def quantise(model: Any, samples: Sequence[Tensors], settings: OptimizationConfig, left: Sequence[Any]) -> Any:
+    """Static int8: weights per channel, activations with ranges from `samples`.
 
-    Raises:
-        BuildError: there are no samples, or they are not what the model takes.
+    Args:
+        model: in fp32.
+        samples: calibration inputs that fit it.
+        settings: how.
+        left: nodes of `model` that stay in fp32.
     """
     import nncf
+    from nncf.quantization.advanced_parameters import QuantizationParameters
 
-    samples = source.calibration()[: settings.calibration_samples or None]
-    check_samples(model, source.name, samples)
-    signed = settings.activations == "QInt8"
     advanced = nncf.AdvancedQuantizationParameters(
-        activations_quantization_params=nncf.quantization.advanced_parameters.QuantizationParameters(
-            signedness_to_force=True if signed else None
+        activations_quantization_params=QuantizationParameters(
+            signedness_to_force=True if settings.activations == "QInt8" else None
         ),
-        weights_quantization_params=nncf.quantization.advanced_parameters.QuantizationParameters(
-            per_channel=settings.per_channel
-        ),
+        weights_quantization_params=QuantizationParameters(per_channel=settings.per_channel),
     )
     with _quiet():
         return nncf.quantize(
@@ -39,17 +40,46 @@ def quantise(model: Any, source: Source, settings: OptimizationConfig) -> Any:
             nncf.Dataset(samples, lambda sample: {name: np.ascontiguousarray(sample[name]) for name in sample}),
             subset_size=len(samples),
             model_type=nncf.ModelType.TRANSFORMER if is_transformer(model) else None,
-            ignored_scope=_ignored(settings),
+            ignored_scope=_ignored(settings, left),
             advanced_parameters=advanced,
         )
 
 
-def compress(model: Any, source: Source, settings: OptimizationConfig) -> Any:
+def compress(model: Any, settings: OptimizationConfig, left: Sequence[Any]) -> Any:
     """int8 weights with a scale and a zero point for every channel; arithmetic stays in floats."""
     import nncf
 
     with _quiet():
-        return nncf.compress_weights(model, mode=nncf.CompressWeightsMode.INT8_ASYM, ignored_scope=_ignored(settings))
+        mode = nncf.CompressWeightsMode.INT8_ASYM
+        return nncf.compress_weights(model, mode=mode, ignored_scope=_ignored(settings, left))
+
+
+def left_out(model: Any, graph: Path, settings: OptimizationConfig) -> list[Any]:
+    """Nodes of the converted `model` that `exclude_nodes` means; it speaks of nodes of the ONNX file `graph`.
+
+    Raises:
+        BuildError: one of them means no node.
+    """
+    import onnx
+
+    loaded = onnx.load(str(graph), load_external_data=False).graph
+    chosen = chosen_nodes(loaded, settings.exclude_nodes)
+    # the converter calls a node that makes an output of the graph by that output
+    names = {name: {node.name, *node.output} for node in loaded.node for name in [node.name] if name in chosen}
+    found: dict[str, list[Any]] = {name: [] for name in names}
+    for node in model.get_ops():
+        # a node with a bias becomes two, the first of which has the weights and this ending
+        called = node.get_friendly_name().removesuffix("/WithoutBiases")
+        for name, known in names.items():
+            if called in known and node.get_type_name() not in ("Constant", "Result"):
+                found[name].append(node)
+    gone = sorted(name for name, nodes in found.items() if not nodes)
+    if gone:
+        raise BuildError(
+            f"OpenVINO has no node left of {', '.join(gone[:3])}, which should stay in fp32.",
+            mend="The converter folded it: leave it out of `exclude_nodes`.",
+        )
+    return [node for nodes in found.values() for node in nodes]
 
 
 def is_transformer(model: Any) -> bool:
@@ -69,41 +99,13 @@ def _constant(node: Any) -> bool:
     return bool(node.get_type_name() == "Constant")
 
 
-def check_samples(model: Any, name: str, samples: list[Tensors]) -> None:
-    """Calibration samples against the model's inputs.
-
-    Raises:
-        BuildError: there are none, or a name, type or shape does not fit.
-    """
-    if not samples:
-        raise BuildError(
-            f"`{name}` has no calibration samples.", mend="Let its source's calibration() return some, or build fp32."
-        )
-    for index, sample in enumerate(samples):
-        for port in model.inputs:
-            wanted, array = port.get_any_name(), sample.get(port.get_any_name())
-            shape, kind = port.get_partial_shape(), port.get_element_type()
-            if array is None or not shape.compatible(_shape(array)) or kind.to_dtype() != array.dtype:
-                given = "missing" if array is None else f"{array.dtype.name}{list(array.shape)}"
-                raise BuildError(
-                    f"Calibration sample {index} of `{name}` does not fit: {wanted} is {given}, "
-                    f"the model takes {kind.get_type_name()}{shape}.",
-                    mend="Mend the source's calibration().",
-                )
-
-
-def _shape(array: Any) -> Any:
-    import openvino
-
-    return openvino.PartialShape(list(array.shape))
-
-
-def _ignored(settings: OptimizationConfig) -> Any:
+def _ignored(settings: OptimizationConfig, left: Sequence[Any]) -> Any:
     import nncf
 
-    if not (settings.exclude_nodes or settings.exclude_operators):
+    if not (left or settings.exclude_operators):
         return None
-    return nncf.IgnoredScope(names=list(settings.exclude_nodes), types=list(settings.exclude_operators))
+    names = sorted(node.get_friendly_name() for node in left)  # as they are called now
+    return nncf.IgnoredScope(names=names, types=list(settings.exclude_operators))
 
 
 @contextmanager
