@@ -158,7 +158,7 @@ def _to_front(model: Any, first: int) -> None:
 def _matrices(model: Any) -> list[str]:
     """Initializers of two dimensions that a multiplication reads, in the order of the nodes."""
     sizes = {w.name: tuple(w.dims) for w in model.graph.initializer}
-    kinds = ("MatMul", "Gemm", "MatMulInteger")
+    kinds = ("MatMul", "Gemm", "MatMulInteger", "MatMulIntegerToFloat")
     reads = [name for node in model.graph.node if node.op_type in kinds for name in node.input]
     packed = {node.output[0]: node.input[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}
     names = [packed.get(name, name) for name in reads]

@@ -163,6 +163,10 @@ VISION = {
 def test_the_vision_tower(artifacts: Artifacts, tmp_path: Path, label: str, fault: str) -> None:
     if (label, fault) == ("onnx-int8-dynamic", "weight"):
         pytest.skip("one int8 weight cannot be wrong by more than its range, and here that changes nothing")
+    if (label, fault) == ("onnx-int8-dynamic", "channel"):
+        verdict, _ = broken(artifacts("vision_encoder", label), tmp_path / "broken", VISION[fault])
+        assert verdict.verdict == "warn", "its error is 0.47 of the 0.5 that int8 is allowed: said, and not refused"
+        return
     assert_refused(broken(artifacts("vision_encoder", label), tmp_path / "broken", VISION[fault]), "TOKENS: ")
 
 
