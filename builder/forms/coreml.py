@@ -1,4 +1,4 @@
-"""Which models are built for Core ML. Each was built with `python -m builder.build_one MODEL --candidate LABEL`."""
+"""Which models are built for Core ML. Each was exported, optimised and inspected with the code of `builder.build_one`."""
 
 from __future__ import annotations
 
