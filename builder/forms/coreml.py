@@ -1,4 +1,4 @@
-"""Which models are built for Core ML. Each was exported, optimised and inspected with the code of `builder.build_one`."""
+"""Which models are built for Core ML. Each was exported, optimised and inspected with `builder.build_one`'s code."""
 
 from __future__ import annotations
 
