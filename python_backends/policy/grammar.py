@@ -138,7 +138,7 @@ class CallGuide:
         Raises:
             ServingError: the grammar's own limits were hit.
         """
-        if self._take(token):
+        if self.take(token):
             return token, logprob
         allowed = np.flatnonzero(self.mask())
         if not len(allowed):
@@ -146,7 +146,7 @@ class CallGuide:
         chosen = int(allowed[logits[allowed].argmax()])
         # log softmax differs between two tokens by the difference of their logits
         logprob += float(logits[chosen]) - float(logits[token])
-        if not self._take(chosen):
+        if not self.take(chosen):
             raise ServingError(f"The grammar of tool calls does not take what it allows: {self._error()}")
         return chosen, logprob
 
@@ -162,7 +162,7 @@ class CallGuide:
         bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
         return np.unpackbits(bits, count=size, bitorder="little").astype(np.bool_)
 
-    def _take(self, token: int) -> bool:
+    def take(self, token: int) -> bool:
         """Step past `token`; false, and no step, where it may not come."""
         if self._closed:
             return token in self._stops
