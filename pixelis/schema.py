@@ -290,6 +290,7 @@ class Sampling(_Wire):
     max_tokens: int = Field(512, ge=1)
     temperature: float = 0.0
     stop_ids: list[int] = Field(default_factory=list, description="beside the checkpoint's own end tokens")
+    ignore_end: bool = Field(False, description="the checkpoint's own end tokens do not end it: equal work for a bench")
     stream: bool = Field(True, description="one event a token; else a single event with all of them")
     deadline: float | None = Field(None, description="seconds since the epoch")
     grammar: bool = Field(False, description="decode tool calls under the grammar; the checkpoint's profile allows it")

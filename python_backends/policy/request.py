@@ -113,7 +113,8 @@ def prepare(
         embeds[is_image] = request.visual
     elif is_image.any():
         raise InvalidRequest(f"The prompt has {int(is_image.sum())} image tokens and no visual tokens came with it.")
-    stops = config.end_ids | frozenset(request.sampling.stop_ids)
+    ends = frozenset() if request.sampling.ignore_end else config.end_ids
+    stops = ends | frozenset(request.sampling.stop_ids)
     return Sequence(
         sampling=request.sampling,
         sink=sink,
