@@ -92,10 +92,18 @@ class ServingError(PixelisError):
 
 
 class Unavailable(ServingError):
-    """A model, process or tier that is not up."""
+    """A model, process or tier that is not up, or has too much to do.
+
+    Args:
+        retry_after_s: seconds after which it is worth trying again, where that is known.
+    """
 
     code = "unavailable"
     status = 503
+
+    def __init__(self, message: str, *, mend: str | None = None, retry_after_s: float | None = None) -> None:
+        super().__init__(message, mend=mend)
+        self.retry_after_s = retry_after_s
 
 
 class DeadlineExceeded(ServingError):

@@ -293,6 +293,7 @@ class Sampling(_Wire):
     ignore_end: bool = Field(False, description="the checkpoint's own end tokens do not end it: equal work for a bench")
     stream: bool = Field(True, description="one event a token; else a single event with all of them")
     deadline: float | None = Field(None, description="seconds since the epoch")
+    priority: int = Field(0, ge=0, le=10, description="7 and more: ordinary requests stand back")
     grammar: bool = Field(False, description="decode tool calls under the grammar; the checkpoint's profile allows it")
 
 

@@ -205,13 +205,13 @@ class _Runner:
         names = [f"{i}.{part}" for i in range(config.layers) for part in ("key", "value")]
         mask = (np.arange(width) < lengths[:, None]).astype(np.int64)
         prompt: Tensors = {"inputs_embeds": padded, "position_ids": positions, "attention_mask": mask}
-        prompt |= {"last_position": lengths[:, None] - 1, **{f"past_key_values.{name}": empty for name in names}}
+        prompt |= {"logits_at": lengths[:, None] - 1, **{f"past_key_values.{name}": empty for name in names}}
         if count > 1:  # a ragged cache is the runner's to lay out
             return [prompt]
         session = open_session(self._directory / "model.onnx", 1)
         cache = session.run([f"present.{name}" for name in names], prompt)
         step: Tensors = {f"past_key_values.{name}": past for name, past in zip(names, cache, strict=True)}
-        step |= {"inputs_embeds": table[inputs["NEXT"][:, :1].astype(np.int64)], "last_position": np.zeros((1, 1), int)}
+        step |= {"inputs_embeds": table[inputs["NEXT"][:, :1].astype(np.int64)], "logits_at": np.zeros((1, 1), int)}
         step |= {"position_ids": np.full((3, 1, 1), after[0]), "attention_mask": np.ones((1, width + 1), np.int64)}
         return [prompt, step]
 

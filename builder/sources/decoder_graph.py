@@ -47,7 +47,7 @@ def write_decoder(checkpoint: Path, directory: Path, candidate: Candidate) -> li
     if candidate.quantization == "static":
         raise BuildError("The decoder is not built with static scales.", mend="Build it as int8 with dynamic ones.")
     model = _model_builder(checkpoint, candidate)
-    keep_last_positions(model)
+    keep_chosen_positions(model)
     save(model, directory / GRAPH)
     form = candidate.precision if weights else "fp32"
     done = [f"onnxruntime-genai model builder: {form}, attention and normalisations fused", *_words(candidate)]
@@ -63,27 +63,34 @@ def write_decoder(checkpoint: Path, directory: Path, candidate: Candidate) -> li
     return [*done, _write_table(_embedding_table(checkpoint), directory, candidate)]
 
 
-def keep_last_positions(model: onnx.ModelProto) -> None:
-    """Let the vocabulary projection see one position a row: a new input `last_position` INT64 `[batch_size, 1]`.
+def keep_chosen_positions(model: onnx.ModelProto) -> None:
+    """Let the vocabulary projection see some positions alone: a new input `logits_at` INT64 `[batch_size, chosen]`.
 
-    Logits of every prompt position would be gigabytes for a real vocabulary, and decoding reads one of them.
+    Logits of every prompt position would be gigabytes for a real vocabulary. Prefill and decoding read one of a row;
+    checking a draft reads one for each of its tokens. `logits` becomes `[batch_size, chosen, vocabulary]`.
 
     Raises:
         BuildError: the graph has no projection called `logits`.
     """
-    from onnx import TensorProto, helper
+    import numpy as np
+    from onnx import TensorProto, helper, numpy_helper
 
     graph = model.graph
     head = next((node for node in graph.node if "logits" in node.output), None)
     if head is None or head.op_type not in ("MatMul", "MatMulNBits"):
         raise BuildError("The model builder's graph does not end in a MatMul that makes `logits`.")
-    last = helper.make_tensor_value_info("last_position", TensorProto.INT64, ["batch_size", 1])
-    gather = helper.make_node("GatherND", [head.input[0], "last_position"], ["last_hidden"], batch_dims=1)
-    head.input[0] = "last_hidden"
-    graph.input.append(last)
-    graph.node.insert(list(graph.node).index(head), gather)
+    graph.input.append(helper.make_tensor_value_info("logits_at", TensorProto.INT64, ["batch_size", "chosen"]))
+    graph.initializer.append(numpy_helper.from_array(np.array([2], np.int64), "logits_at_axis"))
+    column = helper.make_node("Unsqueeze", ["logits_at", "logits_at_axis"], ["logits_at_column"], "logits_at/column")
+    gather = helper.make_node(
+        "GatherND", [head.input[0], "logits_at_column"], ["chosen_hidden"], "logits_at/gather", batch_dims=1
+    )
+    head.input[0] = "chosen_hidden"
+    place = list(graph.node).index(head)
+    graph.node.insert(place, gather)
+    graph.node.insert(place, column)
     logits = next(value for value in graph.output if value.name == "logits")
-    del logits.type.tensor_type.shape.dim[1]
+    logits.type.tensor_type.shape.dim[1].dim_param = "chosen"
     del graph.value_info[:]
 
 

@@ -9,12 +9,16 @@ from python_backends.policy.request import Sequence
 MAX_PADDING = 0.25
 """Share of a prefill batch that may be padding: reading padding costs as much as reading text."""
 
-MAX_PREFILL_TOKENS = 4096
-"""Places of one prefill batch, so that running sequences do not stand still for long."""
+
+def group_with(first: Sequence, others: Iterable[Sequence], max_tokens: int) -> list[Sequence]:
+    """`first`, and those of `others` that are read together with it: see `prefill_groups`."""
+    groups = prefill_groups([first, *others], max_tokens)
+    group = next(group for group in groups if any(sequence is first for sequence in group))
+    return [first, *(sequence for sequence in group if sequence is not first)]
 
 
 def prefill_groups(
-    sequences: Iterable[Sequence], max_padding: float = MAX_PADDING, max_tokens: int = MAX_PREFILL_TOKENS
+    sequences: Iterable[Sequence], max_tokens: int, max_padding: float = MAX_PADDING
 ) -> list[list[Sequence]]:
     """Sort by length, and cut where a longer prompt would add too much padding or too many places.
 

@@ -38,6 +38,11 @@ class CheckpointConfig:
     merge: int
     end_ids: frozenset[int]
 
+    @property
+    def token_bytes(self) -> int:
+        """Bytes of keys and values of one token, in fp32."""
+        return 2 * self.layers * self.kv_heads * self.head_dim * 4
+
     @classmethod
     def load(cls, directory: Path) -> CheckpointConfig:
         """Read the files in `directory` (a version folder or a checkpoint).

@@ -1,4 +1,4 @@
-"""The decoder graph bound to its KV cache: prefill into rows, decode all rows, nothing copied.
+"""The decoder graph bound to its KV cache: prefill into rows, go on in a row, decode all rows, nothing copied.
 
 The graph comes from the onnxruntime-genai model builder (`builder/sources/decoder.py`). Past and present of a layer are
 bound to the same preallocated buffer, in which one row belongs to one sequence; the fused attention appends in place.
@@ -20,6 +20,7 @@ from python_backends.policy.checkpoint import CheckpointConfig
 from python_backends.policy.embeddings import EmbeddingTable
 
 Floats = NDArray[np.float32]
+Cells = NDArray[np.float32] | NDArray[np.float16]
 Ints = NDArray[np.int64]
 
 MASK_STEP = 64
@@ -34,34 +35,36 @@ class DecoderGraph:
         slots: rows of the cache, hence sequences at once.
         max_len: tokens of one row; at most what the rotary tables cover.
         threads: threads of one step.
+
+    Attributes:
+        token_bytes: bytes of the cache that one token takes.
     """
 
     def __init__(self, directory: Path, slots: int, max_len: int, threads: int) -> None:
-        self.config = CheckpointConfig.load(directory)
+        self.config = config = CheckpointConfig.load(directory)
         self.slots = slots
-        self.max_len = min(max_len, self.config.max_positions)
+        self.max_len = min(max_len, config.max_positions)
         self._session = open_session(directory / "model.onnx", threads)
-        self.embeddings = EmbeddingTable.load(directory, self.config)
+        self.embeddings = EmbeddingTable.load(directory, config)
         types = {node.name: node.type for node in self._session.get_inputs()}
-        names = types.keys()
-        half = types.get("past_key_values.0.key") == "tensor(float16)"
-        cells = (slots, self.config.kv_heads, self.max_len, self.config.head_dim)
+        dtype = np.dtype(np.float16 if types.get("past_key_values.0.key") == "tensor(float16)" else np.float32)
+        # Memory is taken page by page as rows are written, so what no sequence reaches costs nothing.
+        cells = (slots, config.kv_heads, self.max_len, config.head_dim)
         self._cache = {
-            f"{layer}.{part}": np.zeros(cells, np.float16 if half else np.float32)
-            for layer in range(self.config.layers)
-            for part in ("key", "value")
+            f"{layer}.{part}": np.zeros(cells, dtype) for layer in range(config.layers) for part in ("key", "value")
         }
-        wanted = {"inputs_embeds", "attention_mask", "position_ids", "last_position"}
+        self.token_bytes = len(self._cache) * config.kv_heads * config.head_dim * dtype.itemsize
+        wanted = {"inputs_embeds", "attention_mask", "position_ids", "logits_at"}
         wanted |= {f"past_key_values.{name}" for name in self._cache}
-        if names != wanted:
+        if types.keys() != wanted:
             raise SetupError(
-                f"The graph's inputs are not a decoder's: {sorted(names ^ wanted)}.",
+                f"The graph's inputs are not a decoder's: {sorted(types.keys() ^ wanted)}.",
                 mend="Build it again with `pixelis build policy`.",
             )
         self._steps: dict[int, _Step] = {}
 
     def prefill(self, row: int, embeds: Sequence[Floats], positions: Sequence[Ints]) -> Floats:
-        """Read prompts into the rows from `row` on.
+        """Read whole prompts into the rows from `row` on.
 
         Args:
             row: first row; the prompts take one row each.
@@ -78,16 +81,29 @@ class DecoderGraph:
         for i, (part, place) in enumerate(zip(embeds, positions, strict=True)):
             padded[i, : len(part)] = part
             places[:, i, : len(part)] = place
-        logits = np.empty((count, self.config.vocabulary), np.float32)
-        binding = self._bind(row, count, logits)
-        _bind_input(binding, "inputs_embeds", padded)
-        _bind_input(binding, "position_ids", places)
         mask = (np.arange(width) < lengths[:, None]).astype(np.int64)
-        _bind_input(binding, "attention_mask", mask)
-        last = np.ascontiguousarray(lengths[:, None] - 1, np.int64)
-        _bind_input(binding, "last_position", last)
-        self._session.run_with_iobinding(binding)
-        return logits
+        return self._run(row, padded, places, mask, lengths[:, None] - 1)[:, 0]
+
+    def extend(self, row: int, past: int, embeds: Floats, positions: Ints, logits: int = 1) -> Floats:
+        """Read more tokens into a row that holds `past` tokens: a chunk of a prompt, or a draft.
+
+        One row only: the fused attention takes several new tokens behind a past for a batch of one.
+
+        Args:
+            row: the row.
+            past: tokens that its cache holds.
+            embeds: `[S, hidden]`.
+            positions: `[3, S]`.
+            logits: of how many of the last tokens logits are wanted.
+
+        Returns:
+            logits `[logits, vocabulary]`.
+        """
+        count = len(embeds)
+        mask = np.ones((1, past + count), np.int64)
+        at = np.arange(count - logits, count, dtype=np.int64)[None]
+        answer: Floats = self._run(row, embeds[None], positions[:, None], mask, at)[0]
+        return answer
 
     def decode(self, tokens: Ints, positions: Ints, lengths: Ints) -> Floats:
         """One token for each of the first rows.
@@ -106,12 +122,42 @@ class DecoderGraph:
             step = self._steps[count] = _Step(self, count)
         step.set(tokens, positions, lengths)
         self._session.run_with_iobinding(step.binding)
-        return step.logits
+        return step.logits[:, 0]
 
     def move(self, source: int, target: int, length: int) -> None:
         """Copy the first `length` tokens of row `source` over row `target`."""
         for buffer in self._cache.values():
             buffer[target, :, :length] = buffer[source, :, :length]
+
+    def swap(self, one: int, other: int, length: int) -> None:
+        """Exchange the first `length` tokens of two rows."""
+        for buffer in self._cache.values():
+            held = buffer[one, :, :length].copy()
+            buffer[one, :, :length] = buffer[other, :, :length]
+            buffer[other, :, :length] = held
+
+    def read(self, row: int, start: int, stop: int) -> Cells:
+        """A copy of the cache of tokens `start` to `stop` of a row: `[2 layers, heads, stop - start, head_dim]`."""
+        cells: Cells = np.stack([buffer[row, :, start:stop] for buffer in self._cache.values()])
+        return cells
+
+    def write(self, row: int, start: int, cells: Cells) -> None:
+        """Put what `read` gave into a row, from token `start` on."""
+        stop = start + cells.shape[2]
+        for buffer, part in zip(self._cache.values(), cells, strict=True):
+            buffer[row, :, start:stop] = part
+
+    def _run(self, row: int, embeds: Floats, positions: Ints, mask: Ints, at: Ints) -> Floats:
+        logits = np.empty((*at.shape, self.config.vocabulary), np.float32)
+        binding = self._bind(row, len(embeds), logits)
+        # The binding holds addresses alone; these names hold what is there until the run is over.
+        embeds, positions, at = np.ascontiguousarray(embeds), np.ascontiguousarray(positions), np.ascontiguousarray(at)
+        _bind_input(binding, "inputs_embeds", embeds)
+        _bind_input(binding, "position_ids", positions)
+        _bind_input(binding, "attention_mask", mask)
+        _bind_input(binding, "logits_at", at)
+        self._session.run_with_iobinding(binding)
+        return logits
 
     def _bind(self, row: int, count: int, logits: Floats) -> onnxruntime.IOBinding:
         """A binding of `count` cache rows from `row` on, as past and as present, and of the logits."""
@@ -137,12 +183,12 @@ class _Step:
         self._mask = self._mask_memory[:0].reshape(count, 0)
         self._embeds = np.zeros((count, 1, config.hidden), np.float32)
         self._positions = np.zeros((3, count, 1), np.int64)
-        self._last = np.zeros((count, 1), np.int64)
-        self.logits = np.empty((count, config.vocabulary), np.float32)
+        self._at = np.zeros((count, 1), np.int64)
+        self.logits = np.empty((count, 1, config.vocabulary), np.float32)
         self.binding = graph._bind(0, count, self.logits)
         _bind_input(self.binding, "inputs_embeds", self._embeds)
         _bind_input(self.binding, "position_ids", self._positions)
-        _bind_input(self.binding, "last_position", self._last)
+        _bind_input(self.binding, "logits_at", self._at)
 
     def set(self, tokens: Ints, positions: Ints, lengths: Ints) -> None:
         """Fill the buffers for the next run."""

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from pixelis.errors import InvalidRequest, LimitExceeded, PixelisError
 from pixelis.schema import PolicyEvent, Sampling
 from python_backends.policy.checkpoint import CheckpointConfig
+from python_backends.policy.content import Content, prompt_content, text_content
 from python_backends.policy.embeddings import EmbeddingTable
 from python_backends.policy.grammar import CallGrammar, CallGuide
-from python_backends.policy.positions import Grid, mrope_positions
+from python_backends.policy.metrics import Turn
+from python_backends.policy.positions import Grid, mrope_positions, visual_tokens
 
 EventSink = Callable[[PolicyEvent | PixelisError], None]
 """Takes a request's events in order; the last one has a `finish` or is an error.
@@ -25,6 +27,9 @@ It is called in the decoding thread and must not wait.
 """
 
 Finish = Literal["stop", "length", "cancelled", "deadline"]
+
+URGENT = 7
+"""Priority from which a request is of the urgent class."""
 
 
 @dataclass(frozen=True)
@@ -49,26 +54,37 @@ class Sequence:
     """A request on its way through the scheduler.
 
     Attributes:
+        ids: prompt `[S]`.
         embeds: prompt embeddings `[S, hidden]`, visual tokens in place.
         positions: M-RoPE positions of the prompt `[3, S]`.
+        content: what the prompt's cache follows from `[S, 2]`.
         next_position: position of the first generated token.
         limit: tokens that may be generated.
         stops: ids that end the sequence; the one that does is part of the result.
         guide: keeps its tool calls readable; none = every token may come.
+        arrived, first, last: monotonic seconds of its arrival and of its first and newest token.
+        queue_s: seconds until it got its first row; none before.
+        read: tokens of `known` that its row holds, while it is not decoding.
     """
 
     sampling: Sampling
     sink: EventSink
+    ids: NDArray[np.int64]
     embeds: NDArray[np.float32]
     positions: NDArray[np.int64]
+    content: Content
     next_position: int
     limit: int
     stops: frozenset[int]
     guide: CallGuide | None = None
     failed: PixelisError | None = None
     arrived: float = field(default_factory=time.monotonic)
+    queue_s: float | None = None
+    first: float | None = None
+    last: float = 0.0
     tokens: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
+    read: int = 0
 
     @property
     def length(self) -> int:
@@ -76,15 +92,72 @@ class Sequence:
         return len(self.embeds)
 
     @property
+    def known(self) -> int:
+        """Tokens that its row holds before the next decode step: the newest token is read by that step."""
+        return len(self.embeds) + max(len(self.tokens) - 1, 0)
+
+    @property
+    def urgent(self) -> bool:
+        """Whether ordinary requests stand back."""
+        return self.sampling.priority >= URGENT
+
+    @property
     def deadline(self) -> float:
         """Seconds since the epoch; infinite without one."""
         return math.inf if self.sampling.deadline is None else self.sampling.deadline
+
+    @property
+    def greedy(self) -> bool:
+        """Whether the likeliest token always comes."""
+        return self.sampling.temperature == 0
+
+    def take(self, token: int, logprob: float, now: float) -> None:
+        """One more token, at `now` (monotonic seconds)."""
+        self.tokens.append(token)
+        self.logprobs.append(logprob)
+        self.first = self.first or now
+        self.last = now
+
+    def turn(self, now: float) -> Turn:
+        """What its caller has seen of it, when it ends at `now`."""
+        count = len(self.tokens)
+        return Turn(
+            ended=now,
+            urgent=self.urgent,
+            queue_s=now - self.arrived if self.queue_s is None else self.queue_s,
+            first_s=None if self.first is None else self.first - self.arrived,
+            token_s=(self.last - self.first) / (count - 1) if self.first is not None and count > 1 else None,
+        )
 
     def ending(self, token: int) -> Finish | None:
         """Why the sequence ends with `token`, which is its newest; none if it goes on."""
         if token in self.stops:
             return "stop"
         return "length" if len(self.tokens) >= self.limit else None
+
+    def history(self) -> NDArray[np.int64]:
+        """Ids of the prompt and of what was generated."""
+        return np.concatenate([self.ids, np.array(self.tokens, np.int64)])
+
+    def known_content(self) -> Content:
+        """Content of all that `known` counts."""
+        ids = np.array(self.tokens[:-1], np.int64)
+        if not len(ids):
+            return self.content
+        return np.concatenate([self.content, text_content(ids, self.places(self.length, self.known))])
+
+    def places(self, start: int, stop: int) -> NDArray[np.int64]:
+        """Positions `[3, stop - start]` of tokens, generated ones included."""
+        prompt = self.positions[:, start:stop]
+        first = max(start, self.length) - self.length
+        made = np.arange(first, max(stop - self.length, first), dtype=np.int64) + self.next_position
+        return np.concatenate([prompt, np.tile(made, (3, 1))], axis=1)
+
+    def embedded(self, start: int, stop: int, table: EmbeddingTable) -> NDArray[np.float32]:
+        """Embeddings `[stop - start, hidden]` of tokens, generated ones included."""
+        prompt = self.embeds[start:stop]
+        made = self.tokens[max(start - self.length, 0) : max(stop - self.length, 0)]
+        return np.concatenate([prompt, table[np.array(made, np.int64)]]) if made else prompt
 
 
 def prepare(
@@ -102,15 +175,18 @@ def prepare(
             that is not there, or a grammar that the checkpoint is decoded without.
         LimitExceeded: the prompt is longer than a row of the cache.
     """
-    ids = np.asarray(request.prompt_ids, np.int64)
+    ids = np.array(request.prompt_ids, np.int64)
     _check_prompt(ids, config, max_len)
     _check_sampling(request.sampling)
-    positions, following = mrope_positions(ids, _grids(request.grids), config.image_token, config.merge)
+    grids = _grids(request.grids)
+    positions, following = mrope_positions(ids, grids, config.image_token, config.merge)
     embeds = embeddings[ids]
     is_image = ids == config.image_token
+    visual = None
     if request.visual is not None and request.visual.size:
-        _check_visual(request.visual, int(is_image.sum()), config.hidden)
-        embeds[is_image] = request.visual
+        visual = request.visual
+        _check_visual(visual, int(is_image.sum()), config.hidden)
+        embeds[is_image] = visual
     elif is_image.any():
         raise InvalidRequest(f"The prompt has {int(is_image.sum())} image tokens and no visual tokens came with it.")
     ends = frozenset() if request.sampling.ignore_end else config.end_ids
@@ -118,8 +194,10 @@ def prepare(
     return Sequence(
         sampling=request.sampling,
         sink=sink,
+        ids=ids,
         embeds=embeds,
         positions=positions,
+        content=prompt_content(ids, positions, is_image, visual, [visual_tokens(g, config.merge) for g in grids]),
         next_position=following,
         # the last token generated is never read back, so it needs no place in the cache
         limit=min(request.sampling.max_tokens, max_len - len(ids) + 1),

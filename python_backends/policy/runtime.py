@@ -2,21 +2,53 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
 from pixelis.errors import SetupError, Unavailable
+from python_backends.policy.checkpoint import CheckpointConfig
 from python_backends.policy.grammar import CallGrammar
 from python_backends.policy.graph import DecoderGraph
 from python_backends.policy.metrics import PolicyMetrics
+from python_backends.policy.pacing import Pacing
+from python_backends.policy.prefix_cache import PrefixCache
 from python_backends.policy.profile import Profile
-from python_backends.policy.request import EventSink, PolicyRequest, prepare
+from python_backends.policy.request import URGENT, EventSink, PolicyRequest, prepare
 from python_backends.policy.scheduler import Cancel, Close, Scheduler
+from python_backends.policy.speculation import Speculation
+
+log = logging.getLogger(__name__)
 
 MAX_LEN = 2048
-SLOTS = 8
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class PolicyLimits:
+    """What a runtime may take.
+
+    Attributes:
+        slots: sequences decoded together, at most; more wait their turn.
+        max_len: tokens of prompt and continuation; at most what the checkpoint's positions cover.
+        cache_bytes: for the keys and values of sequences that are being answered; fewer slots where they do not fit.
+        prefix_bytes: for those of prompts that were read before; 0 = nothing is kept.
+        max_waiting: ordinary requests that may wait for a row; as many urgent ones more.
+        token_s: inter-token latency to hold, in seconds; none = as many rows as there are.
+        speculation: whether drafts are tried while one sequence is alone.
+    """
+
+    slots: int = 16
+    max_len: int = MAX_LEN
+    cache_bytes: int = 1024 * MIB
+    prefix_bytes: int = 256 * MIB
+    max_waiting: int = 256
+    token_s: float | None = None
+    speculation: bool = True
 
 
 class PolicyRuntime:
@@ -24,29 +56,45 @@ class PolicyRuntime:
 
     Args:
         directory: version folder of `policy`.
-        slots: sequences decoded together; more wait their turn.
         threads: threads of one graph step.
-        max_len: tokens of prompt and continuation; at most what the checkpoint's positions cover.
+        limits: what it may take; `**changed` are fields of it that differ.
 
     Attributes:
         metrics: counters and gauges.
-        max_len: the limit in force.
+        limits: in force: `slots` and `max_len` as they came out.
 
     Raises:
-        SetupError: the artifact is not complete, its graph does not answer, or its tokenizer cannot be decoded under
-            the grammar that its profile wants.
+        SetupError: the artifact is not complete, its graph does not answer, its tokenizer cannot be decoded under the
+            grammar that its profile wants, or not one sequence fits into `cache_bytes`.
     """
 
-    def __init__(self, directory: Path, slots: int = SLOTS, threads: int = 1, max_len: int = MAX_LEN) -> None:
-        graph = DecoderGraph(directory, slots, max_len, threads)
+    def __init__(self, directory: Path, threads: int = 1, limits: PolicyLimits | None = None, **changed: Any) -> None:
+        wanted = replace(limits or PolicyLimits(), **changed)
+        graph = DecoderGraph(directory, _fitting(directory, wanted), wanted.max_len, threads)
         _try_out(graph)
         self.config = graph.config
-        self.max_len = graph.max_len
+        self.limits = replace(wanted, slots=graph.slots, max_len=graph.max_len)
         self.metrics = PolicyMetrics()
         self._grammar = CallGrammar(directory, graph.config) if Profile.load(directory).grammar else None
         self._embeddings = graph.embeddings
-        self._scheduler = Scheduler(graph, self.metrics)
+        row = graph.token_bytes * graph.max_len
+        log.info(
+            "policy: %d rows of %d tokens, %.1f MiB each; %.0f MiB for prompts that come again",
+            *(graph.slots, graph.max_len, row / MIB, wanted.prefix_bytes / MIB),
+        )
+        self._scheduler = Scheduler(
+            graph,
+            self.metrics,
+            PrefixCache(wanted.prefix_bytes),
+            Pacing(graph.slots, wanted.token_s),
+            Speculation(wanted.speculation),
+        )
         self._closed = False
+
+    @property
+    def max_len(self) -> int:
+        """Tokens of prompt and continuation."""
+        return self.limits.max_len
 
     def submit(self, request: PolicyRequest, on_event: EventSink) -> None:
         """Queue `request`; its events arrive at `on_event`, in order, from the decoding thread.
@@ -58,12 +106,26 @@ class PolicyRuntime:
         Raises:
             InvalidRequest: see `request.prepare`.
             LimitExceeded: the prompt is longer than `max_len`.
-            Unavailable: the runtime was closed.
+            Unavailable: the runtime was closed, or too many wait already: then it says when to come again.
         """
         if self._closed:
             raise Unavailable("The policy was closed.", mend="Load the model again.")
+        self._check_queue(request.sampling.priority >= URGENT)
         prepared = prepare(request, on_event, self.config, self._embeddings, self.max_len, self._grammar)
         self._scheduler.inbox.put(prepared)
+
+    def _check_queue(self, urgent: bool) -> None:
+        waiting = self.metrics.waiting + self._scheduler.inbox.qsize()
+        most = self.limits.max_waiting * (1 + urgent)
+        if waiting < most:
+            return
+        self.metrics.refused += 1
+        wait = self.metrics.clearing_s(waiting)
+        raise Unavailable(
+            f"{waiting} requests wait for the policy, which is as many as may.",
+            mend=f"Try again in {wait:.1f} s.",
+            retry_after_s=wait,
+        )
 
     def cancel(self, request_id: str) -> None:
         """End a request with finish `cancelled`. An id that is not being answered is none of our business."""
@@ -82,6 +144,24 @@ class PolicyRuntime:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _fitting(directory: Path, limits: PolicyLimits) -> int:
+    """Slots that fit into the budget of bytes.
+
+    Raises:
+        SetupError: not one does.
+    """
+    config = CheckpointConfig.load(directory)
+    length = min(limits.max_len, config.max_positions)
+    row = length * config.token_bytes
+    if row > limits.cache_bytes:
+        raise SetupError(
+            f"One sequence of {length} tokens takes {row / MIB:.0f} MiB of keys and values, the policy may have "
+            f"{limits.cache_bytes / MIB:.0f} MiB.",
+            mend="Give it a larger cache_bytes, or a smaller max_len.",
+        )
+    return int(min(limits.slots, limits.cache_bytes // row))
 
 
 def _try_out(graph: DecoderGraph) -> None:

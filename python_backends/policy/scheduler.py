@@ -1,10 +1,9 @@
-"""Iteration-level batching: sequences join and leave between any two decode steps.
+"""Iteration-level batching: sequences join and leave between any two decode steps, prompts are read in chunks.
 
-Orca (Yu et al., OSDI 2022). One thread owns the graph and its cache:
+Orca (Yu et al., OSDI 2022) and Sarathi-Serve (arXiv 2403.02310). One thread owns the graph and its cache:
 
-    inbox -> waiting (first come, first served) -> prefill into the next free rows -> decode all rows -> events
-                                                        ^ rows 0..n-1 are always the active ones: when a sequence
-                                                          ends, the last row moves into its place
+    inbox -> waiting (two classes) -> a row: what is known of its prompt is copied, a chunk of the rest is read
+          -> decode all rows (urgent ones alone, while there are any and the others have had their share) -> events
 
 Everything that the thread touches belongs to it alone; other threads only put messages into the inbox.
 """
@@ -15,11 +14,9 @@ import logging
 import math
 import queue
 import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from threading import Thread
 
 import numpy as np
@@ -27,11 +24,16 @@ from numpy.typing import NDArray
 
 from pixelis.errors import InvalidRequest, PixelisError, ServingError, Unavailable
 from pixelis.schema import PolicyEvent
-from python_backends.policy.batching import prefill_groups
+from python_backends.policy.batching import group_with
 from python_backends.policy.graph import DecoderGraph, Floats
 from python_backends.policy.metrics import PolicyMetrics
+from python_backends.policy.pacing import Pacing
+from python_backends.policy.prefix_cache import PrefixCache
 from python_backends.policy.request import Finish, Sequence
+from python_backends.policy.row_table import RowTable
 from python_backends.policy.sampling import greedy
+from python_backends.policy.speculation import DRAFT, Speculation, propose
+from python_backends.policy.waiting import Waiting
 
 log = logging.getLogger(__name__)
 
@@ -54,17 +56,28 @@ class Scheduler:
     Args:
         graph: the graph and its cache; used by this thread alone from here on.
         metrics: counted into.
+        prefixes: what was read before; used by this thread alone.
+        pacing: how much is read between two steps.
+        speculation: whether drafts are tried.
     """
 
-    def __init__(self, graph: DecoderGraph, metrics: PolicyMetrics) -> None:
+    def __init__(
+        self,
+        graph: DecoderGraph,
+        metrics: PolicyMetrics,
+        prefixes: PrefixCache,
+        pacing: Pacing,
+        speculation: Speculation,
+    ) -> None:
         self.inbox: queue.SimpleQueue[Sequence | Cancel | Close] = queue.SimpleQueue()
         self._graph = graph
         self._metrics = metrics
-        self._waiting: deque[Sequence] = deque()
-        self._rows: list[Sequence] = []
-        self._tokens = np.zeros(graph.slots, np.int64)
-        self._positions = np.zeros(graph.slots, np.int64)
-        self._lengths = np.zeros(graph.slots, np.int64)
+        self._prefixes = prefixes
+        self._pacing = pacing
+        self._speculation = speculation
+        self._rows = RowTable(graph)
+        self._waiting = Waiting()
+        self._known: dict[str, Sequence] = {}
         self._next_deadline = math.inf
         self.thread = Thread(target=self._loop, name="policy", daemon=True)
         self.thread.start()
@@ -79,14 +92,16 @@ class Scheduler:
     def _iterate(self) -> None:
         if time.time() >= self._next_deadline:
             self._expire()
-        if self._waiting and len(self._rows) < self._graph.slots:
-            self._admit()
-        if self._rows:
+        if self._waiting.urgent:
+            self._make_room()
+        self._read()
+        if self._rows.active:
             self._step()
+        self._count()
 
     def _receive(self) -> bool:
         """Take what is in the inbox; wait for a message when there is nothing to do. False: close."""
-        while not (self._rows or self._waiting) or not self.inbox.empty():
+        while not self._known or not self.inbox.empty():
             message = self.inbox.get()
             if isinstance(message, Close):
                 return False
@@ -95,7 +110,8 @@ class Scheduler:
 
     def _handle(self, message: Sequence | Cancel) -> None:
         if isinstance(message, Cancel):
-            self._end([s for s in self._all() if s.sampling.request_id == message.request_id], "cancelled")
+            known = self._known.get(message.request_id)
+            self._end([] if known is None else [known], "cancelled")
         else:
             self._enqueue(message)
 
@@ -111,11 +127,12 @@ class Scheduler:
 
     def _enqueue(self, sequence: Sequence) -> None:
         name = sequence.sampling.request_id
-        if any(other.sampling.request_id == name for other in self._all()):
+        if name in self._known:
             error = InvalidRequest(f"Request id {name!r} is already being answered.", mend="Use an id of its own.")
             self._deliver(sequence, error)
             return
-        self._waiting.append(sequence)
+        self._known[name] = sequence
+        self._waiting.put(sequence)
         self._next_deadline = min(self._next_deadline, sequence.deadline)
         self._count()
 
@@ -125,119 +142,276 @@ class Scheduler:
         self._next_deadline = min((s.deadline for s in self._all()), default=math.inf)
 
     def _all(self) -> list[Sequence]:
-        return [*self._rows, *self._waiting]
+        return list(self._known.values())
 
     def _end(self, sequences: list[Sequence], finish: Finish) -> None:
-        """End sequences, active or waiting, before they end themselves."""
-        self._drop(sequences)
+        """End sequences, with a row or waiting, before they end themselves."""
+        self._drop(sequences, finish)
         for sequence in sequences:
-            self._metrics.finished[finish] += 1
             self._deliver(sequence, _closing_event(sequence, finish))
 
     def _fail(self, sequences: list[Sequence], error: PixelisError) -> None:
-        self._drop(sequences)
+        self._drop(sequences, "error")
         for sequence in sequences:
-            self._metrics.finished["error"] += 1
             self._deliver(sequence, error)
 
-    def _drop(self, sequences: list[Sequence]) -> None:
-        """Take `sequences` out of the queue and out of their rows."""
-        gone = {id(sequence) for sequence in sequences}
+    def _drop(self, sequences: Iterable[Sequence], why: Finish | str) -> None:
+        """Take `sequences` out of the queue and out of their rows, and count them."""
+        gone = {id(sequence): sequence for sequence in sequences}
         if not gone:
             return
-        for row in range(len(self._rows) - 1, -1, -1):
-            if id(self._rows[row]) in gone:
-                self._free(row)
-        self._waiting = deque(s for s in self._waiting if id(s) not in gone)
+        self._rows.drop(gone.keys())
+        self._waiting.drop(gone.keys())
+        now = time.monotonic()
+        for sequence in gone.values():
+            del self._known[sequence.sampling.request_id]
+            self._metrics.finished[why] += 1
+            self._metrics.turns.append(sequence.turn(now))
         self._count()
 
-    def _free(self, row: int) -> None:
-        """End a row: the last active one moves into it."""
-        last = len(self._rows) - 1
-        if row != last:
-            self._graph.move(last, row, int(self._lengths[last]))
-            self._rows[row] = self._rows[last]
-            for column in (self._tokens, self._positions, self._lengths):
-                column[row] = column[last]
-        self._rows.pop()
+    def _make_room(self) -> None:
+        """Urgent requests wait: a prompt that is not urgent stands back, and so does the last one who got a row."""
+        rows = self._rows
+        if rows.reading is not None and not rows.reading.urgent:
+            self._preempt(rows.reading)
+        if not rows.free and rows.reading is None:
+            ordinary = [sequence for sequence in rows.active if not sequence.urgent]
+            if ordinary:
+                self._preempt(max(ordinary, key=lambda sequence: sequence.arrived))
 
-    # -- work ---------------------------------------------------------------------------------------------------
+    def _preempt(self, sequence: Sequence) -> None:
+        """Its cache goes to the known prefixes, from where it comes back if it is still there."""
+        self._remember(sequence, sequence.read if sequence is self._rows.reading else sequence.known)
+        self._rows.drop({id(sequence)})
+        sequence.read = 0
+        self._waiting.put_back(sequence)
+        self._metrics.preemptions += 1
 
-    def _admit(self) -> None:
-        """Give the free rows to those who wait longest, and read their prompts."""
-        free = self._graph.slots - len(self._rows)
-        for group in prefill_groups(islice(self._waiting, free)):
-            self._prefill(group)
+    def _remember(self, sequence: Sequence, tokens: int) -> None:
+        """Keep the cache of the first `tokens` of a sequence that holds a row."""
+        row = self._rows.holders().index(sequence)
+        self._prefixes.keep(sequence.known_content()[:tokens], partial(self._graph.read, row))
 
-    def _prefill(self, group: list[Sequence]) -> None:
-        first = len(self._rows)
-        now = time.monotonic()
-        for sequence in group:
-            self._metrics.waited(now - sequence.arrived)
+    # -- prompts ------------------------------------------------------------------------------------------------
+
+    def _read(self) -> None:
+        """Read prompts for about as long as a decode step takes."""
+        budget = self._pacing.chunk(len(self._rows.active))
+        while budget > 0:
+            used = self._begin(budget) if self._rows.reading is None else self._go_on(budget)
+            if not used:
+                return
+            budget -= used
+
+    def _begin(self, budget: int) -> int:
+        """Give the next request a row, with what is known of its prompt; tokens read, 0 if nobody can have one."""
+        sequence = self._waiting.peek()
+        rows = self._rows
+        if sequence is None or not rows.free:
+            return 0
+        if not sequence.urgent and (len(rows.active) >= self._pacing.rows or not self._granted(budget, sequence)):
+            return 0
+        self._waiting.take()
+        self._admit(sequence)
+        group = self._group(sequence, budget)
+        if len(group) > 1:
+            return self._read_group(group)
+        row = len(rows.active)
+        # The last token of a new prompt is read in any case: its logits are the first token's.
+        wanted = sequence.known_content()[: sequence.known if sequence.tokens else sequence.known - 1]
+        for cells in self._prefixes.find(wanted):
+            self._graph.write(row, sequence.read, cells)
+            sequence.read += cells.shape[2]
+        rows.reading = sequence
+        if sequence.read == sequence.known:
+            rows.join([sequence])
+            return 1
+        return self._go_on(budget)
+
+    def _granted(self, budget: int, sequence: Sequence) -> bool:
+        """Whether an ordinary prompt may be read now: always, but beside urgent requests."""
+        if not self._waiting.urgent and not any(other.urgent for other in self._rows.active):
+            return True
+        return self._pacing.spend(self._pacing.read_s(min(budget, sequence.known - sequence.read)))
+
+    def _admit(self, sequence: Sequence) -> None:
+        if sequence.queue_s is None:
+            sequence.queue_s = time.monotonic() - sequence.arrived
+            self._metrics.waited(sequence.queue_s)
+
+    def _group(self, first: Sequence, budget: int) -> list[Sequence]:
+        """`first`, and those who wait behind it whose whole prompts are worth reading together with it."""
+        if first.tokens or self._prefixes.knows(first.content) or first.length > budget:
+            return [first]
+        fitting = [
+            other
+            for other in self._waiting
+            if other.urgent == first.urgent and not other.tokens and not self._prefixes.knows(other.content)
+        ]
+        group = group_with(first, fitting[: self._rows.free - 1], max_tokens=budget)
+        for other in group[1:]:
+            self._waiting.remove(other)
+            self._admit(other)
+        return group
+
+    def _read_group(self, group: list[Sequence]) -> int:
+        """Read whole prompts together; tokens read."""
+        places = len(group) * max(s.length for s in group)
+        prompts = [s.embeds for s in group], [s.positions for s in group]
+        logits = self._timed_read(group, lambda row: self._graph.prefill(row, *prompts), places)
+        real = sum(s.length for s in group)
+        self._metrics.padded_tokens += places - real
+        if logits is not None:
+            self._joined(group, logits)
+        return places
+
+    def _go_on(self, budget: int) -> int:
+        """Read a chunk of the prompt that is being read; tokens read, 0 if it has to wait."""
+        sequence = self._rows.reading
+        assert sequence is not None
+        if not sequence.urgent and not self._granted(budget, sequence):
+            return 0
+        start, stop = sequence.read, min(sequence.read + budget, sequence.known)
+        embeds, places = sequence.embedded(start, stop, self._graph.embeddings), sequence.places(start, stop)
+        logits = self._timed_read([sequence], lambda row: self._graph.extend(row, start, embeds, places), stop - start)
+        if logits is not None:
+            sequence.read = stop
+            if stop == sequence.known:
+                self._joined([sequence], logits)
+        return stop - start
+
+    def _timed_read(self, group: list[Sequence], work: Callable[[int], Floats], tokens: int) -> Floats | None:
+        """The logits of a prefill into the first free rows; none when it failed, which ends the group."""
+        begun = time.perf_counter()
         try:
-            logits = self._graph.prefill(first, [s.embeds for s in group], [s.positions for s in group])
+            logits = work(len(self._rows.active))
         except Exception as error:
             log.exception("policy: prefill of %d failed", len(group))
             self._fail(group, _typed(error, "prefill"))
-            return
-        for row, sequence in enumerate(group, first):
-            self._positions[row] = sequence.next_position - 1
-            self._lengths[row] = sequence.length - 1
-        self._drop(group)
-        self._rows.extend(group)
-        self._count()
-        metrics = self._metrics
-        real = sum(s.length for s in group)
-        metrics.prefills += 1
-        metrics.prefill_tokens += real
-        metrics.padded_tokens += len(group) * max(s.length for s in group) - real
-        self._accept(first, logits)
+            return None
+        seconds = time.perf_counter() - begun
+        self._pacing.read(tokens, seconds)
+        if group[0].urgent:
+            self._pacing.earn(seconds)
+        self._metrics.prefills += 1
+        self._metrics.prefill_tokens += tokens
+        self._metrics.prefill_s += seconds
+        return logits
+
+    def _joined(self, group: list[Sequence], logits: Floats) -> None:
+        """Prompts are read: their sequences decode, and what was read is known from now on."""
+        first = len(self._rows.active)
+        self._rows.join(group)
+        for sequence in group:
+            self._remember(sequence, sequence.known)
+        if not group[0].tokens:  # one that was preempted has its newest token already
+            self._accept(first, logits)
+
+    # -- decoding -----------------------------------------------------------------------------------------------
 
     def _step(self) -> None:
-        start = time.perf_counter()
-        count = len(self._rows)
+        begun = time.perf_counter()
+        count = self._decoding()
+        if count == 1 and len(self._known) == 1 and self._speculate(begun):
+            return
+        rows = self._rows
         try:
-            logits = self._graph.decode(self._tokens[:count], self._positions[:count], self._lengths[:count])
+            logits = self._graph.decode(rows.tokens[:count], rows.positions[:count], rows.lengths[:count])
         except Exception as error:
             log.exception("policy: a decode step of %d failed", count)
-            self._fail(list(self._rows), _typed(error, "decoding"))
+            self._fail(rows.active[:count], _typed(error, "decoding"))
             return
-        metrics = self._metrics
-        metrics.steps += 1
-        metrics.batch_sizes[count] += 1
-        metrics.graph_s += time.perf_counter() - start
+        seconds = time.perf_counter() - begun
+        if count == 1:
+            self._speculation.plain(seconds)
+        if count < len(rows.active):
+            self._pacing.earn(seconds)
+        self._pacing.stepped(count, seconds)
+        self._stepped(count, seconds)
         self._accept(0, logits)
-        metrics.step_s += time.perf_counter() - start
+        self._metrics.step_s += time.perf_counter() - begun
+
+    def _decoding(self) -> int:
+        """How many rows decode now: all, or the urgent ones alone."""
+        active = self._rows.active
+        if sum(sequence.urgent for sequence in active) in (0, len(active)):
+            return len(active)
+        urgent = self._rows.urgent_first()
+        alone, together = self._pacing.step_s(urgent), self._pacing.step_s(len(active))
+        if alone is None or together is None or self._pacing.spend(max(together - alone, 0.0) or alone):
+            return len(active)
+        return urgent
+
+    def _speculate(self, begun: float) -> bool:
+        """Check a draft of the one sequence there is; false when there is none to check."""
+        rows, sequence = self._rows, self._rows.active[0]
+        if not sequence.greedy or not self._speculation.wanted():
+            return False
+        past = int(rows.lengths[0])
+        most = min(DRAFT, self._graph.max_len - past - 1, sequence.limit - len(sequence.tokens) - 1)
+        draft = propose(sequence.history(), most)
+        if not len(draft):
+            return False
+        ids = np.concatenate([rows.tokens[:1], draft])
+        places = np.tile(rows.positions[0] + np.arange(len(ids)), (3, 1))
+        try:
+            logits = self._graph.extend(0, past, self._graph.embeddings[ids], places, logits=len(ids))
+        except Exception as error:
+            log.exception("policy: a draft of %d failed", len(draft))
+            self._fail([sequence], _typed(error, "decoding"))
+            return True
+        seconds = time.perf_counter() - begun
+        self._stepped(1, seconds)
+        right = 0
+        while True:
+            self._accept(0, logits[right : right + 1])
+            over = not rows.active
+            if over or right == len(draft) or sequence.tokens[-1] != draft[right]:
+                break
+            right += 1
+        self._speculation.checked(len(draft), right, seconds)
+        self._metrics.step_s += time.perf_counter() - begun
+        return True
+
+    def _stepped(self, count: int, seconds: float) -> None:
+        self._metrics.steps += 1
+        self._metrics.batch_sizes[count] += 1
+        self._metrics.graph_s += seconds
 
     def _accept(self, first: int, logits: Floats) -> None:
         """Take the next token of rows `first` and on, free the rows that end, and tell the callers.
 
         Callers come last: whoever has seen a last event finds the row free and the request counted.
         """
+        table = self._rows
         tokens, logprobs = greedy(logits)
         count = len(tokens)
         rows = slice(first, first + count)
-        self._guide(self._rows[rows], logits, tokens, logprobs)
-        self._tokens[rows] = tokens
-        self._positions[rows] += 1
-        self._lengths[rows] += 1
+        self._guide(table.active[rows], logits, tokens, logprobs)
+        table.tokens[rows] = tokens
+        table.positions[rows] += 1
         self._metrics.tokens += count
-        taken = zip(self._rows[rows], tokens.tolist(), logprobs, strict=True)
-        outgoing = [(sequence, *self._advance(sequence, token, logprob)) for sequence, token, logprob in taken]
-        self._drop([sequence for sequence, _, over in outgoing if over])
+        now = time.monotonic()
+        taken = zip(table.active[rows], tokens.tolist(), logprobs, strict=True)
+        outgoing = [(sequence, *self._advance(sequence, token, logprob, now)) for sequence, token, logprob in taken]
+        table.lengths[rows] = [sequence.known for sequence in table.active[rows]]
+        for sequence, _, over in outgoing:
+            if over == "stop" or over == "length":
+                self._remember(sequence, sequence.known)
+        for why in ("stop", "length", "error"):
+            self._drop([sequence for sequence, _, over in outgoing if over == why], why)
         lost = [
             sequence
             for sequence, event, over in outgoing
             if event is not None and not self._deliver(sequence, event) and not over
         ]
-        self._drop(lost)
-        if lost:
-            self._metrics.finished["cancelled"] += len(lost)
+        self._drop(lost, "cancelled")
 
     def _guide(
         self, sequences: list[Sequence], logits: Floats, tokens: NDArray[np.int64], logprobs: list[float]
     ) -> None:
         """Put what the grammar allows in the place of what it does not. A row whose grammar fails is marked."""
+        begun = time.perf_counter()
         for i, sequence in enumerate(sequences):
             if sequence.guide is None or not math.isfinite(logprobs[i]):
                 continue
@@ -248,22 +422,19 @@ class Scheduler:
                 log.error("policy: request %s: %s", sequence.sampling.request_id, error)
                 sequence.failed = error
             self._metrics.masked_tokens += int(tokens[i]) != token
+        self._metrics.grammar_s += time.perf_counter() - begun
 
     def _advance(
-        self, sequence: Sequence, token: int, logprob: float
-    ) -> tuple[PolicyEvent | PixelisError | None, bool]:
-        """One more token of `sequence`: what its caller is to be told, and whether it ends here."""
+        self, sequence: Sequence, token: int, logprob: float, now: float
+    ) -> tuple[PolicyEvent | PixelisError | None, Finish | str | None]:
+        """One more token of `sequence`: what its caller is to be told, and why it ends here, if it does."""
         if not math.isfinite(logprob) or sequence.failed is not None:
-            self._metrics.finished["error"] += 1
-            return sequence.failed or ServingError("The policy's logits are not finite for this request."), True
-        sequence.tokens.append(token)
-        sequence.logprobs.append(logprob)
+            return sequence.failed or ServingError("The policy's logits are not finite for this request."), "error"
+        sequence.take(token, logprob, now)
         finish = sequence.ending(token)
-        if finish is not None:
-            self._metrics.finished[finish] += 1
         if sequence.sampling.stream:
-            return PolicyEvent(tokens=[token], logprobs=[logprob], finish=finish), finish is not None
-        return (_closing_event(sequence, finish) if finish is not None else None), finish is not None
+            return PolicyEvent(tokens=[token], logprobs=[logprob], finish=finish), finish
+        return (_closing_event(sequence, finish) if finish is not None else None), finish
 
     def _deliver(self, sequence: Sequence, event: PolicyEvent | PixelisError) -> bool:
         """Hand an event to its caller; false when the caller cannot take it any more."""
@@ -275,8 +446,14 @@ class Scheduler:
         return True
 
     def _count(self) -> None:
-        self._metrics.active = len(self._rows)
-        self._metrics.waiting = len(self._waiting)
+        metrics, rows, prefixes = self._metrics, self._rows, self._prefixes
+        metrics.active = len(rows.active) + (rows.reading is not None)
+        metrics.waiting = len(self._waiting)
+        metrics.cached_tokens = int(rows.lengths[: len(rows.active)].sum())
+        metrics.prefix_bytes = prefixes.held
+        metrics.prefix_lookups, metrics.prefix_tokens = prefixes.counts.lookups, prefixes.counts.tokens
+        metrics.prefix_found, metrics.prefix_evicted = prefixes.counts.found, prefixes.counts.evicted
+        metrics.drafted, metrics.accepted = self._speculation.drafted, self._speculation.accepted
 
 
 def _closing_event(sequence: Sequence, finish: Finish) -> PolicyEvent:

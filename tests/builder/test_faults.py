@@ -204,7 +204,7 @@ POLICY: dict[str, tuple[Callable[[], Change], str]] = {
     "channel": (lambda: faults.weight(2, faults.flipped_channel), "PREFILL_LOGITS: cosine"),
     "x 1.01": (lambda: faults.scaled("logits", 1.01), "STEP_LOGITS: scale is off by 0.01"),
     "key and value swapped": (lambda: faults.swapped("present.0.key", "present.0.value"), "STEP_LOGITS: cosine"),
-    "logits of the token before": (lambda: faults.shifted("last_position", -1), "PREFILL_LOGITS: cosine"),
+    "logits of the token before": (lambda: faults.shifted("logits_at", -1), "PREFILL_LOGITS: cosine"),
     "a step at the next position": (
         lambda: faults.shifted("position_ids", 1, faults.while_decoding),
         "STEP_LOGITS: cosine",

@@ -28,9 +28,9 @@ def test_everyone_is_in_one_group_and_no_group_wastes(lengths: list[int]) -> Non
 
 
 def test_equal_lengths_go_together() -> None:
-    assert [len(group) for group in prefill_groups(_sequences([60] * 8))] == [8]
+    assert [len(group) for group in prefill_groups(_sequences([60] * 8), 4096)] == [8]
 
 
 def test_a_long_prompt_does_not_pad_short_ones() -> None:
-    groups = prefill_groups(_sequences([60, 1000, 64, 62]))
+    groups = prefill_groups(_sequences([60, 1000, 64, 62]), 4096)
     assert [[s.length for s in group] for group in groups] == [[60, 62, 64], [1000]]

@@ -65,7 +65,8 @@ def test_streaming_and_not_streaming_say_the_same(runtime: PolicyRuntime) -> Non
     whole = ask(runtime, request(runtime, 5, max_tokens=9, stream=False)).wait()
     assert len(streamed.events) == len(streamed.tokens)
     assert len(whole.events) == 1
-    assert (streamed.tokens, streamed.logprobs, streamed.finish) == (whole.tokens, whole.logprobs, whole.finish)
+    assert (streamed.tokens, streamed.finish) == (whole.tokens, whole.finish)
+    assert streamed.logprobs == pytest.approx(whole.logprobs, abs=1e-4)
 
 
 def test_it_stops_at_max_tokens_and_at_stop_ids(runtime: PolicyRuntime) -> None:
@@ -133,7 +134,7 @@ def test_cancelled_without_streaming_keeps_what_there_is(policy_artifact: Path) 
     with PolicyRuntime(policy_artifact, slots=2, max_len=2048) as runtime:
         mark = _long(runtime, 1)
         silent = ask(runtime, request(runtime, 2, text=10, max_tokens=10_000, stream=False))
-        while runtime.metrics.active < 2:
+        while not runtime.metrics.batch_sizes[2]:
             time.sleep(0.001)
         runtime.cancel("r2")
         assert silent.wait().finish == "cancelled"
@@ -207,7 +208,7 @@ def _failing(work: Callable[..., Any], times: int) -> Callable[..., Any]:
     return broken
 
 
-@pytest.mark.parametrize("method", ["prefill", "decode"])
+@pytest.mark.parametrize("method", ["extend", "decode"])
 def test_a_failing_graph_step_fails_its_batch_alone(
     runtime: PolicyRuntime, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,155 @@
+"""However a request is scheduled, greedy decoding gives it the tokens that it gets alone.
+
+On the trained nano in fp32. Alone means: one slot, prompts read whole, nothing kept, no drafts.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from builder.sources.decoder import Decoder
+from pixelis.schema import Sampling
+from python_backends.policy.request import PolicyRequest
+from python_backends.policy.runtime import PolicyRuntime
+from python_backends.policy.tokenizer import PolicyTokenizer
+from tests.policy.support import GRID, TOKENS, Caller, ask
+
+WORDS = (
+    "What colour is the star? ",
+    "How many blue shapes does the image show? ",
+    "Where is the small red ring? left of the green square ",
+    "14 21 70 63 14 21 70 63 14 21 ",
+    "Which label does the largest shape carry? Quay ",
+)
+
+
+@pytest.fixture(scope="module")
+def nano(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("nano") / "artifact"
+    folder.mkdir()
+    Decoder().export_onnx(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def asked(nano: Path) -> list[PolicyRequest]:
+    """Prompts of an agent: few images, questions that begin alike, later turns that go on from earlier ones."""
+    rng = np.random.default_rng(7)
+    tokenizer = PolicyTokenizer(nano)
+    with PolicyRuntime(nano) as runtime:
+        image, hidden = runtime.config.image_token, runtime.config.hidden
+    images = [rng.standard_normal((TOKENS, hidden)).astype(np.float32) for _ in range(3)]
+    requests = []
+    for i in range(28):
+        shown = [images[int(rng.integers(3))] for _ in range(int(rng.integers(1, 3)))]
+        ids: list[int] = []
+        for _ in shown:
+            ids.extend([*tokenizer.encode("<|im_start|>user\n", []), *[image] * TOKENS])
+        for _ in range(int(rng.integers(1, 7))):
+            ids.extend(tokenizer.encode(WORDS[int(rng.integers(len(WORDS)))], []))
+        sampling = Sampling(request_id=f"r{i}", max_tokens=int(rng.integers(1, 40)), grammar=bool(i % 2))
+        grids = np.tile(np.int32(GRID), len(shown))
+        requests.append(PolicyRequest(np.array(ids), np.concatenate(shown), grids, sampling))
+    return requests
+
+
+@pytest.fixture(scope="module")
+def alone(nano: Path, asked: list[PolicyRequest]) -> list[Caller]:
+    with PolicyRuntime(nano, slots=1, max_len=1024, prefix_bytes=0, speculation=False) as runtime:
+        runtime._scheduler._pacing.chunk = lambda decoding: 4096  # type: ignore[method-assign]
+        callers = [ask(runtime, one).wait() for one in asked]
+        assert runtime.metrics.prefills == len(asked)
+    outputs = {tuple(caller.tokens) for caller in callers}
+    assert len(outputs) > len(asked) // 2, "a policy that says the same to everybody shows nothing"
+    return callers
+
+
+def _check(alone: list[Caller], callers: list[Caller]) -> None:
+    for one, other in zip(alone, callers, strict=True):
+        other.wait()
+        assert other.tokens == one.tokens
+        assert other.finish == one.finish
+        np.testing.assert_allclose(other.logprobs, one.logprobs, atol=2e-4)
+
+
+def _arriving(runtime: PolicyRuntime, asked: list[PolicyRequest], seed: int) -> Iterator[Caller]:
+    rng = np.random.default_rng(seed)
+    for one in asked:
+        yield ask(runtime, one)
+        if rng.random() < 0.5:
+            time.sleep(float(rng.exponential(0.004)))
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    ("limits", "chunk"),
+    [
+        ({"prefix_bytes": 0, "speculation": False}, 4096),
+        ({"prefix_bytes": 0, "speculation": False}, 7),
+        ({"speculation": False}, 64),
+        ({"prefix_bytes": 300_000, "speculation": False}, 16),
+        ({}, None),
+    ],
+    ids=["batched", "chunked", "prefixes shared", "prefixes evicted", "as it comes"],
+)
+def test_arrivals_at_random(
+    nano: Path,
+    asked: list[PolicyRequest],
+    alone: list[Caller],
+    limits: dict[str, Any],
+    chunk: int | None,
+    seed: int,
+) -> None:
+    order = np.random.default_rng(seed).permutation(len(asked))
+    with PolicyRuntime(nano, **{"slots": 5, "max_len": 1024, **limits}) as runtime:
+        if chunk is not None:
+            runtime._scheduler._pacing.chunk = lambda decoding: chunk  # type: ignore[method-assign]
+        callers = list(_arriving(runtime, [asked[i] for i in order], seed))
+        _check([alone[i] for i in order], callers)
+        metrics = runtime.metrics
+    assert max(metrics.batch_sizes) > 1
+    prompts = sum(len(one.prompt_ids) for one in asked)
+    if limits.get("prefix_bytes") == 0:
+        assert metrics.prefill_tokens - metrics.padded_tokens == prompts
+    else:
+        assert metrics.prefix_found > prompts // 20
+    assert (metrics.prefix_evicted > 0) == (limits.get("prefix_bytes") == 300_000)
+
+
+@pytest.mark.parametrize("prefix_bytes", [0, 1 << 26], ids=["read again", "copied back"])
+def test_preempted(nano: Path, asked: list[PolicyRequest], alone: list[Caller], prefix_bytes: int) -> None:
+    with PolicyRuntime(nano, slots=2, max_len=1024, prefix_bytes=prefix_bytes) as runtime:
+        callers = []
+        for i, one in enumerate(asked):
+            priority = 9 if i % 3 == 2 else 0
+            changed = PolicyRequest(
+                one.prompt_ids, one.visual, one.grids, one.sampling.model_copy(update={"priority": priority})
+            )
+            callers.append(ask(runtime, changed))
+            time.sleep(0.004)
+        _check(alone, callers)
+        assert runtime.metrics.preemptions
+
+
+def test_speculative(nano: Path, asked: list[PolicyRequest], alone: list[Caller]) -> None:
+    with PolicyRuntime(nano, slots=2, max_len=1024) as runtime:
+        runtime._scheduler._speculation.checked = _counted(runtime)  # type: ignore[method-assign]
+        _check(alone, [ask(runtime, one).wait() for one in asked])
+        assert runtime.metrics.drafted > runtime.metrics.accepted > 20
+
+
+def _counted(runtime: PolicyRuntime) -> Any:
+    """Drafts are never switched off, whether they pay or not."""
+    speculation = runtime._scheduler._speculation
+
+    def checked(drafted: int, accepted: int, seconds: float) -> None:
+        speculation.drafted += drafted
+        speculation.accepted += accepted
+
+    return checked
