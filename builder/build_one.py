@@ -19,16 +19,16 @@ from pathlib import Path
 from typing import TextIO
 
 import pixelis
-from builder.disk import failure
 from builder.formats import open_format
 from builder.formats.base import Description
 from builder.gate import Verdict, judge, look
-from builder.key import build_key, builder_digest, libraries
-from builder.manifest import FileRecord, Manifest, TensorRecord, records
 from builder.model_spec import ModelSpec
 from builder.optimization_check import impossible
 from builder.shapes import profiles
 from builder.spec import Pipeline, pipeline
+from builder.storing.disk import failure
+from builder.storing.key import build_key, builder_digest, libraries
+from builder.storing.manifest import FileRecord, Manifest, TensorRecord, records
 from pixelis.errors import BuildError, PixelisError
 from pixelis.machine import this_machine
 

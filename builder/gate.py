@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from builder.accuracy import measure
-from builder.bisect import first_wrong
-from builder.compare import Difference, difference, worst
 from builder.formats.base import Format
-from builder.known_scores import KnownScores
+from builder.gating.accuracy import measure
+from builder.gating.bisect import first_wrong
+from builder.gating.compare import Difference, difference, worst
+from builder.gating.known_scores import KnownScores
+from builder.gating.verdict import OutputReport, TaskReport, Verdict, word_of
 from builder.model_spec import ModelSpec
 from builder.sources.base import Answer, Source, Tensors
-from builder.verdict import OutputReport, TaskReport, Verdict, word_of
 from pixelis.errors import PixelisError
 
 __all__ = ["OutputReport", "TaskReport", "Verdict", "judge", "look"]

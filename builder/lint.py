@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from builder.layout import CONFIG
 from builder.rules import artifact, config, shim, wiring
 from builder.rules.base import Finding, Rule, Subject, error
 from builder.spec import Pipeline, pipeline
 from builder.store import Store
+from builder.storing.layout import CONFIG
 from builder.triton_config import Target, parse
 from pixelis.errors import BuildError
 from pixelis.settings import settings

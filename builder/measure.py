@@ -21,19 +21,19 @@ from statistics import median
 from pydantic import BaseModel, ConfigDict
 
 from builder.build_one import die_with, protocol
-from builder.child import environment, run_apart
-from builder.cost import CaseCost, Cost, Costs, Memory, machine_digest, machine_facts
-from builder.making import Watch
-from builder.manifest import Manifest
+from builder.building.child import environment, run_apart
+from builder.building.making import Watch
+from builder.costing.cost import CaseCost, Cost, Costs, Memory, machine_digest, machine_facts
+from builder.costing.reference import open_reference
+from builder.costing.resident import memory_of
+from builder.costing.runner import Inputs, open_artifact
+from builder.costing.timing import Rounds, Turns, take_turns
+from builder.costing.workload import Case, cases
 from builder.model_spec import ModelSpec
 from builder.pipeline import Pipeline
-from builder.reference import open_reference
-from builder.resident import memory_of
-from builder.runner import Inputs, open_artifact
 from builder.spec import pipeline
 from builder.store import Store
-from builder.timing import Rounds, Turns, take_turns
-from builder.workload import Case, cases
+from builder.storing.manifest import Manifest
 from pixelis.errors import BuildError, PixelisError
 
 THREADS = 1

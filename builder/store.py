@@ -18,9 +18,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from builder.cost import Costs
-from builder.lock import exclusive
-from builder.manifest import MANIFEST, FileRecord, Manifest, records, sha256
+from builder.costing.cost import Costs
+from builder.storing.lock import exclusive
+from builder.storing.manifest import MANIFEST, FileRecord, Manifest, records, sha256
 from pixelis.errors import BuildError, NotFound
 
 FIRST_VERSION = 2

@@ -42,9 +42,9 @@ def formats(
         pixelis bench formats --json
     """
     from builder.candidate import FORMATS, PRECISIONS, parse_choice
-    from builder.cli_options import progress
+    from builder.commands.options import progress
+    from builder.costing.timing import Turns
     from builder.measure import Plan
-    from builder.timing import Turns
     from perf.formats.bench import Asked, bench
     from perf.formats.checkpoints import find_checkpoint
     from perf.formats.show import show

@@ -3,7 +3,7 @@
 How a room adds a command
     A command module has a module-level `app = typer.Typer()`; the functions are plain, with typer annotations.
 
-    * A command: `@app.command("build")` in the module, and a line `"build": Entry(("builder.commands",), help)` here.
+    * A command: `@app.command("ask")` in the module, and a line `"ask": Entry(("clients.commands",), help)` here.
     * A group inside such a module: `app.add_typer(models, name="models")`, and a line for `models` here.
     * A group spread over modules (`nano`): `Entry(modules, help, group=True)`; every command of each module's `app`
       becomes a command of the group.
@@ -51,14 +51,18 @@ class Entry:
 
 ROOMS = ("pixelis", "builder", "python_backends", "server", "clients", "perf")
 COMMANDS: dict[str, Entry] = {
-    "build": Entry(("builder.commands",), "Make, check and publish the artifacts of the model repository.", "build"),
+    "build": Entry(
+        ("builder.commands.build",), "Make, check and publish the artifacts of the model repository.", "build"
+    ),
     "models": Entry(
-        ("builder.models_commands", "builder.report_commands", "server.load_commands"),
+        ("builder.commands.models", "builder.commands.report", "server.load_commands"),
         "Versions of the models: list, show, rollback, prune, load.",
         "build",
         group=True,
     ),
-    "lint": Entry(("builder.commands",), "Check every config against its graph and the public contract.", "build"),
+    "lint": Entry(
+        ("builder.commands.build",), "Check every config against its graph and the public contract.", "build"
+    ),
     "nano": Entry(
         ("builder.nano.commands", "perf.nano_commands"), "The default checkpoint: train, evaluate.", "build", group=True
     ),

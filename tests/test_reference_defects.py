@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from builder.gate import judge
-from builder.manifest import Manifest
+from builder.storing.manifest import Manifest
 from pixelis.errors import GateFailed, InvalidImage, InvalidRequest, NotFound
 from pixelis.schema import Action, KnnCommand, OperationName
 from python_backends.experience.flat import FlatIndex

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from builder.compare import Difference, difference, worst
 from builder.formats.tensorrt_bfloat16 import emulate
+from builder.gating.compare import Difference, difference, worst
 from builder.sources.base import Source
 from builder.tolerance import TOLERANCES, Precision, Tolerance
 from pixelis.errors import PixelisError

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builder.formats import open_format
-from builder.manifest import MANIFEST, Manifest, TensorRecord
 from builder.model_spec import ModelSpec
 from builder.rules.base import Finding, Rule, Subject, dtype_name, error, warning
+from builder.storing.manifest import MANIFEST, Manifest, TensorRecord
 from pixelis.errors import BuildError, PixelisError
 
 if TYPE_CHECKING:

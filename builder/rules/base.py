@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from builder.layout import as_served
 from builder.model_spec import ModelSpec
 from builder.spec import Pipeline
 from builder.store import Store
+from builder.storing.layout import as_served
 from builder.triton_config import Target, native
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from builder.layout import as_served
 from builder.model_spec import ModelSpec, TensorSpec
 from builder.rules.base import Finding, Rule, Subject, dtype_name, error
+from builder.storing.layout import as_served
 from builder.triton_config import QUEUE_POLICIES, config, text
 from pixelis.errors import BuildError
 from pixelis.settings import settings

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from builder.choose import Choice, Goal, Row
-from builder.cost import CaseCost, Cost
+from builder.choosing.choose import Choice, Goal, Row
+from builder.choosing.optimise import OptimiseReport, optimise
+from builder.costing.cost import CaseCost, Cost
+from builder.costing.workload import MEASURED
 from builder.measure import Plan
-from builder.optimise import OptimiseReport, optimise
 from builder.spec import pipeline
-from builder.workload import MEASURED
 from perf.formats.checkpoints import Checkpoint, in_use
 from perf.formats.claims import claims
 from perf.machine import machine, versions

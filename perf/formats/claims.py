@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from builder.choose import Row, choose
-from builder.cost import Cost
-from builder.optimise import OptimiseReport
+from builder.choosing.choose import Row, choose
+from builder.choosing.optimise import OptimiseReport
+from builder.costing.cost import Cost
 from perf.formats.checkpoints import RANDOM, Checkpoint
 from pixelis.schema import Claim
 

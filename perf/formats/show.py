@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from builder.cli_options import table
+from builder.commands.options import table
 from pixelis.schema import Measurement
 
 FORM = (

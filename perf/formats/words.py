@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from builder.choose import GOALS, Goal
+from builder.choosing.choose import GOALS, Goal
 from pixelis.errors import InvalidRequest
 
 

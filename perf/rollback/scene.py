@@ -10,11 +10,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder.build import build
-from builder.chosen import Choice, Chosen
-from builder.rollback import rollback
+from builder.building.build import build
 from builder.spec import pipeline
 from builder.store import FIRST_VERSION
+from builder.storing.chosen import Choice, Chosen
+from builder.storing.rollback import rollback
 from pixelis.errors import BuildError, NotFound
 from pixelis.settings import Server, Settings, settings
 from server.embedded import EmbeddedTriton

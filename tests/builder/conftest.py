@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from builder.build import BuildReport, build
+from builder.building.build import BuildReport, build
 from builder.model_spec import ModelSpec
 from builder.spec import Pipeline
 from builder.store import Store

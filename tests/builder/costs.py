@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from builder.choose import Row
-from builder.cost import CaseCost, Cost, Memory
-from builder.timing import Timing
+from builder.choosing.choose import Row
+from builder.costing.cost import CaseCost, Cost, Memory
+from builder.costing.timing import Timing
 
 MIB = 2**20
 

@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builder.gate import judge
-from builder.manifest import Manifest
+from builder.gating.paired import BOOTSTRAP, TANGO, paired, tango
+from builder.gating.verdict import TaskReport, Verdict
 from builder.model_spec import ModelSpec
-from builder.paired import BOOTSTRAP, TANGO, paired, tango
 from builder.sources.base import Answer, Tensors
 from builder.sources.task import Asked, Task
+from builder.storing.manifest import Manifest
 from builder.tolerance import TOLERANCES, Tolerance
-from builder.verdict import TaskReport, Verdict
 from pixelis.errors import ServingError
 from tests.builder.conftest import Place
 from tests.builder.tiny import Linear, linear_spec, write_weights

@@ -16,7 +16,7 @@ import torch
 from builder.build_one import make
 from builder.candidate import Candidate
 from builder.formats import open_format
-from builder.manifest import Manifest
+from builder.storing.manifest import Manifest
 from pixelis.errors import InvalidRequest, SetupError
 from pixelis.machine import this_machine
 from python_backends.engine import load_engine

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from builder.back_off import search, search_apart
-from builder.build_candidates import build_candidates
-from builder.timing import Timed, Turns
+from builder.building.candidates import build_candidates
+from builder.costing.back_off import search, search_apart
+from builder.costing.timing import Timed, Turns
 from pixelis.errors import NotFound, ServingError
 from tests.builder.conftest import Place
 
@@ -31,7 +31,7 @@ class Clock:
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr("builder.timing.time", made)
+    monkeypatch.setattr("builder.costing.timing.time", made)
     return made
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from builder.build import BuildReport
-from builder.lock import exclusive
-from builder.manifest import Manifest
+from builder.building.build import BuildReport
 from builder.spec import Pipeline
+from builder.storing.lock import exclusive
+from builder.storing.manifest import Manifest
 from pixelis.errors import BuildError, NotFound
 from tests.builder.conftest import Place
 from tests.builder.tiny import linear_spec, write_weights
@@ -151,7 +151,7 @@ def test_two_builds_at_once_are_refused(place: Place) -> None:
 
 
 def test_the_lock_of_a_killed_build_is_nobody_s(place: Place) -> None:
-    code = "import sys, time; from pathlib import Path; from builder.lock import exclusive\n"
+    code = "import sys, time; from pathlib import Path; from builder.storing.lock import exclusive\n"
     code += "with exclusive(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
     command = [sys.executable, "-c", code, str(place.store.builds)]
     root = Path(__file__).parents[2]
@@ -168,7 +168,7 @@ def test_the_lock_of_a_killed_build_is_nobody_s(place: Place) -> None:
 DRIVER = """
 import sys
 from pathlib import Path
-from builder.build import build
+from builder.building.build import build
 from builder.spec import Pipeline
 root = Path(sys.argv[1])
 known = Pipeline.model_validate_json((root / "spec.json").read_text())

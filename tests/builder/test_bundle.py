@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from builder.bundle import write_bundle
-from builder.bundle_run import WITHIN
+from builder.choosing.bundle import write_bundle
+from builder.choosing.bundle_run import WITHIN
+from builder.choosing.optimise import optimise
+from builder.costing.timing import Turns
 from builder.measure import Plan
-from builder.optimise import optimise
-from builder.timing import Turns
 from pixelis.errors import BuildError
 from tests.builder.conftest import Place
 

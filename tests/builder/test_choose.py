@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from builder.choose import Choice, Goal, Row, choose, figure, pareto_front
-from builder.presets import PRESETS, check_preset
+from builder.choosing.choose import Choice, Goal, Row, choose, figure, pareto_front
+from builder.choosing.presets import PRESETS, check_preset
 from pixelis.errors import SetupError
 from pixelis.machine import this_machine
 from tests.builder.costs import cost, row

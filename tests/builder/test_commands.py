@@ -11,51 +11,51 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-import builder.build
-import builder.cli_options
+import builder.building.build
+import builder.commands.options
+from builder.building.making import Watch
 from builder.candidate import Candidate, Exclusion
-from builder.commands import app
-from builder.making import Watch
-from builder.manifest import Manifest, records
+from builder.commands.build import app
+from builder.commands.models import app as models_app
+from builder.costing.timing import Turns
 from builder.measure import Plan
 from builder.model_spec import ModelSpec
-from builder.models_commands import app as models_app
 from builder.spec import Pipeline, pipeline
 from builder.store import Store
-from builder.timing import Turns
+from builder.storing.manifest import Manifest, records
 from pixelis.errors import BuildError, GateFailed, NotFound, SetupError
 from pixelis.machine import this_machine
 from tests.builder.conftest import Place
 from tests.builder.tiny import linear_spec, write_weights
 
 PIPELINE = (
-    "builder.build_modes",
-    "builder.optimise",
-    "builder.models_commands",
-    "builder.build",
-    "builder.build_candidates",
+    "builder.commands.modes",
+    "builder.choosing.optimise",
+    "builder.commands.models",
+    "builder.building.build",
+    "builder.building.candidates",
     "builder.lint",
-    "builder.rollback",
-    "builder.prune",
+    "builder.storing.rollback",
+    "builder.storing.prune",
 )
 SETTINGS = (
-    "builder.cli_options",
-    "builder.build_modes",
-    "builder.optimise",
-    "builder.models_commands",
-    "builder.build",
-    "builder.build_candidates",
+    "builder.commands.options",
+    "builder.commands.modes",
+    "builder.choosing.optimise",
+    "builder.commands.models",
+    "builder.building.build",
+    "builder.building.candidates",
     "builder.lint",
-    "builder.layout",
-    "builder.rollback",
-    "builder.prune",
+    "builder.storing.layout",
+    "builder.storing.rollback",
+    "builder.storing.prune",
 )
 
 
 @pytest.fixture
 def here(built: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
     """The tiny pipeline as the configured one."""
-    configured = builder.cli_options.settings().model_copy(
+    configured = builder.commands.options.settings().model_copy(
         update={"repository": built.store.repository, "state": built.store.state}
     )
     for module in SETTINGS:
@@ -84,7 +84,7 @@ def test_build_says_that_there_is_nothing_to_do(here: Place) -> None:
 
 def test_a_failure_is_an_error_and_with_json_an_object(here: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = here.with_model(linear_spec("alpha", Path(here.known["alpha"].arguments["weights"]), "Wrong"))
-    monkeypatch.setattr("builder.build.pipeline", lambda: wrong)
+    monkeypatch.setattr("builder.building.build.pipeline", lambda: wrong)
     result = run("build", "alpha")
     assert isinstance(result.exception, GateFailed)
     assert "alpha: " in str(result.exception)
@@ -172,8 +172,8 @@ def test_candidates_have_a_row_each_and_the_excluded_ones_their_reason(
 ) -> None:
     excluded = Exclusion(format="torchscript", reason="it is no PyTorch module")
     known = here.with_model(here.known["alpha"].model_copy(update={"exclusions": (excluded,)}))
-    monkeypatch.setattr("builder.build_candidates.pipeline", lambda: known)
-    monkeypatch.setattr("builder.build_modes.pipeline", lambda: known)
+    monkeypatch.setattr("builder.building.candidates.pipeline", lambda: known)
+    monkeypatch.setattr("builder.commands.modes.pipeline", lambda: known)
     result = run("build", "--models", "alpha", "--formats", "all", "--json")
     assert result.exit_code == 0, result.output
     rows = {row["candidate"]: row for row in json.loads(result.stdout)["rows"]}
@@ -219,7 +219,7 @@ def test_a_published_form_stays_until_the_default_is_asked_for(here: Place, monk
     second = Candidate(format="onnx", precision="bf16")
     spec = here.known["alpha"]
     # The same bytes under another name: what is tested is which form is asked for, not what a form does.
-    monkeypatch.setattr("builder.build_run.make_cached", fake_making(here))
+    monkeypatch.setattr("builder.building.run.make_cached", fake_making(here))
     for module in PIPELINE:
         known = here.with_model(spec.model_copy(update={"candidates": (second,)}))
         monkeypatch.setattr(f"{module}.pipeline", lambda known=known: known)
@@ -281,7 +281,9 @@ def test_an_unreadable_manifest_is_listed_so(here: Place) -> None:
 
 
 def test_the_best_form_is_measured_and_published(here: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("builder.optimise.Plan", lambda: Plan(Turns(rounds=1, turn_s=0.01, calls=3), memory=False))
+    monkeypatch.setattr(
+        "builder.choosing.optimise.Plan", lambda: Plan(Turns(rounds=1, turn_s=0.01, calls=3), memory=False)
+    )
     printed = run("build", "alpha", "--optimize", "latency").output
     assert "alpha: onnx-fp32: " in printed
     assert "the only form left" in printed
@@ -318,7 +320,7 @@ def test_forms_that_the_device_has_no_use_for_are_skipped_with_the_reason(
     assert kept is not None
     assert kept.notes["device"] == "runs on any CPU"
     assert not here.leftovers()
-    monkeypatch.setattr("builder.device.this_machine", lambda: replace(this_machine(), gpus=()))
+    monkeypatch.setattr("builder.building.device.this_machine", lambda: replace(this_machine(), gpus=()))
     refused = run("build", "alpha", "--device", "cuda")
     assert "There is no NVIDIA GPU here to build for." in str(refused.exception)
     assert this_machine().cpu in str(refused.exception)

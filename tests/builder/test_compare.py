@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from builder.compare import difference, worst
+from builder.gating.compare import difference, worst
 from builder.tolerance import TOLERANCES, Tolerance
 
 FP32 = TOLERANCES["fp32"]

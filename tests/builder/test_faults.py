@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from builder import bisect, gate
+from builder import gate
 from builder.formats import open_format
+from builder.gating import bisect
+from builder.gating.verdict import Verdict
 from builder.model_spec import ModelSpec
 from builder.sources.base import Source
 from builder.sources.decoder import Decoder
 from builder.spec import pipeline
-from builder.verdict import Verdict
 from pixelis.errors import GateFailed
 from tests.builder import faults
 from tests.builder.faults import Change

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 import builder.store
-from builder.build import build
-from builder.chosen import Chosen
-from builder.manifest import Manifest
-from builder.rollback import rollback
+from builder.building.build import build
+from builder.storing.chosen import Chosen
+from builder.storing.manifest import Manifest
+from builder.storing.rollback import rollback
 from pixelis.errors import BuildError
 from tests.builder.conftest import Place, make_pipeline, make_place
 from tests.builder.test_build import alive, children, states, until
@@ -29,7 +29,7 @@ DRIVER = """
 import sys, time
 from pathlib import Path
 import builder.store
-from builder.build import build
+from builder.building.build import build
 from builder.spec import Pipeline
 
 root, step = Path(sys.argv[1]), sys.argv[2]
@@ -85,9 +85,10 @@ def test_ctrl_c_on_the_command_line_is_130(built: Place, words: list[str]) -> No
     (built.root / "spec.json").write_text(slow.model_dump_json())
     code = (
         "import sys; from pathlib import Path; from builder.spec import Pipeline; import pixelis.cli\n"
-        "import builder.build, builder.build_candidates, builder.build_modes\n"
+        "import builder.building.build, builder.building.candidates, builder.commands.modes\n"
         f"known = Pipeline.model_validate_json(Path({str(built.root / 'spec.json')!r}).read_text())\n"
-        "for room in (builder.build, builder.build_candidates, builder.build_modes): room.pipeline = lambda: known\n"
+        "rooms = builder.building.build, builder.building.candidates, builder.commands.modes\n"
+        "for room in rooms: room.pipeline = lambda: known\n"
         f"sys.argv[1:] = {words!r}; pixelis.cli.main()"
     )
     places = {"PIXELIS_REPOSITORY": str(built.store.repository), "PIXELIS_STATE": str(built.store.state)}

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from builder import build_candidates as room
-from builder.build_candidates import build_candidates
+from builder.building import candidates as room
+from builder.building.candidates import build_candidates
 from tests.builder.conftest import Place
 from tests.builder.tiny import linear_spec
 

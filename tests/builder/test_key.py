@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-import builder.key
-from builder.key import build_key
+import builder.storing.key
 from builder.sources.code import HERE, code_files
+from builder.storing.key import build_key
 from builder.tolerance import Tolerance
 from tests.builder.tiny import linear_spec, write_weights
 
@@ -41,7 +41,7 @@ def test_what_changes_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         build_key(spec.model_copy(update={"arguments": {"layers": "12"}}), "digest"),
         build_key(spec.model_copy(update={"outputs": spec.outputs[:1]}), "digest"),
     ]
-    monkeypatch.setattr(builder.key, "version", lambda name: "99")
+    monkeypatch.setattr(builder.storing.key, "version", lambda name: "99")
     changed.append(build_key(spec, "digest"))
     assert len({key, *changed}) == 7
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from builder.known_scores import KnownScores
-from builder.paired import Scores
+from builder.gating.known_scores import KnownScores
+from builder.gating.paired import Scores
 
 
 def counting(calls: list[int], value: float) -> Scores:

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from builder.layout import HOME, lay_out
 from builder.lint import lint
 from builder.rules.base import Finding
 from builder.spec import pipeline
 from builder.store import Store
+from builder.storing.layout import HOME, lay_out
 from builder.triton_config import parse, text
 from tests.builder.conftest import Place
 from tests.builder.tiny import write_linear

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from builder.building.machine import narrow
 from builder.candidate import Candidate
-from builder.machine import narrow
 from pixelis.machine import Gpu, Machine
 
 PACKAGES = tuple((name, "1") for name in ("onnxruntime", "torch", "openvino", "nncf", "polygraphy", "coremltools"))

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from builder.build_candidates import build_candidates
-from builder.cost import Costs
+from builder.building.candidates import build_candidates
+from builder.costing.cost import Costs
+from builder.costing.timing import Turns
+from builder.costing.workload import batch_sizes, cases
 from builder.measure import Plan, measure
 from builder.model_spec import ModelSpec, TensorSpec
-from builder.timing import Turns
-from builder.workload import batch_sizes, cases
 from pixelis.errors import BuildError
 from tests.builder.conftest import Place
 from tests.builder.tiny import Linear

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from builder.chosen import Chosen
+from builder.choosing.optimise import OptimiseReport, optimise
+from builder.costing.timing import Turns
 from builder.measure import Plan
-from builder.optimise import OptimiseReport, optimise
-from builder.timing import Turns
+from builder.storing.chosen import Chosen
 from tests.builder.conftest import Place
 from tests.builder.tiny import linear_spec
 

@@ -7,11 +7,11 @@ import json
 import numpy as np
 import pytest
 
-from builder.build import BuildReport, build
+from builder.building.build import BuildReport, build
 from builder.candidate import Candidate
-from builder.chosen import Choice
 from builder.lint import lint
-from builder.rollback import rollback
+from builder.storing.chosen import Choice
+from builder.storing.rollback import rollback
 from python_backends.engine import load_engine
 from tests.builder.conftest import Place
 from tests.builder.tiny import WIDTH, Linear
@@ -85,7 +85,7 @@ def test_a_repository_for_a_full_image_follows_the_form(both: Place) -> None:
 def test_a_format_that_the_target_cannot_run_is_refused_before_anything_is_built(
     built: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("builder.build_run.ENGINES", {"model.onnx": ("onnxruntime_engine", "OnnxRuntimeEngine")})
+    monkeypatch.setattr("builder.building.run.ENGINES", {"model.onnx": ("onnxruntime_engine", "OnnxRuntimeEngine")})
     place = Place(built.root, built.with_model(built.known["alpha"].model_copy(update={"candidates": (FORM,)})))
     (failed,) = publish(place, forms={"alpha": Choice(label=FORM.label, why="a test")}).failed
     assert "alpha as openvino-fp32 runs nowhere on the target embedded" in (failed.reason or "")

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from builder.reference import import_reference, open_reference
+from builder.costing.reference import import_reference, open_reference
+from builder.costing.workload import batched_inputs, cases
 from builder.sources.checkpoint import load_model
 from builder.spec import pipeline
-from builder.workload import batched_inputs, cases
 from pixelis.settings import settings
 from tests.checkpoints import write_random_checkpoint
 

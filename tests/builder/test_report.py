@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from builder.build_candidates import build_candidates
+from builder.building.candidates import build_candidates
 from builder.candidate import Exclusion
-from builder.choose import Row, choose
+from builder.choosing.choose import Row, choose
+from builder.choosing.pareto import draw, points, save
+from builder.commands.report import app
+from builder.costing.timing import Turns
+from builder.gating.verdict import TaskReport
 from builder.measure import Plan, measure
-from builder.pareto import draw, points, save
-from builder.report import ModelReport, Report, Served, collect
-from builder.report_commands import app
-from builder.report_html import html
-from builder.report_markdown import markdown
-from builder.timing import Turns
-from builder.verdict import TaskReport
+from builder.reporting.html import html
+from builder.reporting.markdown import markdown
+from builder.reporting.report import ModelReport, Report, Served, collect
 from pixelis.settings import settings
 from tests.builder.conftest import Place
 from tests.builder.costs import row
@@ -143,7 +143,7 @@ def test_a_report_reads_what_builds_and_measurements_left(built: Place) -> None:
 
 
 def test_the_command_writes_what_it_is_asked_for(built: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("builder.report_commands.pipeline", lambda: built.known)
+    monkeypatch.setattr("builder.commands.report.pipeline", lambda: built.known)
     monkeypatch.setenv("PIXELIS_STATE", str(built.store.state))
     settings.cache_clear()
     page, text = tmp_path / "out" / "report.html", tmp_path / "out" / "report.md"

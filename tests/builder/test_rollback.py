@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from builder.build import BuildReport, Outcome, build
-from builder.chosen import Choice, Chosen
-from builder.prune import Pruned, prune
-from builder.rollback import Rollback, rollback
+from builder.building.build import BuildReport, Outcome, build
+from builder.storing.chosen import Choice, Chosen
+from builder.storing.prune import Pruned, prune
+from builder.storing.rollback import Rollback, rollback
 from pixelis.errors import BuildError, NotFound
 from tests.builder.conftest import Place
 from tests.builder.tiny import write_weights

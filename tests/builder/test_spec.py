@@ -9,9 +9,9 @@ import pytest
 from pydantic import ValidationError
 
 from builder.checkpoint_view import NANO, read_view
-from builder.layout import check_waiting
 from builder.model_spec import Call, ModelSpec, Step, TensorSpec
 from builder.spec import Pipeline, pipeline
+from builder.storing.layout import check_waiting
 from pixelis.errors import BuildError, NotFound
 from pixelis.settings import Settings
 

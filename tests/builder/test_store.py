@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 import builder.store
-from builder.manifest import Manifest, records
 from builder.store import Store
+from builder.storing.manifest import Manifest, records
 from pixelis.errors import BuildError, NotFound
 from tests.builder.conftest import Place
 

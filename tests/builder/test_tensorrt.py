@@ -14,10 +14,10 @@ from builder.formats.base import Format
 from builder.formats.tensorrt import RTX_FILE
 from builder.formats.tensorrt_network import parse_failure
 from builder.formats.tensorrt_plan import stale
-from builder.manifest import Manifest
 from builder.model_spec import ModelSpec
 from builder.shapes import profiles
 from builder.spec import pipeline
+from builder.storing.manifest import Manifest
 from pixelis.errors import BuildError, GateFailed, SetupError
 from pixelis.machine import Gpu, Machine
 from tests.builder.tiny import linear_spec, write_weights

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from builder.timing import Rounds, Timed, Turns, take_turns
+from builder.costing.timing import Rounds, Timed, Turns, take_turns
 from pixelis.errors import BuildError
 
 

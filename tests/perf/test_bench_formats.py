@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from builder.choose import Row, choose
-from builder.optimise import OptimiseReport
+from builder.choosing.choose import Row, choose
+from builder.choosing.optimise import OptimiseReport
 from perf.formats.checkpoints import NANO, Checkpoint, find_checkpoint, in_use
 from perf.formats.claims import claims
 from perf.formats.words import parse_goal, parse_names

@@ -17,10 +17,10 @@ import pytest
 import tritonclient.grpc as grpc
 from numpy.typing import NDArray
 
-from builder.build import build
+from builder.building.build import build
 from builder.candidate import Candidate
-from builder.chosen import Choice
-from builder.rollback import rollback
+from builder.storing.chosen import Choice
+from builder.storing.rollback import rollback
 from pixelis.errors import PixelisError, ServingError, SetupError
 from pixelis.settings import Server, Settings
 from server.embedded import EmbeddedTriton

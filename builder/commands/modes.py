@@ -1,0 +1,148 @@
+"""The three things that `pixelis build` does: bring up to date, build candidates, build the best one."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from builder.building.build import BuildReport
+from builder.building.build import build as run_build
+from builder.building.candidates import build_candidates
+from builder.building.machine import Device
+from builder.candidate import FORMATS, PRECISIONS, FormatName, parse_choice
+from builder.commands.options import echo, progress, table
+from builder.commands.show_candidates import complain, print_costs, print_rows
+from builder.spec import pipeline
+from builder.store import Store
+from builder.storing.chosen import Choice
+from builder.tolerance import Precision
+from builder.triton_config import Target
+from pixelis.errors import BuildError, GateFailed
+from pixelis.settings import settings
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line said.
+
+    Attributes:
+        names: models; none = all.
+        formats, precisions: as they were typed; empty = not asked for.
+        publish: label of the form to publish; empty = the one that is chosen already.
+    """
+
+    names: list[str]
+    formats: str = ""
+    precisions: str = ""
+    publish: str = ""
+    default: bool = False
+    force: bool = False
+    measure: bool = False
+    jobs: int = 1
+    device: Device | None = None
+    repository: Path | None = None
+    target: Target = "embedded"
+    as_json: bool = False
+
+    @property
+    def forms(self) -> tuple[tuple[FormatName, ...], tuple[Precision, ...]]:
+        """The formats and precisions that are asked for. Raises `BuildError` on one that there is not."""
+        formats, precisions = self.formats or "all", self.precisions or "all"
+        return (
+            parse_choice(formats, FORMATS, "format"),  # type: ignore[return-value]
+            parse_choice(precisions, PRECISIONS, "precision"),
+        )
+
+
+def publish(request: Request) -> None:
+    """Make and publish what is not up to date."""
+    forms = {request.names[0]: _choice(request.names[0], request.publish)} if request.publish else {}
+    with progress(quiet=request.as_json) as watch:
+        report = run_build(
+            request.names,
+            force=request.force,
+            default=request.default,
+            forms=forms,
+            repository=request.repository,
+            target=request.target,
+            watch=watch,
+        )
+    if request.as_json:
+        typer.echo(report.model_dump_json())
+    else:
+        print_build(Console(), report)
+    fail_with(report, request.as_json)
+
+
+def _choice(model: str, label: str) -> Choice:
+    day = time.strftime("%Y-%m-%d", time.gmtime())
+    return Choice(label=label, why=f"`pixelis build {model} --publish {label}` on {day}")
+
+
+def candidates(request: Request) -> None:
+    """Build and judge every form that is asked for into the cache; with `measure`, time them too."""
+    formats, precisions = request.forms
+    known = pipeline()
+    with progress(quiet=request.as_json) as watch:
+        report = build_candidates(
+            request.names,
+            formats,
+            precisions,
+            force=request.force,
+            device=request.device,
+            jobs=request.jobs,
+            repository=request.repository,
+            watch=watch,
+        )
+        costs = []
+        if request.measure:
+            from builder.choosing.optimise import measured_rows
+            from builder.measure import Plan
+
+            store = Store(request.repository or settings().repository, settings().state)
+            costs = measured_rows(store, known, report.rows, Plan(), watch)
+    if request.as_json:
+        echo({**report.model_dump(), **({"costs": [row.model_dump() for row in costs]} if costs else {})})
+    else:
+        print_rows(Console(), report)
+        if costs:
+            print_costs(Console(), costs)
+    complain(report, known, request.as_json)
+
+
+def print_build(console: Console, report: BuildReport) -> None:
+    """A row for each model, then in words what there is to say."""
+    made = table("model", "state", "form", "version", "digest", "seconds", right=("version", "seconds"))
+    for outcome in report.models:
+        version, digest = str(outcome.version or "-"), (outcome.digest or "-")[:12]
+        seconds = f"{outcome.seconds:.1f}"
+        made.add_row(outcome.model, outcome.state, outcome.candidate or "-", version, digest, seconds)
+    console.print(made)
+    for outcome in report.models:
+        for text in (outcome.reason if outcome.state != "failed" else None, outcome.chosen):
+            if text:
+                console.print(f"{outcome.model}: {text}.", highlight=False, markup=False, soft_wrap=True)
+    if report.written:
+        console.print(f"config.pbtxt written: {', '.join(report.written)}.", highlight=False)
+    if not report.worked:
+        console.print(f"Nothing to do: everything is up to date ({report.seconds:.1f} s).", highlight=False)
+
+
+def fail_with(report: BuildReport, as_json: bool) -> None:
+    """Ends the command where a model was not built.
+
+    Raises:
+        BuildError: the first failure, `GateFailed` where it is one.
+    """
+    if not report.failed:
+        return
+    if as_json:
+        raise typer.Exit(1)
+    first = report.failed[0]
+    kind = GateFailed if first.code == GateFailed.code else BuildError
+    others = f" ({len(report.failed)} models failed)" if len(report.failed) > 1 else ""
+    raise kind(f"{first.model}{others}: {first.reason}")

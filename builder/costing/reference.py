@@ -1,0 +1,157 @@
+"""The original beside which a candidate is timed: eager fp32 PyTorch on one thread, where there is a PyTorch module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from builder.costing.runner import Inputs, Opened
+from builder.costing.timing import Timed
+from builder.model_spec import ModelSpec
+from builder.sources.base import Source, TorchSource
+from builder.sources.vision_encoder import VisionEncoder
+
+EAGER = "eager fp32 PyTorch"
+OWN = "the source itself (it has no PyTorch module)"
+QWEN = "transformers.models.qwen2_5_vl.modeling_qwen2_5_vl"
+MODULES: dict[str, tuple[str, ...]] = {
+    "policy": ("torch", QWEN),
+    "vision_encoder": ("torch", QWEN),
+    "embed_text": ("torch", "transformers.models.bert.modeling_bert"),
+    "embed_image": ("torch", "efficientnet_lite_pytorch"),
+    "dynamics": ("torch", "safetensors.torch"),
+}
+"""What the original needs imported before it is loaded."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Loaded, in eval mode.
+
+    Attributes:
+        name: what it is, in words.
+        timed: inputs of a case to what is timed.
+        weight_bytes: bytes of its weights in memory; 0 = not told.
+    """
+
+    name: str
+    timed: Opened
+    weight_bytes: int
+
+
+def import_reference(spec: ModelSpec) -> None:
+    """Import the packages that the original runs on, those that prepare its inputs among them."""
+    for module in MODULES.get(spec.name, ("onnxruntime",)):
+        import_module(module)
+    source = spec.open_source()
+    if isinstance(source, VisionEncoder):
+        source.pixels(np.zeros((1, 56, 56, 3), np.uint8))
+
+
+def open_reference(spec: ModelSpec, threads: int) -> Reference:
+    """The original of `spec`."""
+    from builder.sources.checkpoint import load_model
+
+    source = spec.open_source()
+    if spec.kind == "policy":
+        return _decoder(source, threads)
+    if isinstance(source, VisionEncoder):
+        return _tower(source, threads)
+    if isinstance(source, TorchSource):
+        found = _module(source, threads)
+        load_model.cache_clear()  # of a checkpoint, the half that is not asked
+        return found
+    return Reference(OWN, lambda inputs: Timed(lambda: source.reference(inputs)), _graph_bytes(source))
+
+
+def _module(source: TorchSource, threads: int) -> Reference:
+    import torch
+
+    torch.set_num_threads(threads)
+    module = source.loaded
+
+    def timed(inputs: Inputs) -> Timed:
+        arrays = [torch.from_numpy(np.ascontiguousarray(inputs[name])) for name in source.inputs]
+        return Timed(_inference(lambda: module(*arrays)))
+
+    return Reference(EAGER, timed, _parameter_bytes(module))
+
+
+def _tower(source: VisionEncoder, threads: int) -> Reference:
+    """transformers' own tower; its patches are made beforehand, while a candidate's graph makes them itself."""
+    import torch
+
+    from builder.sources.checkpoint import load_model
+
+    torch.set_num_threads(threads)
+    tower = load_model(source.checkpoint).model.visual
+    load_model.cache_clear()
+
+    def timed(inputs: Inputs) -> Timed:
+        pixels, grids = source.pixels(inputs["VIEW"].astype(np.uint8))
+        return Timed(_inference(lambda: tower(pixels, grid_thw=grids)))
+
+    return Reference(f"{EAGER} (transformers' own tower)", timed, _parameter_bytes(tower))
+
+
+def _decoder(source: Source, threads: int) -> Reference:
+    """The text model as transformers runs it, with its own key-value cache; the vision tower is let go."""
+    import torch
+    from transformers import DynamicCache
+
+    from builder.sources.checkpoint import checkpoint_directory, load_model
+
+    torch.set_num_threads(threads)
+    model = load_model(getattr(source, "checkpoint", checkpoint_directory()))
+    text, head = model.model.language_model, model.lm_head
+    load_model.cache_clear()
+    del model
+
+    def run(ids: torch.Tensor, cache: object, start: int) -> object:
+        places = torch.arange(start, start + ids.shape[1]).expand(3, len(ids), -1)
+        hidden = text(input_ids=ids, position_ids=places, past_key_values=cache, use_cache=True).last_hidden_state
+        return head(hidden[:, -1])
+
+    def timed(inputs: Inputs) -> Timed:
+        if "PROMPT" in inputs:
+            prompt = torch.from_numpy(inputs["PROMPT"].astype(np.int64))
+            return Timed(_inference(lambda: run(prompt, DynamicCache(), 0)))
+        tokens, past = torch.from_numpy(inputs["TOKENS"].astype(np.int64))[:, None], int(inputs["PAST"][0])
+        cache = DynamicCache()
+        _inference(lambda: run(tokens.expand(-1, past), cache, 0))()
+
+        def reset() -> None:
+            if cache.get_seq_length() > past:
+                cache.crop(past - cache.get_seq_length())
+
+        return Timed(_inference(lambda: run(tokens, cache, past)), reset)
+
+    weights = {id(weight): weight for part in (text, head) for weight in part.parameters()}
+    return Reference(f"{EAGER} (transformers, with its KV cache)", timed, sum(w.nbytes for w in weights.values()))
+
+
+def _inference(call: Callable[[], object]) -> Callable[[], object]:
+    import torch
+
+    def run() -> object:
+        with torch.inference_mode():
+            return call()
+
+    return run
+
+
+def _parameter_bytes(module: Any) -> int:
+    weights = {id(weight): weight for weight in module.parameters()}
+    return sum(weight.nbytes for weight in weights.values())
+
+
+def _graph_bytes(source: Source) -> int:
+    """Bytes of the initializers of the package's own ONNX file."""
+    import onnx
+
+    paths = [path for path in source.files() if path.suffix == ".onnx"]
+    return sum(weight.ByteSize() for path in paths for weight in onnx.load(str(path)).graph.initializer)

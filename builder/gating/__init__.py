@@ -1,0 +1,1 @@
+"""What the gate asks of an artifact: numbers, accuracy on tasks, the first wrong layer."""

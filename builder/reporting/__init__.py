@@ -1,0 +1,1 @@
+"""What is known of every form, as data, HTML and Markdown."""

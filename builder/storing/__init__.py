@@ -1,0 +1,1 @@
+"""What lies on disk: keys, manifests, choices, locks; what is removed and what is put back."""

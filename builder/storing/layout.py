@@ -1,0 +1,102 @@
+"""What of a repository is not an artifact: each model's folder, config.pbtxt and committed version 1."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from builder.model_spec import ModelSpec
+from builder.spec import Pipeline
+from builder.store import SHIM, Store
+from builder.triton_config import Target, config, native, text
+from pixelis.errors import BuildError
+from pixelis.settings import settings
+
+HOME = Path(__file__).parents[2] / "model_repository"
+"""Where the committed shims are."""
+CONFIG = "config.pbtxt"
+
+
+def check_waiting(known: Pipeline) -> None:
+    """Hold the sum of queue delays over every path against the ceiling.
+
+    Raises:
+        BuildError: a request could wait longer than `max_wait_time_ms` for company.
+    """
+    ceiling = settings().batching.max_wait_time_ms
+    for name in known.names:
+        waiting = known.waiting_us(name) / 1000
+        if waiting > ceiling:
+            raise BuildError(
+                f"A request to {name} can wait {waiting:g} ms in queues, the ceiling is {ceiling:g} ms.",
+                mend="Lower queue_delay_us in builder/spec.py, or raise PIXELIS_BATCHING__MAX_WAIT_TIME_MS.",
+            )
+
+
+def shimmed(spec: ModelSpec, target: Target) -> bool:
+    """Whether a model.py lies beside the artifact of `spec`, in the form that it is in."""
+    return not native(spec, target)
+
+
+def lay_out(store: Store, known: Pipeline, target: Target) -> list[str]:
+    """Folders, shims and configs of every model; a file that is right already is not touched.
+
+    Returns:
+        The models whose config was written.
+
+    Raises:
+        BuildError: see `check_waiting`.
+    """
+    check_waiting(known)
+    written = []
+    for model in known.models:
+        spec, files = as_served(store, model)
+        prepare(store, spec, target)
+        if _write(store, store.repository / spec.name / CONFIG, text(config(spec, target, files=files))):
+            written.append(spec.name)
+    return written
+
+
+def as_served(store: Store, spec: ModelSpec) -> tuple[ModelSpec, tuple[str, ...]]:
+    """`spec` in the form of its newest version, and that version's files; in its default form where there is none."""
+    version = store.latest(spec.name) if spec.kind == "engine" else None
+    if version is None:
+        return spec, ()
+    try:
+        manifest = store.manifest(spec.name, version)
+    except BuildError:
+        return spec, ()  # the next build replaces what cannot be read
+    return spec.as_candidate(manifest.candidate), tuple(manifest.files)
+
+
+def prepare(store: Store, spec: ModelSpec, target: Target) -> None:
+    """The folder of version 1 of `spec`, in the form that it is in: with a model.py where one is used, else without."""
+    first = store.repository / spec.name / "1"
+    first.mkdir(parents=True, exist_ok=True)
+    if shimmed(spec, target):
+        _copy_shim(store, spec.name)
+        return
+    _write(store, first / ".gitkeep", "")  # Triton wants the folder, git keeps no empty one
+    if store.repository != HOME:
+        (first / SHIM).unlink(missing_ok=True)  # a copy, from when it was served in another form
+
+
+def _copy_shim(store: Store, model: str) -> None:
+    """Into a repository elsewhere, from the committed one."""
+    home, here = HOME / model / "1" / SHIM, store.repository / model / "1" / SHIM
+    if store.repository == HOME or not home.is_file():
+        return  # where neither has one, lint and publishing say so
+    if not here.is_file() or home.read_bytes() != here.read_bytes():
+        shutil.copyfile(home, here)
+
+
+def _write(store: Store, path: Path, content: str) -> bool:
+    """Replace `path` in one step if it differs; whether it did."""
+    if path.is_file() and path.read_text() == content:
+        return False
+    staged = store.staging(path)
+    (staged / path.name).write_text(content)
+    os.replace(staged / path.name, path)
+    staged.rmdir()
+    return True
