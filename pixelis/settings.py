@@ -60,6 +60,24 @@ class Cache(_Section):
     redis_url: str = "redis://127.0.0.1:6379/0"
 
 
+class Decoding(_Section):
+    """What the policy's runtime may take."""
+
+    slots: int = Field(16, ge=1, description="sequences decoded together, at most; more wait their turn")
+    max_len: int = Field(2048, ge=2, description="tokens of prompt and continuation, at most the checkpoint's")
+    cache_bytes: int = Field(
+        2**30, ge=1, description="keys and values of sequences being answered; fewer slots where they do not fit"
+    )
+    prefix_bytes: int = Field(
+        2**28, ge=0, description="keys and values of prompts read before, for those that begin alike; 0 = none is kept"
+    )
+    max_waiting: int = Field(256, ge=1, description="ordinary requests that may wait; as many urgent ones more")
+    inter_token_ms: float | None = Field(
+        None, gt=0, description="held by reading less at a time and by decoding fewer together; none = whatever comes"
+    )
+    speculation: bool = Field(True, description="draft from the sequence itself while one is alone and it pays")
+
+
 class Retrieval(_Section):
     """Experiences: retrieval, voting and learning."""
 
@@ -130,6 +148,7 @@ class Settings(BaseSettings):
     limits: Limits = Field(default_factory=Limits)
     batching: Batching = Field(default_factory=Batching)
     cache: Cache = Field(default_factory=Cache)
+    decoding: Decoding = Field(default_factory=Decoding)
     retrieval: Retrieval = Field(default_factory=Retrieval)
     server: Server = Field(default_factory=Server)
     threads: Threads = Field(default_factory=Threads)

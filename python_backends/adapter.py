@@ -123,6 +123,11 @@ class Model:
         return pb_utils.InferenceResponse(output_tensors=[], error=_triton_error(known))
 
 
+def log_info(text: str) -> None:
+    """A line in Triton's log."""
+    pb_utils.Logger.log_info(text)
+
+
 class UnaryModel(Model):
     """One answer a request. A subclass gives `answer`, which sees the rows of all requests of a batch together."""
 

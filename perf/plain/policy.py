@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from builder.sources.checkpoint import load_model, load_processor
 from pixelis.errors import InvalidRequest, LimitExceeded
 from pixelis.schema import PolicyEvent, Sampling
+from pixelis.settings import Decoding
 from python_backends.pipeline.models import Floats, Views
 from python_backends.policy.checkpoint import CheckpointConfig
 from python_backends.policy.grammar import CallGrammar, CallGuide
 from python_backends.policy.profile import Profile
-from python_backends.policy.runtime import MAX_LEN
 
 
 class PlainPolicy:
@@ -36,7 +36,7 @@ class PlainPolicy:
         self._model.set_attn_implementation("sdpa")
         self._processor = load_processor(directory)
         self._grammar = CallGrammar(directory, self._config) if Profile.load(directory).grammar else None
-        self._max_len = min(MAX_LEN, self._config.max_positions)
+        self._max_len = min(Decoding().max_len, self._config.max_positions)
         self._own = threading.local()
 
     def patches(self, views: Views, deadline: float) -> Floats:

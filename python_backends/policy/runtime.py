@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pixelis.errors import SetupError, Unavailable
+from pixelis.settings import Decoding
 from python_backends.policy.checkpoint import CheckpointConfig
 from python_backends.policy.grammar import CallGrammar
 from python_backends.policy.graph import DecoderGraph
@@ -22,33 +21,7 @@ from python_backends.policy.request import URGENT, EventSink, PolicyRequest, pre
 from python_backends.policy.scheduler import Cancel, Close, Scheduler
 from python_backends.policy.speculation import Speculation
 
-log = logging.getLogger(__name__)
-
-MAX_LEN = 2048
 MIB = 1 << 20
-
-
-@dataclass(frozen=True)
-class PolicyLimits:
-    """What a runtime may take.
-
-    Attributes:
-        slots: sequences decoded together, at most; more wait their turn.
-        max_len: tokens of prompt and continuation; at most what the checkpoint's positions cover.
-        cache_bytes: for the keys and values of sequences that are being answered; fewer slots where they do not fit.
-        prefix_bytes: for those of prompts that were read before; 0 = nothing is kept.
-        max_waiting: ordinary requests that may wait for a row; as many urgent ones more.
-        token_s: inter-token latency to hold, in seconds; none = as many rows as there are.
-        speculation: whether drafts are tried while one sequence is alone.
-    """
-
-    slots: int = 16
-    max_len: int = MAX_LEN
-    cache_bytes: int = 1024 * MIB
-    prefix_bytes: int = 256 * MIB
-    max_waiting: int = 256
-    token_s: float | None = None
-    speculation: bool = True
 
 
 class PolicyRuntime:
@@ -62,31 +35,28 @@ class PolicyRuntime:
     Attributes:
         metrics: counters and gauges.
         limits: in force: `slots` and `max_len` as they came out.
+        row_bytes: keys and values of one row.
 
     Raises:
         SetupError: the artifact is not complete, its graph does not answer, its tokenizer cannot be decoded under the
             grammar that its profile wants, or not one sequence fits into `cache_bytes`.
     """
 
-    def __init__(self, directory: Path, threads: int = 1, limits: PolicyLimits | None = None, **changed: Any) -> None:
-        wanted = replace(limits or PolicyLimits(), **changed)
+    def __init__(self, directory: Path, threads: int = 1, limits: Decoding | None = None, **changed: Any) -> None:
+        wanted = Decoding.model_validate({**(limits or Decoding()).model_dump(), **changed})
         graph = DecoderGraph(directory, _fitting(directory, wanted), wanted.max_len, threads)
         _try_out(graph)
         self.config = graph.config
-        self.limits = replace(wanted, slots=graph.slots, max_len=graph.max_len)
+        self.limits = wanted.model_copy(update={"slots": graph.slots, "max_len": graph.max_len})
         self.metrics = PolicyMetrics()
         self._grammar = CallGrammar(directory, graph.config) if Profile.load(directory).grammar else None
         self._embeddings = graph.embeddings
-        row = graph.token_bytes * graph.max_len
-        log.info(
-            "policy: %d rows of %d tokens, %.1f MiB each; %.0f MiB for prompts that come again",
-            *(graph.slots, graph.max_len, row / MIB, wanted.prefix_bytes / MIB),
-        )
+        self.row_bytes = graph.token_bytes * graph.max_len
         self._scheduler = Scheduler(
             graph,
             self.metrics,
             PrefixCache(wanted.prefix_bytes),
-            Pacing(graph.slots, wanted.token_s),
+            Pacing(graph.slots, wanted.inter_token_ms and wanted.inter_token_ms / 1e3),
             Speculation(wanted.speculation),
         )
         self._closed = False
@@ -146,7 +116,7 @@ class PolicyRuntime:
         self.close()
 
 
-def _fitting(directory: Path, limits: PolicyLimits) -> int:
+def _fitting(directory: Path, limits: Decoding) -> int:
     """Slots that fit into the budget of bytes.
 
     Raises:

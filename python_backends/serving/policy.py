@@ -10,7 +10,9 @@ import numpy as np
 
 from pixelis.errors import InvalidRequest, PixelisError
 from pixelis.schema import PolicyEvent, Sampling
-from python_backends.adapter import Sink, StreamModel
+from pixelis.settings import settings
+from python_backends.adapter import Sink, StreamModel, log_info
+from python_backends.policy.metrics import Turn
 from python_backends.policy.request import PolicyRequest
 from python_backends.policy.runtime import PolicyRuntime
 from python_backends.rows import Row, json_text
@@ -20,13 +22,43 @@ Outgoing = tuple[Sink, str, PolicyEvent | PixelisError]
 _INPUTS = ("PROMPT_IDS", "VISUAL", "GRIDS", "SAMPLING")
 _REPORT_SECONDS = 1.0
 
+COUNTERS = {
+    "tokens": "pixelis_policy_tokens_total",
+    "masked_tokens": "pixelis_policy_masked_tokens_total",
+    "prefill_tokens": "pixelis_policy_prompt_tokens_total",
+    "padded_tokens": "pixelis_policy_padded_tokens_total",
+    "prefix_tokens": "pixelis_policy_prefix_tokens_total",
+    "prefix_found": "pixelis_policy_prefix_hit_tokens_total",
+    "prefix_evicted": "pixelis_policy_prefix_evicted_blocks_total",
+    "drafted": "pixelis_policy_draft_tokens_total",
+    "accepted": "pixelis_policy_accepted_draft_tokens_total",
+    "preemptions": "pixelis_policy_preemptions_total",
+    "refused": "pixelis_policy_refused_total",
+    "step_s": "pixelis_policy_step_seconds_total",
+    "graph_s": "pixelis_policy_graph_seconds_total",
+    "grammar_s": "pixelis_policy_grammar_seconds_total",
+    "prefill_s": "pixelis_policy_prefill_seconds_total",
+}
+GAUGES = {
+    "active": "pixelis_policy_active_sequences",
+    "waiting": "pixelis_policy_waiting_sequences",
+    "cached_tokens": "pixelis_policy_kv_tokens",
+    "prefix_bytes": "pixelis_policy_prefix_bytes",
+}
+"""Fields of `PolicyMetrics`, and what they are called outside."""
+
 
 class Policy(StreamModel):
     """Continues prompts: `PROMPT_IDS`, `VISUAL`, `GRIDS`, `SAMPLING` -> events; or ends one: `CANCEL`."""
 
     def setup(self) -> None:
         """Load the artifact and start the sender."""
-        self._runtime = PolicyRuntime(self.directory, threads=self.threads)
+        self._runtime = PolicyRuntime(self.directory, self.threads, settings().decoding)
+        limits, row = self._runtime.limits, self._runtime.row_bytes / 2**20
+        log_info(
+            f"{self.name}: {limits.slots} rows of {limits.max_len} tokens, {row:.1f} MiB each; "
+            f"{limits.prefix_bytes / 2**20:.0f} MiB for prompts that begin alike"
+        )
         self._outgoing: queue.SimpleQueue[Outgoing | None] = queue.SimpleQueue()
         self._report = Report(self)
         self._sender = threading.Thread(target=self._send, name="policy-sender", daemon=True)
@@ -96,12 +128,20 @@ class Report:
             self._grow("pixelis_policy_steps_total", steps, batch=str(size))
         for reason, turns in counted["finished"].items():
             self._grow("pixelis_policy_turns_total", turns, finish=str(reason))
-        self._grow("pixelis_policy_tokens_total", counted["tokens"])
-        self._grow("pixelis_policy_masked_tokens_total", counted["masked_tokens"])
-        self._grow("pixelis_policy_queue_seconds_total", counted["queue_wait_s"])
-        self._grow("pixelis_policy_step_seconds_total", counted["step_s"])
-        self._metrics.gauge("pixelis_policy_active_sequences", counted["active"])
-        self._metrics.gauge("pixelis_policy_waiting_sequences", counted["waiting"])
+        for field, name in COUNTERS.items():
+            self._grow(name, counted[field])
+        for field, name in GAUGES.items():
+            self._metrics.gauge(name, counted[field])
+        while runtime.metrics.turns:
+            self._observe(runtime.metrics.turns.popleft())
+
+    def _observe(self, turn: Turn) -> None:
+        priority = "urgent" if turn.urgent else "ordinary"
+        self._metrics.observe("pixelis_policy_queue_seconds", turn.queue_s, priority=priority)
+        if turn.first_s is not None:
+            self._metrics.observe("pixelis_policy_first_token_seconds", turn.first_s, priority=priority)
+        if turn.token_s is not None:
+            self._metrics.observe("pixelis_policy_inter_token_seconds", turn.token_s, priority=priority)
 
     def _grow(self, name: str, value: float, **labels: str) -> None:
         key = (name, "".join(labels.values()))
