@@ -10,8 +10,9 @@ from __future__ import annotations
 
 IDLE_CHUNK = 512
 """Prompt tokens read in one go while nobody decodes: an arrival waits for no more than this."""
-SMALLEST_CHUNK = 16
-CHUNK_SHARE = 0.8
+SMALLEST_CHUNK = 64
+"""Below, a chunk takes nearly as long: every one of them reads all weights from memory."""
+CHUNK_SHARE = 1.0
 """Time of a chunk, of the decode step beside it."""
 LOW_SHARE = 0.1
 """Share of the time that ordinary requests keep while urgent ones run, so that they are never starved."""
@@ -19,7 +20,7 @@ _SMOOTHING = 0.2
 
 
 class Pacing:
-    """Estimates from what was measured: seconds of a prompt token, and of a step by its number of rows.
+    """Estimates from what was measured: seconds of a chunk by its length, and of a step by its number of rows.
 
     Args:
         slots: rows of the cache.
@@ -34,12 +35,12 @@ class Pacing:
         self.slots, self.target_s = slots, target_s
         self.rows = slots
         self.credit_s = 0.0
-        self._token_s: float | None = None
+        self._chunks = _Line()
         self._step_s: dict[int, float] = {}
 
     def read(self, tokens: int, seconds: float) -> None:
         """`tokens` of prompts were read in `seconds`."""
-        self._token_s = _smooth(self._token_s, seconds / tokens)
+        self._chunks.add(tokens, seconds)
 
     def stepped(self, rows: int, seconds: float) -> None:
         """A decode step of `rows` took `seconds`."""
@@ -55,11 +56,11 @@ class Pacing:
         """Prompt tokens to read before the next step of `decoding` rows."""
         if not decoding:
             return IDLE_CHUNK
-        step, token = self.step_s(decoding), self._token_s
-        if step is None or not token:
+        step = self.step_s(decoding)
+        if step is None:
             return SMALLEST_CHUNK
         room = CHUNK_SHARE * step if self.target_s is None else self.target_s - step
-        return max(SMALLEST_CHUNK, min(IDLE_CHUNK, int(room / token)))
+        return int(min(IDLE_CHUNK, max(SMALLEST_CHUNK, self._chunks.within(room))))
 
     def step_s(self, rows: int) -> float | None:
         """Seconds of a step of `rows`, or of the nearest number that was measured; none before the first."""
@@ -69,7 +70,7 @@ class Pacing:
 
     def read_s(self, tokens: int) -> float:
         """Seconds to read `tokens` of a prompt; 0 before the first."""
-        return tokens * (self._token_s or 0.0)
+        return self._chunks.at(tokens)
 
     def earn(self, seconds: float) -> None:
         """Urgent requests had the processor for `seconds`."""
@@ -86,3 +87,40 @@ class Pacing:
 
 def _smooth(known: float | None, seconds: float) -> float:
     return seconds if known is None else known + _SMOOTHING * (seconds - known)
+
+
+class _Line:
+    """Seconds as `fixed + slope * tokens`, by least squares over what was measured lately."""
+
+    def __init__(self) -> None:
+        self._weight = self._x = self._y = self._xx = self._xy = 0.0
+
+    def add(self, tokens: float, seconds: float) -> None:
+        """One more measurement; older ones count less and less."""
+        keep = 1 - _SMOOTHING / 4
+        self._weight = keep * self._weight + 1
+        self._x = keep * self._x + tokens
+        self._y = keep * self._y + seconds
+        self._xx = keep * self._xx + tokens * tokens
+        self._xy = keep * self._xy + tokens * seconds
+
+    def at(self, tokens: float) -> float:
+        """Seconds of `tokens`; 0 before the first measurement."""
+        fixed, slope = self._fit()
+        return fixed + slope * tokens
+
+    def within(self, seconds: float) -> float:
+        """Tokens that take `seconds`."""
+        fixed, slope = self._fit()
+        return (seconds - fixed) / slope if slope > 0 else SMALLEST_CHUNK
+
+    def _fit(self) -> tuple[float, float]:
+        if not self._weight:
+            return 0.0, 0.0
+        spread = self._weight * self._xx - self._x**2
+        # Chunks of one length alone say nothing about the fixed part.
+        if spread < 0.01 * self._x**2:
+            return 0.0, self._y / self._x
+        slope = (self._weight * self._xy - self._x * self._y) / spread
+        fixed = (self._y - slope * self._x) / self._weight
+        return (fixed, slope) if fixed >= 0 and slope > 0 else (0.0, self._y / self._x)
