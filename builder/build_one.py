@@ -1,42 +1,36 @@
 """Build and judge one model in this process: `python -m builder.build_one NAME --out DIR`.
 
 The builder runs this once per model, so that a crash in native code takes one model down and not the build, memory
-goes back to the system in between, and a failure is one line to reproduce. Standard output carries lines of
-`stage: NAME` and at most one `error: CODE: TEXT`; everything that libraries print goes to standard error.
+goes back to the system in between, and a failure is one line to reproduce. `builder.building.apart` says how it speaks.
 """
 
 from __future__ import annotations
 
 import argparse
-import ctypes
-import os
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
 
 import pixelis
+from builder.building import apart
 from builder.formats import open_format
 from builder.formats.base import Description
 from builder.gate import Verdict, judge, look
 from builder.model_spec import ModelSpec
 from builder.optimization_check import impossible
 from builder.shapes import profiles
-from builder.spec import Pipeline, pipeline
-from builder.storing.disk import failure
 from builder.storing.key import build_key, builder_digest, libraries
 from builder.storing.manifest import FileRecord, Manifest, TensorRecord, records
-from pixelis.errors import BuildError, PixelisError
+from pixelis.errors import BuildError
 from pixelis.machine import this_machine
 
 
 class _Clock:
     """Says each stage as it begins, and how long it took."""
 
-    def __init__(self, stage: Callable[[str], None]) -> None:
+    def __init__(self, stage: apart.Stage) -> None:
         self._stage = stage
         self.seconds: dict[str, float] = {}
 
@@ -51,7 +45,7 @@ class _Clock:
 def make(
     spec: ModelSpec,
     out: Path,
-    stage: Callable[[str], None] = lambda name: None,
+    stage: apart.Stage = lambda name: None,
     references: Path | None = None,
 ) -> Manifest:
     """Export, optimise and judge `spec` into the folder `out`, and write the manifest there.
@@ -119,52 +113,18 @@ def _manifest(
     )
 
 
-def die_with(parent: int) -> None:
-    """End when the process `parent` does, however it ends, so that nobody writes into a staging area without a builder.
-
-    Linux has this in the kernel; elsewhere the orphan ends when its next line finds no reader.
-    """
-    if sys.platform == "linux":
-        set_parent_death_signal = 1  # PR_SET_PDEATHSIG, <sys/prctl.h>
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
-
-
-def protocol() -> TextIO:
-    """The real standard output; what else is printed in this process goes to standard error from now on."""
-    lines = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)
-    return lines
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Build one model; the exit status is 0, or 1 with the reason as the last line."""
-    parser = argparse.ArgumentParser(prog="python -m builder.build_one", description=__doc__.splitlines()[0])
-    parser.add_argument("name", help="a model of the pipeline")
-    parser.add_argument("--out", type=Path, required=True, help="a new folder for the artifact")
-    parser.add_argument("--spec", type=Path, help="a pipeline as JSON; default: builder/spec.py")
+    parser = apart.command_line("builder.build_one", __doc__, "a new folder for the artifact")
     parser.add_argument("--candidate", help="a form of it, for instance onnx-int8-dynamic; default: the spec's own")
     parser.add_argument("--references", type=Path, help="a folder that remembers what the reference scored")
-    parser.add_argument("--parent", type=int, help="end together with this process")
-    arguments = parser.parse_args(argv)
-    if arguments.parent:
-        die_with(arguments.parent)
-    lines = protocol()
-    try:
-        known = Pipeline.model_validate_json(arguments.spec.read_text()) if arguments.spec else pipeline()
-        spec = known[arguments.name]
-        if arguments.candidate:
-            spec = spec.as_candidate(spec.find_candidate(arguments.candidate))
-        make(spec, arguments.out, lambda name: print(f"stage: {name}", file=lines), arguments.references)
-    except PixelisError as error:
-        print(f"error: {' '.join(error.wire().split())}", file=lines)
-        return 1
-    except OSError as error:
-        told = failure(f"building {arguments.name}", error)
-        print(f"error: {' '.join(told.wire().split())}", file=lines)
-        return 1
-    return 0
+    return apart.run(parser, argv, "building", _work)
+
+
+def _work(spec: ModelSpec, arguments: argparse.Namespace, stage: apart.Stage) -> None:
+    if arguments.candidate:
+        spec = spec.as_candidate(spec.find_candidate(arguments.candidate))
+    make(spec, arguments.out, stage, arguments.references)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
@@ -20,7 +20,7 @@ from statistics import median
 
 from pydantic import BaseModel, ConfigDict
 
-from builder.build_one import die_with, protocol
+from builder.building import apart
 from builder.building.child import environment, run_apart
 from builder.building.making import Watch
 from builder.costing.cost import CaseCost, Cost, Costs, Memory, machine_digest, machine_facts
@@ -31,7 +31,6 @@ from builder.costing.timing import Rounds, Turns, take_turns
 from builder.costing.workload import Case, cases
 from builder.model_spec import ModelSpec
 from builder.pipeline import Pipeline
-from builder.spec import pipeline
 from builder.store import Store
 from builder.storing.manifest import Manifest
 from pixelis.errors import BuildError, PixelisError
@@ -80,7 +79,7 @@ class Measured:
     failed: dict[str, str]
 
 
-def time_here(spec: ModelSpec, artifacts: Mapping[str, Path], plan: Plan, stage: Callable[[str], None]) -> Timings:
+def time_here(spec: ModelSpec, artifacts: Mapping[str, Path], plan: Plan, stage: apart.Stage) -> Timings:
     """Load the original and every artifact, and let them take turns on every case."""
     asked = cases(spec, spec.open_source(), buckets=plan.buckets)
     stage("load the original")
@@ -168,7 +167,7 @@ class _Run:
     spec: ModelSpec
     scratch: Path
     plan: Plan
-    stage: Callable[[str], None]
+    stage: apart.Stage
 
     @property
     def spec_file(self) -> Path:
@@ -268,31 +267,20 @@ def _joined(one: Timings, other: Timings) -> Timings:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Time candidates of one model; the exit status is 0, or 1 with the reason as the last line."""
-    parser = argparse.ArgumentParser(prog="python -m builder.measure", description="Time candidates of one model.")
-    parser.add_argument("name", help="a model of the pipeline")
+    parser = apart.command_line("builder.measure", __doc__, "gets the timings as JSON")
     parser.add_argument("--artifact", action="append", required=True, metavar="LABEL=DIR")
-    parser.add_argument("--out", type=Path, required=True, help="gets the timings as JSON")
-    parser.add_argument("--spec", type=Path, help="a pipeline as JSON; default: builder/spec.py")
     parser.add_argument("--rounds", type=int, default=Turns.rounds)
     parser.add_argument("--turn-s", type=float, default=Turns.turn_s)
     parser.add_argument("--calls", type=int, default=Turns.calls)
     parser.add_argument("--no-buckets", action="store_true")
-    parser.add_argument("--parent", type=int, help="end together with this process")
-    arguments = parser.parse_args(argv)
-    if arguments.parent:
-        die_with(arguments.parent)
-    lines = protocol()
-    try:
-        known = Pipeline.model_validate_json(arguments.spec.read_text()) if arguments.spec else pipeline()
-        pairs = (text.partition("=") for text in arguments.artifact)
-        plan = Plan(Turns(arguments.rounds, arguments.turn_s, arguments.calls), buckets=not arguments.no_buckets)
-        artifacts = {label: Path(folder) for label, _, folder in pairs}
-        found = time_here(known[arguments.name], artifacts, plan, lambda text: print(f"stage: {text}", file=lines))
-        arguments.out.write_text(found.model_dump_json())
-    except PixelisError as error:
-        print(f"error: {' '.join(error.wire().split())}", file=lines)
-        return 1
-    return 0
+    return apart.run(parser, argv, "timing", _work)
+
+
+def _work(spec: ModelSpec, arguments: argparse.Namespace, stage: apart.Stage) -> None:
+    pairs = (text.partition("=") for text in arguments.artifact)
+    artifacts = {label: Path(folder) for label, _, folder in pairs}
+    plan = Plan(Turns(arguments.rounds, arguments.turn_s, arguments.calls), buckets=not arguments.no_buckets)
+    arguments.out.write_text(time_here(spec, artifacts, plan, stage).model_dump_json())
 
 
 if __name__ == "__main__":

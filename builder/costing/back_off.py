@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 
-from builder.build_one import die_with, protocol
+from builder.building import apart
 from builder.building.child import environment, run_apart
 from builder.costing.cost import BackOff, Step
 from builder.costing.runner import SLOTS, open_artifact
@@ -22,8 +22,7 @@ from builder.costing.timing import Timed, Turns, take_turns
 from builder.costing.workload import batched_inputs
 from builder.model_spec import ModelSpec
 from builder.pipeline import Pipeline
-from builder.spec import pipeline
-from pixelis.errors import BuildError, PixelisError, ServingError
+from pixelis.errors import BuildError, ServingError
 
 LEAST_GAIN = 0.05
 THREADS = 1
@@ -94,19 +93,10 @@ def search_apart(known: Pipeline, model: str, directory: Path, turns: Turns, log
     with tempfile.TemporaryDirectory(prefix="pixelis-back-off-") as scratch:
         spec, out = Path(scratch) / "spec.json", Path(scratch) / "found.json"
         spec.write_text(known.model_dump_json())
-        command = [
-            sys.executable,
-            "-m",
-            "builder.costing.back_off",
-            model,
-            "--artifact",
-            str(directory),
-            "--spec",
-            str(spec),
-        ]
-        command += ["--rounds", str(turns.rounds), "--turn-s", str(turns.turn_s), "--out", str(out)]
+        command = [sys.executable, "-m", "builder.costing.back_off", model, "--artifact", str(directory)]
+        command += ["--rounds", str(turns.rounds), "--turn-s", str(turns.turn_s)]
+        command += ["--spec", str(spec), "--out", str(out), "--parent", str(os.getpid())]
         threads = {"OMP_NUM_THREADS": str(THREADS), "MKL_NUM_THREADS": str(THREADS)}
-        command += ["--parent", str(os.getpid())]
         status = run_apart(command, log, lambda stage: None, {**environment(), **threads})
         if status:
             raise BuildError(f"The search for a batch size of {model} ended with status {status}.", mend=f"See {log}.")
@@ -115,28 +105,17 @@ def search_apart(known: Pipeline, model: str, directory: Path, turns: Turns, log
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Search the batch size of one artifact; the exit status is 0, or 1 with the reason as the last line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m builder.costing.back_off", description="How large a batch is worth while."
-    )
-    parser.add_argument("name", help="a model of the pipeline")
+    parser = apart.command_line("builder.costing.back_off", __doc__, "gets what is found as JSON")
     parser.add_argument("--artifact", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True, help="gets what is found as JSON")
-    parser.add_argument("--spec", type=Path, help="a pipeline as JSON; default: builder/spec.py")
     parser.add_argument("--rounds", type=int, default=Turns.rounds)
     parser.add_argument("--turn-s", type=float, default=Turns.turn_s)
-    parser.add_argument("--parent", type=int, help="end together with this process")
-    arguments = parser.parse_args(argv)
-    if arguments.parent:
-        die_with(arguments.parent)
-    lines = protocol()
-    try:
-        known = Pipeline.model_validate_json(arguments.spec.read_text()) if arguments.spec else pipeline()
-        found = search_here(known[arguments.name], arguments.artifact, Turns(arguments.rounds, arguments.turn_s))
-        arguments.out.write_text(found.model_dump_json())
-    except PixelisError as error:
-        print(f"error: {' '.join(error.wire().split())}", file=lines)
-        return 1
-    return 0
+    return apart.run(parser, argv, "searching a batch size for", _work)
+
+
+def _work(spec: ModelSpec, arguments: argparse.Namespace, stage: apart.Stage) -> None:
+    stage("double the batch")
+    found = search_here(spec, arguments.artifact, Turns(arguments.rounds, arguments.turn_s))
+    arguments.out.write_text(found.model_dump_json())
 
 
 if __name__ == "__main__":

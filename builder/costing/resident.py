@@ -7,9 +7,7 @@ are imported, when the model is loaded, and when it has run.
 from __future__ import annotations
 
 import argparse
-import ctypes
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -20,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from builder.building import apart
 from pixelis.errors import BuildError, SetupError
 
 if TYPE_CHECKING:
@@ -85,13 +84,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--artifact", type=Path, help="folder of an artifact")
     parser.add_argument("--kind", default="engine", help="engine or policy")
     parser.add_argument("--reference", help="a model whose original is loaded instead")
-    parser.add_argument("--spec", type=Path, help="a pipeline as JSON; default: builder/spec.py")
     parser.add_argument("--inputs", type=Path, nargs="+", required=True)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--parent", type=int, help="end together with this process")
+    apart.add_common(parser)
     arguments = parser.parse_args(argv)
-    if arguments.parent:
-        _die_with(arguments.parent)
+    apart.die_with(arguments.parent)
     inputs = [dict(np.load(path)) for path in arguments.inputs]
     found = _artifact(arguments, inputs) if arguments.artifact else _reference(arguments, inputs)
     print(found)
@@ -116,10 +113,8 @@ def _import_executor(package: str) -> None:
 
 def _reference(arguments: argparse.Namespace, inputs: list[Inputs]) -> str:
     from builder.costing.reference import import_reference, open_reference
-    from builder.spec import Pipeline, pipeline
 
-    known = Pipeline.model_validate_json(arguments.spec.read_text()) if arguments.spec else pipeline()
-    spec = known[arguments.reference]
+    spec = apart.open_pipeline(arguments.spec)[arguments.reference]
     import_reference(spec)
     before = read_rollup()
     return _run(open_reference(spec, arguments.threads).timed, inputs, before)
@@ -136,14 +131,6 @@ def _run(timed: Opened, inputs: list[Inputs], before: dict[str, int]) -> str:
     after = read_rollup()
     facts = {"imported": before["rss"], "loaded": loaded["rss"], "ran": after["rss"], "peak": after["peak"]}
     return json.dumps({**facts, "pss_imported": before["pss"], "pss_ran": after["pss"]})
-
-
-def _die_with(parent: int) -> None:
-    """See `builder.build_one.die_with`, which imports more than this process may."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 if __name__ == "__main__":
