@@ -39,6 +39,11 @@ class Candidate(BaseModel):
             raise ValueError("int4 is for weights only")
         return self
 
+    @classmethod
+    def of(cls, made: BaseModel) -> Candidate:
+        """The form of a model of the spec, or of a manifest: both have its fields among their own."""
+        return cls(**{name: getattr(made, name) for name in cls.model_fields})
+
     @property
     def label(self) -> str:
         """Its name in file names, tables and on the command line, for instance `onnx-int8-dynamic`."""

@@ -126,12 +126,7 @@ class ModelSpec(_Frozen):
     @property
     def candidate(self) -> Candidate:
         """The form that is built by default."""
-        return Candidate(
-            format=self.format,
-            precision=self.precision,
-            quantization=self.quantization,
-            optimization=self.optimization,
-        )
+        return Candidate.of(self)
 
     @property
     def all_candidates(self) -> tuple[Candidate, ...]:

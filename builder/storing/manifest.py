@@ -89,12 +89,7 @@ class Manifest(BaseModel):
     @property
     def candidate(self) -> Candidate:
         """The form that it is in."""
-        return Candidate(
-            format=self.format,
-            precision=self.precision,
-            quantization=self.quantization,
-            optimization=self.optimization,
-        )
+        return Candidate.of(self)
 
     @property
     def served(self) -> bool:
