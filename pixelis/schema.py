@@ -6,9 +6,9 @@ Their JSON Schema is published under `docs/schema.json` (`make docs` writes it, 
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pixelis.errors import InvalidRequest
 
@@ -43,23 +43,57 @@ class OperationName(str, Enum):
     TEMPORAL_LOCALIZE = "TEMPORAL_LOCALIZE"
 
 
-class Options(_Wire):
+MAX_SEED = 2**63 - 1
+"""The largest that a signed integer of 64 bits holds, in whatever language a client is written."""
+
+
+class TokenChoice(_Wire):
+    """How tokens are chosen; what `OPTIONS` and `SAMPLING` have in common.
+
+    Temperature 0 takes the likeliest token. A `top_p`, `top_k` or `min_p` that narrows a draw contradicts it: there is
+    no draw, so the request is refused. `top_k` 1 and `min_p` 1 say the same as temperature 0, and a `seed` has nothing
+    to do there: they are taken. `repetition_penalty` and `stop` go with every temperature.
+    """
+
+    temperature: float = Field(0.0, ge=0, le=2, description="0 = the likeliest token, always")
+    top_p: float = Field(
+        1.0, gt=0, le=1, description="draw from the likeliest tokens that have this probability together"
+    )
+    top_k: int = Field(0, ge=0, le=1_000_000, description="draw from this many of the likeliest tokens; 0 = no limit")
+    min_p: float = Field(
+        0.0, ge=0, le=1, description="draw from tokens of at least this share of the likeliest one's probability"
+    )
+    repetition_penalty: float = Field(
+        1.0, ge=0.01, le=2, description="of tokens of the prompt and of what was written; over 1 = rarer"
+    )
+    stop: list[Annotated[str, Field(min_length=1, max_length=256)]] = Field(
+        default_factory=list, max_length=8, description="the text ends before the first of these"
+    )
+    seed: int | None = Field(None, ge=0, le=MAX_SEED, description="equal requests with equal seeds draw equal tokens")
+    priority: int = Field(0, ge=0, le=10, description="7 and more: ordinary requests stand back")
+
+    @model_validator(mode="after")
+    def _agrees(self) -> TokenChoice:
+        narrowing = {"top_p": self.top_p < 1, "top_k": self.top_k > 1, "min_p": 0 < self.min_p < 1}
+        for name, narrows in narrowing.items():
+            if narrows and self.temperature == 0:
+                raise InvalidRequest(
+                    f"`temperature` 0 and `{name}` {getattr(self, name):g} contradict each other: the first takes the "
+                    "likeliest token, the second narrows a draw.",
+                    mend=f"Send a `temperature` above 0, or no `{name}`.",
+                )
+        return self
+
+
+class Options(TokenChoice):
     """What a request may ask for. Unknown keys are an error that lists the known ones."""
 
     max_operations: int = Field(10, ge=1, le=50)
-    temperature: float = Field(0.0, ge=0, le=2)
-    top_p: float = Field(1.0, gt=0, le=1)
-    top_k: int = Field(0, ge=0, description="0 = no limit")
-    min_p: float = Field(0.0, ge=0, le=1)
-    repetition_penalty: float = Field(1.0, gt=0, le=2)
-    stop: list[str] = Field(default_factory=list, max_length=8)
     max_tokens: int = Field(512, ge=1, le=8192, description="tokens of one turn")
-    seed: int | None = Field(None, ge=0)
     k: int = Field(5, ge=0, le=100, description="neighbours; 0 = no retrieval")
     strategy: Strategy = Strategy.WEIGHTED
     use_cache: bool = True
     read_only: bool = True
-    priority: int = Field(0, ge=0, le=10)
     timeout_s: float = Field(30.0, ge=1, le=300)
     reference_answer: str | None = None
     media: Literal["images", "video"] = "images"
@@ -283,26 +317,31 @@ class Event(_Wire):
     code: str | None = None
 
 
-class Sampling(_Wire):
+class Sampling(TokenChoice):
     """`SAMPLING` of `policy`."""
 
     request_id: str
     max_tokens: int = Field(512, ge=1)
-    temperature: float = 0.0
     stop_ids: list[int] = Field(default_factory=list, description="beside the checkpoint's own end tokens")
     ignore_end: bool = Field(False, description="the checkpoint's own end tokens do not end it: equal work for a bench")
     stream: bool = Field(True, description="one event a token; else a single event with all of them")
     deadline: float | None = Field(None, description="seconds since the epoch")
-    priority: int = Field(0, ge=0, le=10, description="7 and more: ordinary requests stand back")
     grammar: bool = Field(False, description="decode tool calls under the grammar; the checkpoint's profile allows it")
 
 
 class PolicyEvent(_Wire):
-    """One event of `policy`: token ids, their log-probabilities before any mask, and why it ended."""
+    """One event of `policy`: token ids, their log-probabilities, and why it ended.
+
+    The log-probabilities are those of the policy's own distribution: before penalty, temperature, filters and grammar.
+    A token that may be part of a stop text is held back until it is known not to be. Those that complete one are among
+    the tokens; `text_length` says how much of the text of all the turn's tokens counts, the stop text left out.
+    """
 
     tokens: list[int] = Field(default_factory=list)
     logprobs: list[float] = Field(default_factory=list)
     finish: Literal["stop", "length", "cancelled", "deadline"] | None = None
+    stop: str | None = Field(None, description="the stop text that ended it")
+    text_length: int | None = Field(None, ge=0, description="with `stop`: characters before it, control tokens aside")
 
 
 class KnnCommand(_Wire):

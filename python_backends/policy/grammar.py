@@ -47,6 +47,11 @@ class CallGrammar:
         self._opening = frozenset(i for i, text in enumerate(tokens) if b"<" in text and i not in control)
         self._free: dict[int, NDArray[np.bool_]] = {}
 
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """What the checkpoint's tokens say."""
+        return self._vocabulary
+
     def _check(self) -> None:
         single = {text for text in self._vocabulary.tokens if len(text) == 1}
         missing = [chr(byte) for byte in _ALPHABET if bytes([byte]) not in single]

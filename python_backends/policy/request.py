@@ -17,8 +17,11 @@ from python_backends.policy.checkpoint import CheckpointConfig
 from python_backends.policy.content import Content, prompt_content, text_content
 from python_backends.policy.embeddings import EmbeddingTable
 from python_backends.policy.grammar import CallGrammar, CallGuide
+from python_backends.policy.grammar_vocabulary import Vocabulary
 from python_backends.policy.metrics import Turn
 from python_backends.policy.positions import Grid, mrope_positions, visual_tokens
+from python_backends.policy.sampling_plan import Plan
+from python_backends.policy.sampling_stop import StopTexts
 
 EventSink = Callable[[PolicyEvent | PixelisError], None]
 """Takes a request's events in order; the last one has a `finish` or is an error.
@@ -62,6 +65,9 @@ class Sequence:
         limit: tokens that may be generated.
         stops: ids that end the sequence; the one that does is part of the result.
         guide: keeps its tool calls readable; none = every token may come.
+        plan: how its tokens are drawn; none = the likeliest comes.
+        stopping: watches for stop texts, where there are any.
+        told: tokens that its caller knows of.
         arrived, first, last: monotonic seconds of its arrival and of its first and newest token.
         queue_s: seconds until it got its first row; none before.
         read: tokens of `known` that its row holds, while it is not decoding.
@@ -77,6 +83,8 @@ class Sequence:
     limit: int
     stops: frozenset[int]
     guide: CallGuide | None = None
+    plan: Plan | None = None
+    stopping: StopTexts | None = None
     failed: PixelisError | None = None
     arrived: float = field(default_factory=time.monotonic)
     queue_s: float | None = None
@@ -84,6 +92,7 @@ class Sequence:
     last: float = 0.0
     tokens: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
+    told: int = 0
     read: int = 0
 
     @property
@@ -115,6 +124,10 @@ class Sequence:
         """One more token, at `now` (monotonic seconds)."""
         self.tokens.append(token)
         self.logprobs.append(logprob)
+        if self.plan is not None:
+            self.plan.took(token)
+        if self.stopping is not None and token not in self.stops:
+            self.stopping.push(token)
         self.first = self.first or now
         self.last = now
 
@@ -131,9 +144,29 @@ class Sequence:
 
     def ending(self, token: int) -> Finish | None:
         """Why the sequence ends with `token`, which is its newest; none if it goes on."""
-        if token in self.stops:
+        if token in self.stops or (self.stopping is not None and self.stopping.found is not None):
             return "stop"
         return "length" if len(self.tokens) >= self.limit else None
+
+    def news(self) -> PolicyEvent | None:
+        """What its caller is to be told while it goes on: no token that may be part of a stop text."""
+        known = len(self.tokens) if self.stopping is None else self.stopping.settled
+        if not self.sampling.stream or known == self.told:
+            return None
+        fresh = slice(self.told, known)
+        self.told = known
+        return PolicyEvent(tokens=self.tokens[fresh], logprobs=self.logprobs[fresh])
+
+    def closing(self, finish: Finish) -> PolicyEvent:
+        """The last event, with all tokens that were not told before."""
+        stop = self.stopping if finish == "stop" else None
+        return PolicyEvent(
+            tokens=self.tokens[self.told :],
+            logprobs=self.logprobs[self.told :],
+            finish=finish,
+            stop=stop and stop.found,
+            text_length=stop and stop.text_length,
+        )
 
     def history(self) -> NDArray[np.int64]:
         """Ids of the prompt and of what was generated."""
@@ -167,17 +200,17 @@ def prepare(
     embeddings: EmbeddingTable,
     max_len: int,
     grammar: CallGrammar | None = None,
+    vocabulary: Vocabulary | None = None,
 ) -> Sequence:
     """Check `request` and place its tokens, in the caller's thread.
 
     Raises:
-        InvalidRequest: ids outside the vocabulary, visual tokens or grids that do not match the prompt, sampling
-            that is not there, or a grammar that the checkpoint is decoded without.
+        InvalidRequest: ids outside the vocabulary, visual tokens or grids that do not match the prompt, a grammar that
+            the checkpoint is decoded without, or stop texts where nobody knows what its tokens say.
         LimitExceeded: the prompt is longer than a row of the cache.
     """
     ids = np.array(request.prompt_ids, np.int64)
     _check_prompt(ids, config, max_len)
-    _check_sampling(request.sampling)
     grids = _grids(request.grids)
     positions, following = mrope_positions(ids, grids, config.image_token, config.merge)
     embeds = embeddings[ids]
@@ -202,7 +235,9 @@ def prepare(
         # the last token generated is never read back, so it needs no place in the cache
         limit=min(request.sampling.max_tokens, max_len - len(ids) + 1),
         stops=stops,
-        guide=_grammar(request.sampling, grammar).guide(stops) if request.sampling.grammar else None,
+        guide=_grammar(grammar).guide(stops) if request.sampling.grammar else None,
+        plan=Plan.of(request.sampling, ids),
+        stopping=StopTexts(_spelt(vocabulary), request.sampling.stop) if request.sampling.stop else None,
     )
 
 
@@ -221,18 +256,19 @@ def _check_prompt(ids: NDArray[np.int64], config: CheckpointConfig, max_len: int
         )
 
 
-def _check_sampling(sampling: Sampling) -> None:
-    if sampling.temperature != 0:
-        raise InvalidRequest(
-            f"Temperature {sampling.temperature:g}: this policy decodes greedily, sampling is not there yet.",
-            mend="Send temperature 0.",
-        )
-
-
-def _grammar(sampling: Sampling, grammar: CallGrammar | None) -> CallGrammar:
+def _grammar(grammar: CallGrammar | None) -> CallGrammar:
     if grammar is None:
         raise InvalidRequest("This checkpoint is decoded without a grammar.", mend='Send `"grammar": false`.')
     return grammar
+
+
+def _spelt(vocabulary: Vocabulary | None) -> Vocabulary:
+    if vocabulary is None:
+        raise InvalidRequest(
+            "Stop texts cannot be found: the checkpoint's tokenizer is of a kind whose tokens are not known.",
+            mend="Send no `stop`.",
+        )
+    return vocabulary
 
 
 def _check_visual(visual: NDArray[np.float32], wanted: int, hidden: int) -> None:

@@ -12,6 +12,7 @@ from pixelis.errors import SetupError, Unavailable
 from pixelis.settings import Decoding
 from python_backends.policy.checkpoint import CheckpointConfig
 from python_backends.policy.grammar import CallGrammar
+from python_backends.policy.grammar_vocabulary import Vocabulary
 from python_backends.policy.graph import DecoderGraph
 from python_backends.policy.metrics import PolicyMetrics
 from python_backends.policy.pacing import Pacing
@@ -50,6 +51,7 @@ class PolicyRuntime:
         self.limits = wanted.model_copy(update={"slots": graph.slots, "max_len": graph.max_len})
         self.metrics = PolicyMetrics()
         self._grammar = CallGrammar(directory, graph.config) if Profile.load(directory).grammar else None
+        self._vocabulary = self._grammar.vocabulary if self._grammar else _vocabulary(directory, graph.config)
         self._embeddings = graph.embeddings
         self.row_bytes = graph.token_bytes * graph.max_len
         self._scheduler = Scheduler(
@@ -69,9 +71,9 @@ class PolicyRuntime:
     def submit(self, request: PolicyRequest, on_event: EventSink) -> None:
         """Queue `request`; its events arrive at `on_event`, in order, from the decoding thread.
 
-        With `sampling.stream` there is one event a token; the last one has `finish`. Otherwise there is a single event.
-        The token that ends a turn is part of the tokens. An error that comes later than this call arrives as a
-        `PixelisError` and is the last event.
+        With `sampling.stream` there is an event for each token, or for several where a stop text might have begun; the
+        last one has `finish`. Otherwise there is a single event. The token that ends a turn is part of the tokens. An
+        error that comes later than this call arrives as a `PixelisError` and is the last event.
 
         Raises:
             InvalidRequest: see `request.prepare`.
@@ -81,7 +83,8 @@ class PolicyRuntime:
         if self._closed:
             raise Unavailable("The policy was closed.", mend="Load the model again.")
         self._check_queue(request.sampling.priority >= URGENT)
-        prepared = prepare(request, on_event, self.config, self._embeddings, self.max_len, self._grammar)
+        fixed = self._embeddings, self.max_len, self._grammar, self._vocabulary
+        prepared = prepare(request, on_event, self.config, *fixed)
         self._scheduler.inbox.put(prepared)
 
     def _check_queue(self, urgent: bool) -> None:
@@ -114,6 +117,14 @@ class PolicyRuntime:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _vocabulary(directory: Path, config: CheckpointConfig) -> Vocabulary | None:
+    """What the tokens say, for stop texts; a checkpoint whose tokenizer is not understood answers without them."""
+    try:
+        return Vocabulary.load(directory, config.vocabulary)
+    except SetupError:
+        return None  # a request with `stop` is told
 
 
 def _fitting(directory: Path, limits: Decoding) -> int:

@@ -31,7 +31,7 @@ from python_backends.policy.pacing import Pacing
 from python_backends.policy.prefix_cache import PrefixCache
 from python_backends.policy.request import Finish, Sequence
 from python_backends.policy.row_table import RowTable
-from python_backends.policy.sampling import greedy
+from python_backends.policy.sampling import greedy, guided, sample
 from python_backends.policy.speculation import DRAFT, Speculation, propose
 from python_backends.policy.waiting import Waiting
 
@@ -148,7 +148,7 @@ class Scheduler:
         """End sequences, with a row or waiting, before they end themselves."""
         self._drop(sequences, finish)
         for sequence in sequences:
-            self._deliver(sequence, _closing_event(sequence, finish))
+            self._deliver(sequence, sequence.closing(finish))
 
     def _fail(self, sequences: list[Sequence], error: PixelisError) -> None:
         self._drop(sequences, "error")
@@ -387,6 +387,7 @@ class Scheduler:
         tokens, logprobs = greedy(logits)
         count = len(tokens)
         rows = slice(first, first + count)
+        sample(logits, [sequence.plan for sequence in table.active[rows]], tokens, logprobs)
         self._guide(table.active[rows], logits, tokens, logprobs)
         table.tokens[rows] = tokens
         table.positions[rows] += 1
@@ -415,9 +416,10 @@ class Scheduler:
         for i, sequence in enumerate(sequences):
             if sequence.guide is None or not math.isfinite(logprobs[i]):
                 continue
-            token = int(tokens[i])
+            token, guide, plan = int(tokens[i]), sequence.guide, sequence.plan
+            choose = guide.choose if plan is None else partial(guided, plan, guide)
             try:
-                tokens[i], logprobs[i] = sequence.guide.choose(logits[i], token, logprobs[i])
+                tokens[i], logprobs[i] = choose(logits[i], token, logprobs[i])
             except PixelisError as error:
                 log.error("policy: request %s: %s", sequence.sampling.request_id, error)
                 sequence.failed = error
@@ -432,9 +434,7 @@ class Scheduler:
             return sequence.failed or ServingError("The policy's logits are not finite for this request."), "error"
         sequence.take(token, logprob, now)
         finish = sequence.ending(token)
-        if sequence.sampling.stream:
-            return PolicyEvent(tokens=[token], logprobs=[logprob], finish=finish), finish
-        return (_closing_event(sequence, finish) if finish is not None else None), finish
+        return sequence.news() if finish is None else sequence.closing(finish), finish
 
     def _deliver(self, sequence: Sequence, event: PolicyEvent | PixelisError) -> bool:
         """Hand an event to its caller; false when the caller cannot take it any more."""
@@ -454,13 +454,6 @@ class Scheduler:
         metrics.prefix_lookups, metrics.prefix_tokens = prefixes.counts.lookups, prefixes.counts.tokens
         metrics.prefix_found, metrics.prefix_evicted = prefixes.counts.found, prefixes.counts.evicted
         metrics.drafted, metrics.accepted = self._speculation.drafted, self._speculation.accepted
-
-
-def _closing_event(sequence: Sequence, finish: Finish) -> PolicyEvent:
-    """The last event: all the tokens, or none where each one had its own event."""
-    if sequence.sampling.stream:
-        return PolicyEvent(finish=finish)
-    return PolicyEvent(tokens=sequence.tokens, logprobs=sequence.logprobs, finish=finish)
 
 
 def _typed(error: Exception, what: str) -> PixelisError:

@@ -17,7 +17,7 @@ TOKENS = 36
 
 
 def request(
-    runtime: PolicyRuntime, seed: int, *, text: int | None = None, images: int = 1, **sampling: Any
+    runtime: PolicyRuntime, seed: int, /, *, text: int | None = None, images: int = 1, **sampling: Any
 ) -> PolicyRequest:
     """A random prompt with `images` images and `text` text tokens."""
     rng = np.random.default_rng(seed)

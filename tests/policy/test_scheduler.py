@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from pixelis.errors import InvalidRequest, LimitExceeded, PixelisError, ServingError, SetupError, Unavailable
-from pixelis.schema import PolicyEvent, Sampling
+from pixelis.schema import PolicyEvent
 from python_backends.policy.request import PolicyRequest
 from python_backends.policy.runtime import PolicyRuntime
 from tests.policy.support import Caller, ask, request
@@ -164,7 +164,6 @@ def _bad(runtime: PolicyRuntime) -> list[tuple[PolicyRequest, str]]:
     assert good.visual is not None
     not_finite = good.visual.copy()
     not_finite[3, 5] = np.nan
-    sampling = {"request_id": "x", "max_tokens": 3}
     return [
         (_with(good, prompt_ids=np.array([], np.int64)), "at least one token"),
         (_with(good, prompt_ids=good.prompt_ids + 10_000), f"the vocabulary has 0 to {runtime.config.vocabulary - 1}"),
@@ -174,11 +173,10 @@ def _bad(runtime: PolicyRuntime) -> list[tuple[PolicyRequest, str]]:
         (_with(good, visual=not_finite), "not finite"),
         (_with(good, grids=np.array([1, 12], np.int32)), "2 numbers"),
         (_with(good, grids=np.array([1, 12, 10], np.int32)), "36 image tokens"),
-        (_with(good, sampling=Sampling(**sampling, temperature=0.7)), "sampling is not there yet"),
     ]
 
 
-@pytest.mark.parametrize("case", range(9))
+@pytest.mark.parametrize("case", range(8))
 def test_a_bad_request_is_refused_and_says_why(runtime: PolicyRuntime, case: int) -> None:
     asked, message = _bad(runtime)[case]
     with pytest.raises(InvalidRequest, match=message):
