@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -97,13 +98,10 @@ def optimise(
         max_accuracy_drop: the most that a task may lose, in points of 1; default: the preset's, or 0.01.
         device: narrows the forms to those that are worth it there; default: every one that can be built.
         jobs: how many forms are built at the same time; they are measured one after the other.
-        repository: the Triton model repository; default: the settings'.
-        state: build cache, costs and logs; default: the settings'.
-        spec: the pipeline; default: `builder.spec.pipeline()`.
+        repository, state, spec: default: the settings', and `builder.spec.pipeline()`.
         publish: whether the winners become the next versions.
         output: a new folder for a bundle of the winners that runs without Triton; then nothing is published.
-        plan: how long is measured.
-        watch: is told what happens.
+        plan, watch: how long is measured; who is told what happens.
 
     Raises:
         NotFound: a model that the pipeline does not know.
@@ -111,48 +109,96 @@ def optimise(
         SetupError: the preset is not for this machine.
     """
     started = time.perf_counter()
-    base = PRESETS[preset] if isinstance(preset, str) else preset
-    if base is not None:
-        check_preset(base)
-    known = spec or pipeline()
-    store = Store(repository or settings().repository, state or settings().state)
-    wanted = goal or (base.goal if base else "latency")
-    given = (max_accuracy_drop, base.max_accuracy_drop if base else None, MAX_ACCURACY_DROP)
-    drop = next(value for value in given if value is not None)
-    forms = build_candidates(
-        [name for name in models or known.names if known[name].kind in MEASURED],
-        formats or (base.formats if base else FORMATS),
-        precisions or (base.precisions if base else PRECISIONS),
-        device=device,
-        jobs=jobs,
-        repository=store.repository,
-        state=store.state,
-        spec=known,
-        watch=watch,
-    )
-    rows = measured_rows(store, known, forms.rows, plan or Plan(), watch)
-    names = list(dict.fromkeys(row.model for row in rows))
-    choices = [choose([row for row in rows if row.model == name], wanted, drop) for name in names]
-    rows = _with_batching(store, known, rows, choices, plan or Plan(), watch)
-    report = OptimiseReport(
-        goal=wanted, preset=base.name if base else None, max_accuracy_drop=drop, rows=rows, choices=choices
-    )
+    terms = _terms(preset, goal, formats, precisions, max_accuracy_drop)
+    known, store = spec or pipeline(), Store(repository or settings().repository, state or settings().state)
+    run = _Run(store, known, terms, plan or Plan(), watch)
+    report = run.choose(models or known.names, device, jobs)
     if output is not None:
-        keys = {row.model: row.key for row in rows if row.key and (row.model, row.candidate) in _winners(choices)}
-        report = report.model_copy(update={"bundle": write_bundle(store, known, keys, output)})
+        report = report.model_copy(update={"bundle": run.bundle(report, output)})
     elif publish:
-        left = [name for name in models or known.names if name not in report.failed]
-        picked = {
-            choice.model: Form(label=choice.chosen, why=f"{wanted}: {choice.why}")
-            for choice in choices
-            if choice.chosen
-        }
-        made = None
-        if left:
-            made = build(left, forms=picked, repository=store.repository, state=store.state, spec=known, watch=watch)
-        report = report.model_copy(update={"build": made})
+        report = report.model_copy(update={"build": run.publish(report, models or known.names)})
     report = report.model_copy(update=_pictures(store, known, report))
     return report.model_copy(update={"seconds": round(time.perf_counter() - started, 3)})
+
+
+@dataclass(frozen=True)
+class _Terms:
+    """What decides: the preset, and what is given beside it."""
+
+    preset: PresetName | None
+    goal: Goal
+    formats: Collection[str]
+    precisions: Collection[str]
+    max_accuracy_drop: float
+
+
+def _terms(
+    preset: PresetName | Preset | None,
+    goal: Goal | None,
+    formats: Collection[str] | None,
+    precisions: Collection[str] | None,
+    drop: float | None,
+) -> _Terms:
+    base = PRESETS[preset] if isinstance(preset, str) else preset
+    if base is None:
+        most = MAX_ACCURACY_DROP if drop is None else drop
+        return _Terms(None, goal or "latency", formats or FORMATS, precisions or PRECISIONS, most)
+    check_preset(base)
+    most = base.max_accuracy_drop if drop is None else drop
+    return _Terms(base.name, goal or base.goal, formats or base.formats, precisions or base.precisions, most)
+
+
+@dataclass(frozen=True)
+class _Run:
+    store: Store
+    known: Pipeline
+    terms: _Terms
+    plan: Plan
+    watch: Watch
+
+    def choose(self, models: Sequence[str], device: Device | None, jobs: int) -> OptimiseReport:
+        """Build and measure the forms; of each model the best, with the batch size that is worth while."""
+        forms = build_candidates(
+            [name for name in models if self.known[name].kind in MEASURED],
+            self.terms.formats,
+            self.terms.precisions,
+            device=device,
+            jobs=jobs,
+            repository=self.store.repository,
+            state=self.store.state,
+            spec=self.known,
+            watch=self.watch,
+        )
+        rows = measured_rows(self.store, self.known, forms.rows, self.plan, self.watch)
+        names = list(dict.fromkeys(row.model for row in rows))
+        goal, drop = self.terms.goal, self.terms.max_accuracy_drop
+        choices = [choose([row for row in rows if row.model == name], goal, drop) for name in names]
+        return OptimiseReport(
+            goal=goal,
+            preset=self.terms.preset,
+            max_accuracy_drop=drop,
+            rows=_with_batching(self.store, self.known, rows, choices, self.plan, self.watch),
+            choices=choices,
+        )
+
+    def bundle(self, report: OptimiseReport, output: Path) -> Bundle:
+        """The winners in a folder that runs without Triton."""
+        winners = _winners(report.choices)
+        keys = {row.model: row.key for row in report.rows if row.key and (row.model, row.candidate) in winners}
+        return write_bundle(self.store, self.known, keys, output)
+
+    def publish(self, report: OptimiseReport, models: Sequence[str]) -> BuildReport | None:
+        """The winners as the next versions, and models that have no choice of forms as they are; none if none is."""
+        left = [name for name in models if name not in report.failed]
+        if not left:
+            return None
+        forms = {
+            choice.model: Form(label=choice.chosen, why=f"{report.goal}: {choice.why}")
+            for choice in report.choices
+            if choice.chosen
+        }
+        repository, state = self.store.repository, self.store.state
+        return build(left, forms=forms, repository=repository, state=state, spec=self.known, watch=self.watch)
 
 
 def measured_rows(store: Store, known: Pipeline, forms: Sequence[CandidateRow], plan: Plan, watch: Watch) -> list[Row]:

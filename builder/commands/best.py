@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import typer
 from rich.console import Console
 
-from builder.choosing.choose import Goal
 from builder.choosing.optimise import OptimiseReport, optimise
-from builder.choosing.presets import PresetName
 from builder.commands.modes import Request, fail_with, print_build
 from builder.commands.options import progress
 from builder.commands.show_candidates import print_costs
 from pixelis.errors import BuildError
 
 
-def best(
-    request: Request, goal: Goal | None, preset: PresetName | None, drop: float | None, output: Path | None = None
-) -> None:
+def best(request: Request) -> None:
     """Build the forms, measure them, publish the best (or write it into `output`), and say why it is that."""
     formats, precisions = request.forms
     with progress(quiet=request.as_json) as watch:
         report = optimise(
             request.names,
-            goal,
-            preset=preset,
+            request.goal,
+            preset=request.preset,
             formats=formats if request.formats else None,
             precisions=precisions if request.precisions else None,
-            max_accuracy_drop=drop,
+            max_accuracy_drop=request.max_accuracy_drop,
             device=request.device,
             jobs=request.jobs,
             repository=request.repository,
-            output=output,
+            output=request.output,
             watch=watch,
         )
     if request.as_json:
@@ -42,7 +36,7 @@ def best(
         return
     _print(Console(), report)
     if report.bundle is not None:
-        typer.echo(f"Written: {output}. Try it: python {output}/run.py --check")
+        typer.echo(f"Written: {request.output}. Try it: python {request.output}/run.py --check")
     _complain(report)
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any, get_args
+from collections.abc import Callable
+from typing import Any, get_args
 
 import typer
 from rich.console import Console
 
 from builder.building.machine import Device
-from builder.candidate import FORMATS, PRECISIONS
 from builder.choosing.choose import Goal
 from builder.choosing.presets import PRESETS, PresetName
-from builder.commands import modes as modes
+from builder.commands import build_options as its
+from builder.commands import modes
 from builder.commands.best import best
 from builder.commands.modes import Request
 from builder.commands.options import ForTarget, Json, Repository, Written, echo, existing, parse_target
@@ -21,44 +21,22 @@ from builder.lint import lint as run_lint
 app = typer.Typer(no_args_is_help=True)
 
 
-@app.command()
+@app.command(epilog=its.EXAMPLES)
 def build(
-    models: Annotated[list[str] | None, typer.Argument(metavar="[MODEL]...", help="Default: all.")] = None,
-    these: Annotated[str, typer.Option("--models", metavar="NAMES", help="`all`, or names with commas between.")] = "",
-    formats: Annotated[
-        str, typer.Option(metavar="NAMES", help=f"Build candidates into the cache: `all`, or of {', '.join(FORMATS)}.")
-    ] = "",
-    precisions: Annotated[
-        str, typer.Option(metavar="NAMES", help=f"Only these candidates: `all`, or of {', '.join(PRECISIONS)}.")
-    ] = "",
-    measure: Annotated[bool, typer.Option("--measure", help="Time the candidates against the original.")] = False,
-    publish: Annotated[
-        str, typer.Option(metavar="LABEL", help="Publish one model in this form, from now on: `openvino-fp32`.")
-    ] = "",
-    default: Annotated[
-        bool, typer.Option("--default", help="Back to the spec's form, whatever was chosen or rolled back to.")
-    ] = False,
-    optimize: Annotated[
-        str, typer.Option(metavar="GOAL", help="Publish what is best: latency, throughput, memory or size.")
-    ] = "",
-    preset: Annotated[
-        str, typer.Option(metavar="NAME", help="Which forms, and which goal: development, gpu, cpu or edge.")
-    ] = "",
-    max_accuracy_drop: Annotated[
-        float | None, typer.Option(min=0, max=1, help="What a task may lose for it; 0.01 is a point.")
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="With --optimize or --preset: a folder that runs without Triton.")
-    ] = None,
-    device: Annotated[
-        str, typer.Option(metavar="NAME", help="Only forms that are worth it on auto, cpu or cuda; default: all.")
-    ] = "",
-    jobs: Annotated[
-        int, typer.Option("--jobs", min=1, metavar="N", help="Candidates that are built at the same time.")
-    ] = 1,
-    force: Annotated[
-        bool, typer.Option("--force", help="Make again what is up to date; ends a rollback's hold.")
-    ] = False,
+    models: its.Models = None,
+    these: its.These = "",
+    formats: its.Formats = "",
+    precisions: its.Precisions = "",
+    measure: its.Measure = False,
+    publish: its.Publish = "",
+    default: its.Default = False,
+    optimize: its.Optimize = "",
+    preset: its.Preset = "",
+    max_accuracy_drop: its.Drop = None,
+    output: its.Output = None,
+    device: its.OnDevice = "",
+    jobs: its.Jobs = 1,
+    force: its.Force = False,
     repository: Repository = None,
     target: ForTarget = "embedded",
     as_json: Json = False,
@@ -67,30 +45,6 @@ def build(
 
     With --formats or --precisions every such form of the models is built and judged into the build cache, and nothing
     is published; --publish serves one of them, --optimize the best of them.
-
-    Examples:
-
-        pixelis build
-
-        pixelis build embed_image ocr_detect --force
-
-        pixelis build --models all --formats all --jobs 2
-
-        pixelis build dynamics --formats onnx,openvino --precisions fp32,int8 --measure
-
-        pixelis build --device auto
-
-        pixelis build dynamics --publish openvino-fp32
-
-        pixelis build dynamics --default
-
-        pixelis build --optimize latency --max-accuracy-drop 0.01
-
-        pixelis build --preset cpu
-
-        pixelis build vision_encoder policy --preset edge --output bundle
-
-        pixelis build --target ngc --repository /srv/models
     """
     request = Request(
         names=_names(models or [], these),
@@ -100,37 +54,17 @@ def build(
         default=default,
         force=force,
         measure=measure,
+        goal=_one_of(optimize, get_args(Goal), "--optimize"),
+        preset=_one_of(preset, get_args(PresetName), "--preset"),
+        max_accuracy_drop=max_accuracy_drop,
+        output=output,
         jobs=jobs,
         device=_one_of(device, get_args(Device), "--device"),
         repository=repository,
         target=parse_target(target),
         as_json=as_json,
     )
-    if optimize or preset:
-        _only(request, "--optimize" if optimize else "--preset")
-        goal = _one_of(optimize, get_args(Goal), "--optimize")
-        base = _one_of(preset, get_args(PresetName), "--preset")
-        if base is not None and PRESETS[base].bundle and output is None:
-            raise typer.BadParameter(f"is missing: {base} writes a bundle into it", param_hint="--output")
-        best(request, goal, base, max_accuracy_drop, output)
-        return
-    if output is not None:
-        raise typer.BadParameter("goes with --optimize or --preset", param_hint="--output")
-    if max_accuracy_drop is not None:
-        raise typer.BadParameter("goes with --optimize or --preset", param_hint="--max-accuracy-drop")
-    if formats or precisions or measure or device:
-        if publish or default or request.target != "embedded":
-            wrong = "goes without --publish, --default and --target: candidates are published nowhere"
-            raise typer.BadParameter(wrong, param_hint="--formats")
-        modes.candidates(request)
-        return
-    if jobs > 1:
-        raise typer.BadParameter("goes with --formats, --optimize or --preset", param_hint="--jobs")
-    if publish and default:
-        raise typer.BadParameter("names a form, and --default the spec's", param_hint="--publish")
-    if publish and len(request.names) != 1:
-        raise typer.BadParameter("is the form of one model: name that", param_hint="--publish")
-    modes.publish(request)
+    _mode(request)(request)
 
 
 def _names(listed: list[str], joined: str) -> list[str]:
@@ -146,14 +80,38 @@ def _one_of(text: str, allowed: tuple[Any, ...], option: str) -> Any:
     return text or None
 
 
-def _only(request: Request, option: str) -> None:
+def _mode(request: Request) -> Callable[[Request], None]:
+    """The one of the three that is asked for; options that do not go together are wrong usage."""
+    if request.goal or request.preset:
+        _check_best(request)
+        return best
+    for option, value in (("--output", request.output), ("--max-accuracy-drop", request.max_accuracy_drop)):
+        if value is not None:
+            raise typer.BadParameter("goes with --optimize or --preset", param_hint=option)
+    if request.formats or request.precisions or request.measure or request.device:
+        if request.publish or request.default or request.target != "embedded":
+            wrong = "goes without --publish, --default and --target: candidates are published nowhere"
+            raise typer.BadParameter(wrong, param_hint="--formats")
+        return modes.candidates
+    if request.jobs > 1:
+        raise typer.BadParameter("goes with --formats, --optimize or --preset", param_hint="--jobs")
+    if request.publish and request.default:
+        raise typer.BadParameter("names a form, and --default the spec's", param_hint="--publish")
+    if request.publish and len(request.names) != 1:
+        raise typer.BadParameter("is the form of one model: name that", param_hint="--publish")
+    return modes.publish
+
+
+def _check_best(request: Request) -> None:
+    option = "--optimize" if request.goal else "--preset"
     if request.publish or request.default or request.force:
         wrong = "chooses a form, so it goes without --publish, --default and --force"
         raise typer.BadParameter(wrong, param_hint=option)
     if request.target != "embedded":
-        raise typer.BadParameter(
-            "measures what the embedded server runs: publish a form with --publish", param_hint=option
-        )
+        wrong = "measures what the embedded server runs: publish a form with --publish"
+        raise typer.BadParameter(wrong, param_hint=option)
+    if request.preset and PRESETS[request.preset].bundle and request.output is None:
+        raise typer.BadParameter(f"is missing: {request.preset} writes a bundle into it", param_hint="--output")
 
 
 @app.command()

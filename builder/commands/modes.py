@@ -14,6 +14,8 @@ from builder.building.build import build as run_build
 from builder.building.candidates import build_candidates
 from builder.building.machine import Device
 from builder.candidate import FORMATS, PRECISIONS, FormatName, parse_choice
+from builder.choosing.choose import Goal
+from builder.choosing.presets import PresetName
 from builder.commands.options import echo, progress, table
 from builder.commands.show_candidates import complain, print_costs, print_rows
 from builder.spec import pipeline
@@ -33,6 +35,7 @@ class Request:
         names: models; none = all.
         formats, precisions: as they were typed; empty = not asked for.
         publish: label of the form to publish; empty = the one that is chosen already.
+        goal, preset: none = the best form is not asked for; with one of them `max_accuracy_drop` and `output`.
     """
 
     names: list[str]
@@ -42,6 +45,10 @@ class Request:
     default: bool = False
     force: bool = False
     measure: bool = False
+    goal: Goal | None = None
+    preset: PresetName | None = None
+    max_accuracy_drop: float | None = None
+    output: Path | None = None
     jobs: int = 1
     device: Device | None = None
     repository: Path | None = None

@@ -1,0 +1,67 @@
+"""The options of `pixelis build`, each with its help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from builder.candidate import FORMATS, PRECISIONS
+
+Models = Annotated[list[str] | None, typer.Argument(metavar="[MODEL]...", help="Default: all.")]
+These = Annotated[str, typer.Option("--models", metavar="NAMES", help="`all`, or names with commas between.")]
+Formats = Annotated[
+    str, typer.Option(metavar="NAMES", help=f"Build candidates into the cache: `all`, or of {', '.join(FORMATS)}.")
+]
+Precisions = Annotated[
+    str, typer.Option(metavar="NAMES", help=f"Only these candidates: `all`, or of {', '.join(PRECISIONS)}.")
+]
+Measure = Annotated[bool, typer.Option("--measure", help="Time the candidates against the original.")]
+Publish = Annotated[
+    str, typer.Option(metavar="LABEL", help="Publish one model in this form, from now on: `openvino-fp32`.")
+]
+Default = Annotated[
+    bool, typer.Option("--default", help="Back to the spec's form, whatever was chosen or rolled back to.")
+]
+Optimize = Annotated[
+    str, typer.Option(metavar="GOAL", help="Publish what is best: latency, throughput, memory or size.")
+]
+Preset = Annotated[
+    str, typer.Option(metavar="NAME", help="Which forms, and which goal: development, gpu, cpu or edge.")
+]
+Drop = Annotated[float | None, typer.Option(min=0, max=1, help="What a task may lose for it; 0.01 is a point.")]
+Output = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="With --optimize or --preset: a folder that runs without Triton.")
+]
+OnDevice = Annotated[
+    str, typer.Option(metavar="NAME", help="Only forms that are worth it on auto, cpu or cuda; default: all.")
+]
+Jobs = Annotated[int, typer.Option("--jobs", min=1, metavar="N", help="Candidates that are built at the same time.")]
+Force = Annotated[bool, typer.Option("--force", help="Make again what is up to date; ends a rollback's hold.")]
+
+EXAMPLES = """
+Examples:
+
+pixelis build
+
+pixelis build embed_image ocr_detect --force
+
+pixelis build --models all --formats all --jobs 2
+
+pixelis build dynamics --formats onnx,openvino --precisions fp32,int8 --measure
+
+pixelis build --device auto
+
+pixelis build dynamics --publish openvino-fp32
+
+pixelis build dynamics --default
+
+pixelis build --optimize latency --max-accuracy-drop 0.01
+
+pixelis build --preset cpu
+
+pixelis build vision_encoder policy --preset edge --output bundle
+
+pixelis build --target ngc --repository /srv/models
+"""
