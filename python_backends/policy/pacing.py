@@ -35,6 +35,7 @@ class Pacing:
         self.slots, self.target_s = slots, target_s
         self.rows = slots
         self.credit_s = 0.0
+        self._largest_s = 0.0
         self._chunks = _Line()
         self._step_s: dict[int, float] = {}
 
@@ -74,11 +75,12 @@ class Pacing:
 
     def earn(self, seconds: float) -> None:
         """Urgent requests had the processor for `seconds`."""
-        most = 2 * max(self._step_s.values(), default=1.0)  # a pause of theirs is not to be made up for in one go
-        self.credit_s = min(self.credit_s + LOW_SHARE * seconds, most)
+        # Saved up is no more than what the two largest pieces of work need: a pause is not made up for in one go.
+        self.credit_s = min(self.credit_s + LOW_SHARE * seconds, 2 * self._largest_s)
 
     def spend(self, seconds: float) -> bool:
         """Whether ordinary requests may have `seconds` beside urgent ones now; if so they are charged."""
+        self._largest_s = max(self._largest_s, seconds)
         if self.credit_s < seconds:
             return False
         self.credit_s -= seconds

@@ -170,14 +170,16 @@ class Scheduler:
         self._count()
 
     def _make_room(self) -> None:
-        """Urgent requests wait: a prompt that is not urgent stands back, and so does the last one who got a row."""
+        """Urgent requests wait: a prompt that is not urgent stands back, and so does the last one who got a row.
+
+        One row stays with the others, where there is more than one: they have their share of the time.
+        """
         rows = self._rows
         if rows.reading is not None and not rows.reading.urgent:
             self._preempt(rows.reading)
-        if not rows.free and rows.reading is None:
-            ordinary = [sequence for sequence in rows.active if not sequence.urgent]
-            if ordinary:
-                self._preempt(max(ordinary, key=lambda sequence: sequence.arrived))
+        ordinary = [sequence for sequence in rows.active if not sequence.urgent]
+        if not rows.free and rows.reading is None and len(ordinary) > (self._graph.slots > 1):
+            self._preempt(max(ordinary, key=lambda sequence: sequence.arrived))
 
     def _preempt(self, sequence: Sequence) -> None:
         """Its cache goes to the known prefixes, from where it comes back if it is still there."""
@@ -205,17 +207,15 @@ class Scheduler:
 
     def _begin(self, budget: int) -> int:
         """Give the next request a row, with what is known of its prompt; tokens read, 0 if nobody can have one."""
-        sequence = self._waiting.peek()
-        rows = self._rows
-        if sequence is None or not rows.free:
+        sequence = self._next(budget)
+        if sequence is None:
             return 0
-        if not sequence.urgent and (len(rows.active) >= self._pacing.rows or not self._granted(budget, sequence)):
-            return 0
-        self._waiting.take()
+        self._waiting.remove(sequence)
         self._admit(sequence)
         group = self._group(sequence, budget)
         if len(group) > 1:
             return self._read_group(group)
+        rows = self._rows
         row = len(rows.active)
         # The last token of a new prompt is read in any case: its logits are the first token's.
         wanted = sequence.known_content()[: sequence.known if sequence.tokens else sequence.known - 1]
@@ -226,15 +226,28 @@ class Scheduler:
         if sequence.read == sequence.known:
             rows.join([sequence])
             return 1
-        return self._go_on(budget)
+        return self._read_chunk(sequence, budget)
 
-    def _granted(self, budget: int, sequence: Sequence) -> bool:
-        """Whether an ordinary prompt may be read now: always, but beside urgent requests."""
+    def _next(self, budget: int) -> Sequence | None:
+        """Who gets a row now: the oldest urgent request, or an ordinary one where there is none or it is its turn."""
+        waiting, rows = self._waiting, self._rows
+        if not rows.free:
+            return None
+        if waiting.ordinary and len(rows.active) < self._pacing.rows and self._granted(waiting.ordinary[0], budget):
+            return waiting.ordinary[0]
+        if not waiting.urgent:
+            return None
+        kept = self._graph.slots > 1 and waiting.ordinary and all(other.urgent for other in rows.active)
+        return waiting.urgent[0] if rows.free > bool(kept) else None
+
+    def _granted(self, sequence: Sequence, budget: int) -> bool:
+        """Whether an ordinary prompt may be read now: always, but beside urgent requests it is charged."""
         if not self._waiting.urgent and not any(other.urgent for other in self._rows.active):
             return True
         return self._pacing.spend(self._pacing.read_s(min(budget, sequence.known - sequence.read)))
 
     def _admit(self, sequence: Sequence) -> None:
+        self._metrics.waiting = len(self._waiting)
         if sequence.queue_s is None:
             sequence.queue_s = time.monotonic() - sequence.arrived
             self._metrics.waited(sequence.queue_s)
@@ -269,8 +282,11 @@ class Scheduler:
         """Read a chunk of the prompt that is being read; tokens read, 0 if it has to wait."""
         sequence = self._rows.reading
         assert sequence is not None
-        if not sequence.urgent and not self._granted(budget, sequence):
+        if not sequence.urgent and not self._granted(sequence, budget):
             return 0
+        return self._read_chunk(sequence, budget)
+
+    def _read_chunk(self, sequence: Sequence, budget: int) -> int:
         start, stop = sequence.read, min(sequence.read + budget, sequence.known)
         embeds, places = sequence.embedded(start, stop, self._graph.embeddings), sequence.places(start, stop)
         logits = self._timed_read([sequence], lambda row: self._graph.extend(row, start, embeds, places), stop - start)
@@ -324,7 +340,7 @@ class Scheduler:
         seconds = time.perf_counter() - begun
         if count == 1:
             self._speculation.plain(seconds)
-        if count < len(rows.active):
+        if rows.active[count - 1].urgent:
             self._pacing.earn(seconds)
         self._pacing.stepped(count, seconds)
         self._stepped(count, seconds)

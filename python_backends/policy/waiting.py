@@ -1,4 +1,4 @@
-"""Who waits for a row: two classes, each first come, first served, neither starved."""
+"""Who waits for a row: two classes, each first come, first served."""
 
 from __future__ import annotations
 
@@ -8,28 +8,24 @@ from itertools import chain
 
 from python_backends.policy.request import Sequence
 
-PATIENCE = 8
-"""Urgent requests that may go before an ordinary one that waits."""
-
 
 class Waiting:
-    """The queue of the decoding thread."""
+    """The queue of the decoding thread.
+
+    Attributes:
+        urgent: urgent requests, oldest first.
+        ordinary: the others.
+    """
 
     def __init__(self) -> None:
-        self._urgent: deque[Sequence] = deque()
-        self._ordinary: deque[Sequence] = deque()
-        self._passed = 0
+        self.urgent: deque[Sequence] = deque()
+        self.ordinary: deque[Sequence] = deque()
 
     def __len__(self) -> int:
-        return len(self._urgent) + len(self._ordinary)
+        return len(self.urgent) + len(self.ordinary)
 
     def __iter__(self) -> Iterator[Sequence]:
-        return chain(self._urgent, self._ordinary)
-
-    @property
-    def urgent(self) -> int:
-        """Urgent requests that wait."""
-        return len(self._urgent)
+        return chain(self.urgent, self.ordinary)
 
     def put(self, sequence: Sequence) -> None:
         """A new request, at the end of its class."""
@@ -39,28 +35,14 @@ class Waiting:
         """A request that lost its row, at the head of its class."""
         self._of(sequence).appendleft(sequence)
 
-    def peek(self) -> Sequence | None:
-        """Who comes next."""
-        if self._urgent and not (self._ordinary and self._passed >= PATIENCE):
-            return self._urgent[0]
-        return self._ordinary[0] if self._ordinary else None
-
-    def take(self) -> Sequence | None:
-        """Who comes next, out of the queue."""
-        first = self.peek()
-        if first is not None:
-            self._of(first).popleft()
-            self._passed = self._passed + 1 if first.urgent and self._ordinary else 0
-        return first
-
     def remove(self, sequence: Sequence) -> None:
-        """Take one out, who is read together with another."""
+        """Take one out: it gets a row."""
         self._of(sequence).remove(sequence)
 
     def drop(self, gone: Container[int]) -> None:
         """Take out the requests with these `id`s."""
-        self._urgent = deque(s for s in self._urgent if id(s) not in gone)
-        self._ordinary = deque(s for s in self._ordinary if id(s) not in gone)
+        self.urgent = deque(s for s in self.urgent if id(s) not in gone)
+        self.ordinary = deque(s for s in self.ordinary if id(s) not in gone)
 
     def _of(self, sequence: Sequence) -> deque[Sequence]:
-        return self._urgent if sequence.urgent else self._ordinary
+        return self.urgent if sequence.urgent else self.ordinary

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -39,11 +40,13 @@ class Caller:
         self.events: list[PolicyEvent | PixelisError] = []
         self.done = threading.Event()
         self.begun = threading.Event()
+        self.ended = 0.0
 
     def __call__(self, event: PolicyEvent | PixelisError) -> None:
         self.events.append(event)
         self.begun.set()
         if isinstance(event, PixelisError) or event.finish:
+            self.ended = time.monotonic()
             self.done.set()
 
     def wait(self) -> Caller:
