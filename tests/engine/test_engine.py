@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 from onnx import TensorProto, helper
 
 from pixelis.errors import InvalidRequest, NotFound, SetupError, Unavailable
 from python_backends.engine import Engine, load_engine
+from tests.engine.support import rows, write_onnx
 
 
 @pytest.fixture
@@ -20,24 +20,14 @@ def directory(tmp_path: Path) -> Path:
     b = helper.make_tensor_value_info("B", TensorProto.FLOAT, ["batch", 3])
     out = helper.make_tensor_value_info("SUM", TensorProto.FLOAT, ["batch", 3])
     graph = helper.make_graph([helper.make_node("Add", ["A", "B"], ["SUM"])], "sum", [a, b], [out])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    onnx.save(model, tmp_path / "model.onnx")
+    write_onnx(graph, tmp_path / "model.onnx")
     return tmp_path
-
-
-@pytest.fixture
-def engine(directory: Path) -> Engine:
-    return load_engine(directory, threads=1)
-
-
-def _rows(n: int) -> np.ndarray:
-    return np.arange(n * 3, dtype=np.float32).reshape(n, 3)
 
 
 @pytest.mark.parametrize("batch", [1, 2, 8])
 def test_runs_any_batch(engine: Engine, batch: int) -> None:
-    out = engine.run({"A": _rows(batch), "B": _rows(batch)})
-    np.testing.assert_array_equal(out["SUM"], 2 * _rows(batch))
+    out = engine.run({"A": rows(batch), "B": rows(batch)})
+    np.testing.assert_array_equal(out["SUM"], 2 * rows(batch))
 
 
 def test_describes_itself(engine: Engine) -> None:
@@ -47,30 +37,30 @@ def test_describes_itself(engine: Engine) -> None:
 
 def test_refuses_wrong_names_and_says_the_right_ones(engine: Engine) -> None:
     with pytest.raises(InvalidRequest, match=r"missing \['B'\], unknown \['C'\].*A float32"):
-        engine.run({"A": _rows(1), "C": _rows(1)})
+        engine.run({"A": rows(1), "C": rows(1)})
 
 
 def test_refuses_another_element_type(engine: Engine) -> None:
     with pytest.raises(InvalidRequest, match="A is float64, the model takes float32"):
-        engine.run({"A": _rows(1).astype(np.float64), "B": _rows(1)})
+        engine.run({"A": rows(1).astype(np.float64), "B": rows(1)})
 
 
 @pytest.mark.parametrize("shape", [(1, 4), (3,), (1, 3, 1)])
 def test_refuses_another_shape(engine: Engine, shape: tuple[int, ...]) -> None:
     with pytest.raises(InvalidRequest, match="B has shape"):
-        engine.run({"A": _rows(1), "B": np.zeros(shape, np.float32)})
+        engine.run({"A": rows(1), "B": np.zeros(shape, np.float32)})
 
 
 def test_refuses_batches_that_disagree(engine: Engine) -> None:
     with pytest.raises(InvalidRequest, match=r"already \{'batch': 2\}"):
-        engine.run({"A": _rows(2), "B": _rows(3)})
+        engine.run({"A": rows(2), "B": rows(3)})
 
 
 def test_a_closed_engine_says_so(engine: Engine) -> None:
     with engine:
         pass
     with pytest.raises(Unavailable, match="closed"):
-        engine.run({"A": _rows(1), "B": _rows(1)})
+        engine.run({"A": rows(1), "B": rows(1)})
 
 
 def test_missing_and_broken_artifacts(tmp_path: Path) -> None:
@@ -86,8 +76,7 @@ def test_values_that_the_graph_cannot_take_are_the_caller_s_fault(tmp_path: Path
     out = helper.make_tensor_value_info("OUT", TensorProto.FLOAT, ["batch"])
     table = helper.make_tensor("table", TensorProto.FLOAT, [2], [5.0, 7.0])
     graph = helper.make_graph([helper.make_node("Gather", ["table", "INDEX"], ["OUT"])], "g", [index], [out], [table])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    onnx.save(model, tmp_path / "model.onnx")
+    write_onnx(graph, tmp_path / "model.onnx")
     with load_engine(tmp_path, threads=1) as engine:
         assert engine.run({"INDEX": np.array([1, 0])})["OUT"].tolist() == [7, 5]
         with pytest.raises(InvalidRequest, match=r"does not take these inputs.*idx=9"):

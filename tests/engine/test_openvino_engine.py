@@ -13,6 +13,7 @@ from onnx import TensorProto, helper
 
 from pixelis.errors import InvalidRequest, SetupError, Unavailable
 from python_backends.engine import Engine, load_engine
+from tests.engine.support import rows, write_onnx
 
 openvino = pytest.importorskip("openvino")
 
@@ -42,7 +43,7 @@ def directory(tmp_path: Path) -> Path:
         helper.make_node("Add", ["INDEX", "one"], ["NEXT"]),
     ]
     graph = helper.make_graph(nodes, "g", inputs, outputs, [one])
-    model = openvino.convert_model(_saved(helper.make_model(graph, ir_version=8), tmp_path))
+    model = openvino.convert_model(write_onnx(graph, tmp_path / "graph.onnx"))
     openvino.save_model(model, tmp_path / "model.xml")
     (tmp_path / "graph.onnx").unlink()
     axes = {v.name: [d.dim_value or d.dim_param for d in v.type.tensor_type.shape.dim] for v in inputs}
@@ -50,26 +51,14 @@ def directory(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _saved(model: object, folder: Path) -> Path:
-    path = folder / "graph.onnx"
-    path.write_bytes(model.SerializeToString())  # type: ignore[attr-defined]
-    return path
-
-
 def _inputs(batch: int, start: float = 0) -> dict[str, np.ndarray]:
-    rows = start + np.arange(batch * 3, dtype=np.float32).reshape(batch, 3)
     return {
-        "A": rows,
-        "B": rows,
+        "A": rows(batch, start),
+        "B": rows(batch, start),
         "MASK": np.tile([True, False], (batch, 1)),
         "PIXELS": np.full((batch, 2), 200, np.uint8),
         "INDEX": np.arange(batch).reshape(batch, 1),
     }
-
-
-@pytest.fixture
-def engine(directory: Path) -> Engine:
-    return load_engine(directory, threads=1)
 
 
 def test_runs_any_batch_and_keeps_types(engine: Engine) -> None:
@@ -141,7 +130,7 @@ def test_a_shape_that_only_the_graph_knows_is_the_caller_s_fault(tmp_path: Path)
     twice = helper.make_node("Resize", ["half", "", "scales"], ["even"], mode="nearest")
     scales = helper.make_tensor("scales", TensorProto.FLOAT, [3], [1.0, 1.0, 2.0])
     graph = helper.make_graph([pool, twice, helper.make_node("Add", ["X", "even"], ["Y"])], "g", [x], [y], [scales])
-    model = openvino.convert_model(_saved(helper.make_model(graph, ir_version=8), tmp_path))
+    model = openvino.convert_model(write_onnx(graph, tmp_path / "graph.onnx"))
     openvino.save_model(model, tmp_path / "model.xml")
     (tmp_path / "engine.json").write_text(json.dumps({"axes": {n: ["batch", 1, "width"] for n in "XY"}}))
     with load_engine(tmp_path, threads=1) as engine:

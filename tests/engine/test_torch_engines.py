@@ -16,6 +16,7 @@ from pixelis.errors import InvalidRequest, ServingError, SetupError, Unavailable
 from python_backends.engine import Engine, load_engine
 from python_backends.engine.base import TensorDescription
 from python_backends.engine.torch_settings import TorchSettings
+from tests.engine.support import rows
 
 
 class Scaled(torch.nn.Module):
@@ -46,20 +47,11 @@ def directory(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-def engine(directory: Path) -> Engine:
-    return load_engine(directory, threads=1)
-
-
-def _rows(n: int) -> np.ndarray:
-    return np.arange(n * 3, dtype=np.float32).reshape(n, 3)
-
-
 @pytest.mark.parametrize("batch", [1, 2, 8])
 def test_runs_any_batch_and_names_its_outputs(engine: Engine, batch: int) -> None:
-    out = engine.run({"B": _rows(batch), "A": _rows(batch)})
-    np.testing.assert_array_equal(out["TOTAL"], 3 * _rows(batch))
-    np.testing.assert_array_equal(out["SUM"], 3 * _rows(batch).sum(1))
+    out = engine.run({"B": rows(batch), "A": rows(batch)})
+    np.testing.assert_array_equal(out["TOTAL"], 3 * rows(batch))
+    np.testing.assert_array_equal(out["SUM"], 3 * rows(batch).sum(1))
 
 
 def test_describes_itself(engine: Engine) -> None:
@@ -71,38 +63,38 @@ def test_keeps_to_its_threads_in_whatever_thread_it_is_called(directory: Path) -
     torch.set_num_threads(2)
     try:
         with load_engine(directory, threads=1) as engine, ThreadPoolExecutor(2) as pool:
-            asked = [pool.submit(engine.run, {"A": _rows(4), "B": _rows(4)}) for _ in range(8)]
+            asked = [pool.submit(engine.run, {"A": rows(4), "B": rows(4)}) for _ in range(8)]
             answers = [one.result()["TOTAL"] for one in asked]
             assert pool.submit(torch.get_num_threads).result() == 1
     finally:
         torch.set_num_threads(1)
-    assert all((answer == 3 * _rows(4)).all() for answer in answers)
+    assert all((answer == 3 * rows(4)).all() for answer in answers)
 
 
 def test_takes_arrays_that_are_not_contiguous_and_changes_none(engine: Engine) -> None:
-    given = np.ascontiguousarray(_rows(4).T).T
+    given = np.ascontiguousarray(rows(4).T).T
     engine.run({"A": given, "B": given})
-    np.testing.assert_array_equal(given, _rows(4))
+    np.testing.assert_array_equal(given, rows(4))
 
 
 def test_refuses_names_types_and_shapes_as_every_engine_does(engine: Engine) -> None:
     with pytest.raises(InvalidRequest, match=r"missing \['B'\]"):
-        engine.run({"A": _rows(1)})
+        engine.run({"A": rows(1)})
     with pytest.raises(InvalidRequest, match="B is float64"):
-        engine.run({"A": _rows(1), "B": _rows(1).astype(np.float64)})
+        engine.run({"A": rows(1), "B": rows(1).astype(np.float64)})
     with pytest.raises(InvalidRequest, match=r"already \{'batch': 2\}"):
-        engine.run({"A": _rows(2), "B": _rows(3)})
+        engine.run({"A": rows(2), "B": rows(3)})
 
 
 def test_bounds_of_values_and_axes_are_the_caller_s_business(directory: Path) -> None:
     settings = TorchSettings.read(directory)
     TorchSettings(settings.inputs, settings.outputs, limits={"A": 5}, longest={"batch": 2}).write(directory)
     with load_engine(directory, threads=1) as engine:
-        assert engine.run({"A": np.ones((2, 3), np.float32), "B": _rows(2)})
+        assert engine.run({"A": np.ones((2, 3), np.float32), "B": rows(2)})
         with pytest.raises(InvalidRequest, match=r"A holds 0\.0 to 5\.0\. Its values are 0 to 4"):
-            engine.run({"A": _rows(2), "B": _rows(2)})
+            engine.run({"A": rows(2), "B": rows(2)})
         with pytest.raises(InvalidRequest, match=r"A has 3 along `batch`\. It takes 2 at most"):
-            engine.run({"A": np.ones((3, 3), np.float32), "B": _rows(3)})
+            engine.run({"A": np.ones((3, 3), np.float32), "B": rows(3)})
 
 
 def test_what_fails_inside_is_an_error_of_ours_without_a_native_stack(tmp_path: Path) -> None:
@@ -120,7 +112,7 @@ def test_a_closed_engine_says_so(engine: Engine) -> None:
         pass
     engine.close()
     with pytest.raises(Unavailable, match="closed"):
-        engine.run({"A": _rows(1), "B": _rows(1)})
+        engine.run({"A": rows(1), "B": rows(1)})
 
 
 @pytest.mark.parametrize("file", ["model.ts", "model.pt2"])
