@@ -99,8 +99,10 @@ class PlainPolicy:
         return PolicyEvent.model_validate({"tokens": written, "logprobs": logprobs.tolist(), "finish": finish})
 
     def _check(self, prompt: NDArray[np.int64], sampling: Sampling) -> None:
-        if sampling.temperature != 0:
-            raise InvalidRequest("The plain policy decodes greedily.", mend="Send temperature 0.")
+        if sampling.temperature != 0 or sampling.repetition_penalty != 1:
+            raise InvalidRequest(
+                "The plain policy decodes greedily.", mend="Send `temperature` 0 and no `repetition_penalty`."
+            )
         if len(prompt) > self._max_len:
             raise LimitExceeded(f"The prompt has {len(prompt)} tokens, the policy reads at most {self._max_len}.")
 

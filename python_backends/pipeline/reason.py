@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelis.errors import DeadlineExceeded, InvalidOperation, InvalidRequest, PixelisError, ServingError
-from pixelis.schema import Action, AgentOutcome, Event, PreparedRequest, Sampling
+from pixelis.errors import DeadlineExceeded, InvalidOperation, PixelisError, ServingError
+from pixelis.schema import Action, AgentOutcome, Event, PreparedRequest, Sampling, TokenChoice
 from python_backends.images import DecodedImages
 from python_backends.pipeline.acting import NOTHING, Acting
 from python_backends.pipeline.confidence import Evidence
@@ -97,6 +97,7 @@ class _Episode:
     stream: bool
     cancelled: Callable[[], bool]
     steps: int = 0
+    turns: int = 0
     tokens: int = 0
     evidence: Evidence = field(default_factory=Evidence)
 
@@ -124,6 +125,9 @@ class _Episode:
             if turn.finish == "stop_text" or self.steps >= self.request.options.max_operations:
                 finish = "stop" if turn.finish == "stop_text" else "max_operations"
                 return self._outcome(parsed.thought, finish)
+            if turn.finish == "length" and isinstance(parsed.act, Malformed):
+                # A call that did not fit into `max_tokens` would not fit the next time either.
+                return self._outcome(parsed.thought, "max_tokens")
             memory.said(turn.ids)
             yield from self._act(memory, parsed.act)
 
@@ -144,8 +148,8 @@ class _Episode:
             left = False  # the policy failed, or ends by itself at the same deadline: there is nothing to cancel
             raise
         finally:
-            # A client that has gone, a reader that stopped, a stop text: the policy would go on for nobody.
-            if left and turn.finish in (None, "stop_text"):
+            # A client that has gone, a reader that stopped: the policy would go on for nobody.
+            if left and not turn.over:
                 models.cancel(sampling.request_id)
         self.acting.watch.add("policy", started)
         self.tokens += turn.tokens
@@ -157,16 +161,18 @@ class _Episode:
 
     def _sampling(self) -> Sampling:
         options = self.request.options
-        if options.repetition_penalty != 1.0:
-            raise InvalidRequest("`repetition_penalty` is not there yet.", mend="Leave it at 1.")
+        chosen = options.model_dump(include=set(TokenChoice.model_fields))
+        if options.seed is not None:
+            chosen["seed"] = _turn_seed(options.seed, self.turns)
+        self.turns += 1
         return Sampling(
             # Its own id for every turn: a client may use one request id twice, and a cancel must hit one turn.
             request_id=uuid.uuid4().hex,
             max_tokens=options.max_tokens,
-            temperature=options.temperature,
-            stream=self.stream or bool(options.stop),
+            stream=self.stream,
             deadline=self.request.deadline,
             grammar=self.voice.profile.grammar,
+            **chosen,
         )
 
     def _act(self, memory: Memory, call: Call | Malformed) -> Generator[Event, None, None]:
@@ -219,3 +225,8 @@ class _Episode:
                 "timings_ms": acting.watch.ms,
             }
         )
+
+
+def _turn_seed(seed: int, turn: int) -> int:
+    """A seed for each turn of a request, or the turns would draw the same numbers again."""
+    return int(np.random.SeedSequence([seed, turn]).generate_state(1, np.uint64)[0] >> np.uint64(1))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from pixelis.errors import DeadlineExceeded, ServingError
 from pixelis.schema import PolicyEvent
+from python_backends.policy.sampling_stop import StopSearch
 from python_backends.policy.tokenizer import PolicyTokenizer
 
 
@@ -21,55 +22,60 @@ class TurnText:
         ids: tokens of the turn, without the token that ended it.
         text: what they say.
         finish: why it ended; `stop_text` where one of `stops` came up.
+        over: whether the policy has ended it.
     """
 
     def __init__(self, tokenizer: PolicyTokenizer, stops: Sequence[str] = ()) -> None:
         self._end_ids = tokenizer.end_ids
         self._stream = tokenizer.stream()
-        self._stops = [stop for stop in stops if stop]
+        self._search = StopSearch(stops)
+        self._shown = 0
         self._ends: list[int] = []
         self._logprobs: list[float] = []
         self.ids: list[int] = []
         self.text = ""
         self.tokens = 0
         self.finish: str | None = None
+        self.over = False
 
     def push(self, event: PolicyEvent) -> str:
-        """Take an event; the text that it adds.
+        """Take an event; the text that is certain now, which no stop text will take back.
 
         Raises:
             DeadlineExceeded: the policy ran out of time.
         """
-        before = len(self.text)
         for token, logprob in zip(event.tokens, event.logprobs, strict=True):
             self.tokens += 1
             if token in self._end_ids:
                 continue
             self.ids.append(token)
-            self.text += self._stream.push(token)
+            self._add(self._stream.push(token))
             self._ends.append(len(self.text))
             self._logprobs.append(logprob)
         if event.finish is not None:
             self._finish(event.finish)
-        self._cut(before)
-        return self.text[before:]
+        if self._search.found is not None:
+            self.finish = "stop_text"
+        certain = len(self.text) if self.over else self._search.settled_length
+        added, self._shown = self.text[self._shown : certain], certain
+        return added
+
+    def _add(self, piece: str) -> None:
+        """More text, up to the first stop text."""
+        if self._search.found is not None:
+            return
+        self.text += piece
+        if self._search.push(piece.encode()):
+            self.text = self.text[: self._search.settled_length]
 
     def _finish(self, finish: str) -> None:
         if finish == "deadline":
             raise DeadlineExceeded("The policy did not finish its turn in time.", mend="Raise `timeout_s`.")
-        self.finish = finish
-        self.text += self._stream.flush()
+        self.over = True
+        self._add(self._stream.flush())
         if self._ends:
             self._ends[-1] = len(self.text)
-
-    def _cut(self, before: int) -> None:
-        """End the text at the first stop text, which may have begun in what was there before."""
-        longest = max((len(stop) for stop in self._stops), default=0)
-        found = [self.text.find(stop, max(0, before - longest)) for stop in self._stops]
-        at = min((position for position in found if position >= 0), default=None)
-        if at is not None:
-            self.text = self.text[:at]
-            self.finish = "stop_text"
+        self.finish = finish
 
     def mean_logprob(self, start: int, end: int) -> float | None:
         """Mean log-probability, before the grammar's mask, of the tokens that wrote `text[start:end]`, if any.

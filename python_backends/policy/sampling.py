@@ -54,14 +54,10 @@ def sample(logits: Floats, plans: Sequence[Plan | None], tokens: Ints, logprobs:
     if not drawn:
         return
     rows = np.array([i for i, _ in drawn])
-    # A long row is worth its own calls, and fits into the processor's cache where several would not.
-    together = len(drawn) if logits.shape[1] <= NARROW else 1
-    chosen = np.concatenate(
-        [
-            _drawn(logits[rows[at : at + together]], [plan for _, plan in drawn[at : at + together]])
-            for at in range(0, len(drawn), together)
-        ]
-    )
+    if logits.shape[1] <= NARROW:
+        chosen = _drawn(logits[rows], [plan for _, plan in drawn])
+    else:  # a long row is worth its own calls, and fits into the processor's cache where several would not
+        chosen = np.concatenate([_drawn(logits[i : i + 1], [plan]) for i, plan in drawn])
     # log softmax differs between two tokens by the difference of their logits
     change = logits[rows, chosen] - logits[rows, tokens[rows]]
     tokens[rows] = chosen

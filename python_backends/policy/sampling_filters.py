@@ -14,7 +14,7 @@ Tokens of equal score stay or go together: with ties at the floor more than `top
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ NARROW = 4096
 _BLOCKS = 8
 """Blocks for each of the `k` largest: so many more than `k` that few scores reach the k-th largest block."""
 _LEAST_BLOCK = 8
+_BINS = 4096
 
 
 def scaled(logits: Floats, plans: Sequence[Plan]) -> Floats:
@@ -41,13 +42,14 @@ def scaled(logits: Floats, plans: Sequence[Plan]) -> Floats:
     Returns:
         `[n, vocabulary]`, of its own memory.
     """
-    scores = logits.copy()
-    for row, plan in zip(scores, plans, strict=True):
-        if plan.penalty != 1.0:
-            was = row[plan.seen]
-            row[plan.seen] = np.where(was < 0, was * np.float32(plan.penalty), was / np.float32(plan.penalty))
-    scores -= scores.max(axis=1, keepdims=True)
-    scores *= np.array([[plan.scale] for plan in plans], np.float32)
+    if any(plan.penalty != 1.0 for plan in plans):
+        logits = logits.copy()
+        for row, plan in zip(logits, plans, strict=True):
+            was, penalty = row[plan.seen], np.float32(plan.penalty)
+            row[plan.seen] = np.where(was < 0, was * penalty, was / penalty)
+    scores: Floats = logits - logits.max(axis=1, keepdims=True)
+    if any(plan.scale != 1.0 for plan in plans):
+        scores *= np.array([[plan.scale] for plan in plans], np.float32)
     return scores
 
 
@@ -97,7 +99,7 @@ def _wide(scores: Floats, plan: Plan) -> float:
             total = float(np.exp(scores).sum(dtype=np.float64))
             # Scores below this one have less than 1 - top_p together.
             scores = scores[scores >= np.log((1 - plan.top_p) * total / len(scores))]
-        floor = max(floor, _nucleus(scores, plan.top_p * total))
+        floor = max(floor, _reaching(scores, np.exp, plan.top_p * total))
     return floor
 
 
@@ -107,19 +109,31 @@ def _kth_largest(scores: Floats, k: int) -> float:
     if width >= _LEAST_BLOCK:
         blocks = scores[: len(scores) // width * width].reshape(-1, width).max(axis=1)
         scores = scores[scores >= np.partition(blocks, len(blocks) - k)[len(blocks) - k]]
-    return float(np.partition(scores, len(scores) - k)[len(scores) - k])
+    return _reaching(scores, np.ones_like, k)
 
 
-def _nucleus(scores: Floats, mass: float) -> float:
-    """The largest floor above which (it included) the scores' `exp` reach `mass`; halved until sorting is cheap."""
+def _reaching(scores: Floats, weigh: Callable[[Floats], Floats], wanted: float) -> float:
+    """The largest floor with a weight of `wanted` at it and above: in bins, until sorting is cheap.
+
+    Args:
+        scores: `[n]`.
+        weigh: weight of each score.
+        wanted: positive, at most the weight of all.
+    """
     while len(scores) > NARROW:
-        middle = len(scores) // 2
-        parted = np.partition(scores, middle)
-        upper = float(np.exp(parted[middle:]).sum(dtype=np.float64))
-        if upper >= mass:
-            scores = parted[middle:]
-        else:
-            scores, mass = parted[:middle], mass - upper
+        high, low = float(scores.max()), float(scores.min())
+        if low == -np.inf < high:  # masked
+            scores = scores[scores > low]
+            if float(weigh(scores).sum()) < wanted:
+                return low
+            continue
+        if high == low:
+            return low
+        bins = (np.subtract(high, scores, dtype=np.float64) * ((_BINS - 1) / (high - low))).astype(np.intp)
+        reached = np.bincount(bins, weigh(scores)).cumsum()
+        at = min(int(np.searchsorted(reached, wanted)), len(reached) - 1)
+        wanted -= reached[at - 1] if at else 0.0
+        scores = scores[bins == at]
     ordered = np.sort(scores)[::-1]
-    reached = np.exp(ordered, dtype=np.float64).cumsum()
-    return float(ordered[min(int((reached < mass).sum()), len(ordered) - 1)])
+    reached = weigh(ordered).cumsum(dtype=np.float64)
+    return float(ordered[min(int((reached < wanted).sum()), len(ordered) - 1)])

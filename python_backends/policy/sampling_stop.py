@@ -12,45 +12,81 @@ from collections.abc import Sequence
 from python_backends.policy.grammar_vocabulary import Vocabulary
 
 
-class StopTexts:
-    """Where the text of one sequence stands.
+class StopSearch:
+    """Looks for stop texts in a text that grows at its end.
 
-    Works on bytes: a stop text is found even where a token ends inside a character. Control tokens have no text.
+    Works on bytes: a stop text is found even where a piece ends inside a character.
 
     Args:
-        vocabulary: what tokens say.
         stops: stop texts, none of them empty.
 
     Attributes:
-        found: the stop text that the text contains, if any: that which begins first.
-        text_length: characters before it.
+        text: all of it.
+        found: the stop text that it contains, if any: that which begins first.
     """
 
-    def __init__(self, vocabulary: Vocabulary, stops: Sequence[str]) -> None:
-        self._vocabulary = vocabulary
+    def __init__(self, stops: Sequence[str]) -> None:
         self._stops = [_Stop(stop) for stop in stops]
-        self._text = bytearray()
-        self._ends: list[int] = []
+        self._begins: int | None = None
+        self.text = bytearray()
         self.found: str | None = None
-        self.text_length: int | None = None
 
-    def push(self, token: int) -> bool:
-        """Add a token; whether the text contains a stop text now."""
-        piece = b"" if token in self._vocabulary.control else self._vocabulary.tokens[token]
-        before = len(self._text)
-        self._text += piece
-        self._ends.append(len(self._text))
+    def push(self, piece: bytes) -> bool:
+        """Add a piece, while nothing is found; whether a stop text is found now."""
+        before = len(self.text)
+        self.text += piece
         begins = [(before + end - stop.length, stop.text) for stop in self._stops if (end := stop.feed(piece))]
         if begins:
-            at, self.found = min(begins)
-            self.text_length = len(self._text[:at].decode(errors="replace"))
+            self._begins, self.found = min(begins)
         return bool(begins)
 
     @property
     def settled(self) -> int:
+        """Bytes that are part of no stop text, whatever comes: all before the one that is found."""
+        if self._begins is not None:
+            return self._begins
+        return len(self.text) - max((stop.matched for stop in self._stops), default=0)
+
+    @property
+    def settled_length(self) -> int:
+        """The same in characters."""
+        return len(self.text[: self.settled].decode(errors="replace"))
+
+
+class StopTexts:
+    """The stop texts of one sequence of tokens; control tokens have no text.
+
+    Args:
+        vocabulary: what tokens say.
+        stops: stop texts, none of them empty.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, stops: Sequence[str]) -> None:
+        self._vocabulary = vocabulary
+        self._search = StopSearch(stops)
+        self._ends: list[int] = []
+
+    def push(self, token: int) -> bool:
+        """Add a token; whether the text contains a stop text now."""
+        piece = b"" if token in self._vocabulary.control else self._vocabulary.tokens[token]
+        over = self._search.push(piece)
+        self._ends.append(len(self._search.text))
+        return over
+
+    @property
+    def found(self) -> str | None:
+        """The stop text that ends the sequence, if one does."""
+        return self._search.found
+
+    @property
+    def text_length(self) -> int | None:
+        """Characters before `found`."""
+        return None if self.found is None else self._search.settled_length
+
+    @property
+    def settled(self) -> int:
         """How many tokens no stop text can reach any more, whatever comes."""
-        held = max((stop.matched for stop in self._stops), default=0)
-        return bisect_right(self._ends, len(self._text) - held)
+        return bisect_right(self._ends, self._search.settled)
 
 
 class _Stop:

@@ -105,6 +105,8 @@ def test_what_is_not_served_is_not_plain_either(policy: PlainPolicy, random_chec
     views = scene(168, 168, seed=1)[None]
     with pytest.raises(InvalidRequest, match="greedily"):
         turn(policy, random_checkpoint, views, Sampling(request_id="1", temperature=0.5))
+    with pytest.raises(InvalidRequest, match="greedily"):
+        turn(policy, random_checkpoint, views, Sampling(request_id="1", repetition_penalty=1.1))
     with pytest.raises(LimitExceeded, match="5000 tokens"):
         policy.turn(
             np.ones(5000, np.int64), np.zeros((0, 1), np.float32), GRID[:0], Sampling(request_id="1"), lambda: False

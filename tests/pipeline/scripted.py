@@ -79,6 +79,7 @@ class ScriptedModels:
         self.asked: list[KnnCommand] = []
         self.fed_back: list[str] = []
         self.cancelled: list[str] = []
+        self.asked_sampling: list[Sampling] = []
         self.counted: list[bool] = []
         self.pause = 0.0
         self.finish: Literal["stop", "length", "deadline"] = "stop"
@@ -113,6 +114,7 @@ class ScriptedModels:
         self._up("policy")
         turn = self.turns[min(len(self.prompts), len(self.turns) - 1)]
         self.prompts.append(prompt_ids.tolist())
+        self.asked_sampling.append(sampling)
         self.visual.append(len(visual))
         self.grids.append(grids.tolist())
         ids = self.voice.tokenizer.encode(turn).tolist()

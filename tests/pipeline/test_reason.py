@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pixelis.errors import DeadlineExceeded, InvalidRequest, Unavailable
+from pixelis.errors import DeadlineExceeded, Unavailable
 from pixelis.schema import AgentOutcome, Event
 from python_backends.images import DecodedImages
 from python_backends.pipeline.memory import Voice
@@ -163,11 +163,12 @@ def test_a_reader_that_stops_reading_ends_the_turn(voice: Voice, prepare: Callab
     assert len(models.cancelled) == 1
 
 
-def test_stop_texts_end_the_answer(voice: Voice, prepare: Callable[..., Prepared]) -> None:
+@pytest.mark.parametrize("stream", [False, True])
+def test_stop_texts_end_the_answer(voice: Voice, prepare: Callable[..., Prepared], stream: bool) -> None:
     models = ScriptedModels(voice, ["red. And more."])
-    _, outcome = run(models, prepare(stop=["And", "."]))
+    _, outcome = run(models, prepare(stop=["And", "."]), stream=stream)
     assert (outcome.answer, outcome.finish) == ("red", "stop")
-    assert len(models.cancelled) == 1
+    assert len(models.cancelled) == stream  # a policy that goes on after a stop text is told to end
 
 
 def test_a_turn_that_is_too_long(voice: Voice, prepare: Callable[..., Prepared]) -> None:
@@ -175,6 +176,17 @@ def test_a_turn_that_is_too_long(voice: Voice, prepare: Callable[..., Prepared])
     models.finish = "length"
     _, outcome = run(models, prepare(max_tokens=1))
     assert (outcome.answer, outcome.finish) == ("red", "max_tokens")
+
+
+def test_a_call_that_is_too_long_is_not_tried_again(voice: Voice, prepare: Callable[..., Prepared]) -> None:
+    models = ScriptedModels(voice, [f"<think>look</think>{ZOOM}"])
+    models.finish = "length"
+    _, outcome = run(models, prepare(max_tokens=len(voice.tokenizer.encode(models.turns[0])) - 3))
+    assert (outcome.answer, outcome.finish, outcome.confidence) == ("look", "max_tokens", 0.0)
+    assert len(models.prompts) == 1
+    whole = ScriptedModels(voice, [ZOOM, "red"])
+    whole.finish = "length"  # the last token that fitted was the last of the call
+    assert run(whole, prepare())[1].actions[0].error is None
 
 
 def test_confidence_is_of_the_answer_alone(voice: Voice, prepare: Callable[..., Prepared]) -> None:
@@ -205,9 +217,38 @@ def test_a_question_cannot_end_its_turn(voice: Voice, prepare: Callable[..., Pre
     assert models.visual == [36]
 
 
-def test_what_is_not_there_yet_is_said(voice: Voice, prepare: Callable[..., Prepared]) -> None:
-    with pytest.raises(InvalidRequest, match="repetition_penalty"):
-        run(ScriptedModels(voice, ["red"]), prepare(repetition_penalty=1.1))
+def test_the_policy_is_told_how_to_choose_tokens(voice: Voice, prepare: Callable[..., Prepared]) -> None:
+    chosen = {
+        "temperature": 1.25,
+        "top_p": 0.9,
+        "top_k": 40,
+        "min_p": 0.02,
+        "repetition_penalty": 1.1,
+        "stop": ["never"],
+        "priority": 7,
+        "max_tokens": 17,
+    }
+    models = ScriptedModels(voice, [ZOOM, "red"])
+    run(models, prepare(seed=5, **chosen))
+    assert [{name: getattr(one, name) for name in chosen} for one in models.asked_sampling] == [chosen] * 2
+    seeds = [one.seed for one in models.asked_sampling]
+    assert len(set(seeds)) == 2  # or every turn would draw the same numbers
+    again, other = ScriptedModels(voice, [ZOOM, "red"]), ScriptedModels(voice, ["red"])
+    run(again, prepare(seed=5, **chosen))
+    run(other, prepare(seed=6, **chosen))
+    assert [one.seed for one in again.asked_sampling] == seeds
+    assert other.asked_sampling[0].seed not in seeds
+    unseeded = ScriptedModels(voice, ["red"])
+    run(unseeded, prepare())
+    assert [one.seed for one in unseeded.asked_sampling] == [None]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_no_part_of_a_stop_text_is_shown(voice: Voice, prepare: Callable[..., Prepared], stream: bool) -> None:
+    for stop, shown in (("plus star", "red "), ("plus stem", "red plus star"), ("star!", "red plus star")):
+        events, outcome = run(ScriptedModels(voice, ["red plus star"]), prepare(stop=[stop]), stream=stream)
+        assert outcome.answer == shown.strip()
+        assert "".join(event.text for event in events if event.event == "token") == (shown if stream else "")
 
 
 def test_crops_may_be_switched_off(voice: Voice, prepare: Callable[..., Prepared]) -> None:

@@ -356,8 +356,33 @@ def test_a_grammar_that_allows_only_what_the_policy_would_never_write(width: int
     logits[0, 5] = 5000.0
     allowed = np.ones(width, np.bool_)
     allowed[5] = False
-    for chosen in ({"temperature": 0.05}, {"repetition_penalty": 1.1}, {"temperature": 1.0, "min_p": 0.5}):
-        guide: Any = Narrow(allowed)
-        got, logprob = guided(plan(**chosen, seed=1), guide, logits[0], 5, 0.0)
-        assert got != 5
-        assert math.isfinite(logprob)
+    few = np.zeros(width, np.bool_)
+    few[[7, 9, 11]] = True
+    for chosen in (
+        {"temperature": 0.05},
+        {"repetition_penalty": 1.1},
+        {"temperature": 1.0, "min_p": 0.5},
+        {"temperature": 1.0, "top_k": 3},
+        {"temperature": 1.0, "top_k": 3 * NARROW},
+        {"temperature": 1.0, "top_p": 0.5},
+    ):
+        for may in (allowed, few):
+            guide: Any = Narrow(may)
+            got, logprob = guided(plan(**chosen, seed=1), guide, logits[0], 5, 0.0)
+            assert may[got]
+            assert math.isfinite(logprob)
+
+
+def test_a_wide_row_of_scores_that_lie_close_together() -> None:
+    """Where bins are narrower than what fp32 can tell apart."""
+    rng = np.random.default_rng(8)
+    for spread in (1e-44, 1e-6, 1.0):
+        scores = -(spread * rng.random((1, 3 * NARROW))).astype(np.float32)
+        scores[0, 17] = 0.0
+        for k in (1, 5000, 3 * NARROW - 1):
+            floor = floors(scores, [plan(temperature=1.0, top_k=k)])[0]
+            assert floor == np.sort(scores[0])[-k]
+        floor = floors(scores, [plan(temperature=1.0, top_p=0.25)])[0]
+        mass = np.exp(scores.astype(np.float64)) / np.exp(scores.astype(np.float64)).sum()
+        assert mass[scores > floor].sum() < 0.25 + 1e-5
+        assert mass[scores >= floor].sum() > 0.25 - 1e-5

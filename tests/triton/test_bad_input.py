@@ -211,6 +211,7 @@ OPTIONS = {
     '{"fps": 0}': "wrong at `fps`",
     '{"seed": -1}': "wrong at `seed`",
     '{"stop": "no list"}': "wrong at `stop`",
+    '{"stop": [""]}': "wrong at `stop.0`",
 }
 
 
@@ -222,6 +223,15 @@ def test_bad_options(triton: EmbeddedTriton, options: str) -> None:
         assert got.status in (400, None)
         told(got.error, InvalidRequest, OPTIONS[options])
         assert "Known keys: " in str(got.error)
+
+
+@pytest.mark.usefixtures("survives")
+@pytest.mark.parametrize("other", ['"top_p": 0.9', '"top_k": 5', '"min_p": 0.1'])
+def test_options_that_contradict_each_other(triton: EmbeddedTriton, other: str) -> None:
+    for way in WAYS:
+        got = refused(triton, Asked([png()], options=f'{{"temperature": 0, {other}}}'.encode()), way)
+        assert got.status in (400, None)
+        told(got.error, InvalidRequest, f"`temperature` 0 and `{other[1:6]}` ")
 
 
 @pytest.mark.usefixtures("survives")
