@@ -174,9 +174,13 @@ def _edit(model: Any, name: str, change: Callable[[NDArray[np.generic]], None]) 
     held.CopyFrom(numpy_helper.from_array(array, name))
 
 
+INDEXING = ("Unsqueeze",)
+
+
 def blamed(suspect: Path, reference: Path, tensor: str) -> set[str]:
     """Names of the nodes that may be held to account for `tensor`: those that read or write it, and, where they make
-    something that the fp32 graph does not know (integers, scales), those that make floats of that again."""
+    something that the fp32 graph does not know (integers, scales), or indexes, which are not compared, those that make
+    floats of that again."""
     import onnx
 
     known = {name for node in onnx.load(str(reference)).graph.node for name in node.output}
@@ -185,5 +189,5 @@ def blamed(suspect: Path, reference: Path, tensor: str) -> set[str]:
     for node in graph.node:
         if tensor in node.output or reached & set(node.input):
             names.add(node.name or node.output[0])
-            reached |= {output for output in node.output if output not in known}
+            reached |= {output for output in node.output if output not in known or node.op_type in INDEXING}
     return names
