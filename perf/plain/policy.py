@@ -79,17 +79,18 @@ class PlainPolicy:
         """
         self._check(prompt, sampling)
         ends = self._config.end_ids | frozenset(sampling.stop_ids)
+        limit = min(sampling.max_tokens, self._max_len - len(prompt) + 1)
         stopped = _Stopped(sampling.deadline, cancelled)
         with torch.inference_mode():
             out = self._twin().generate(
                 **self._inputs(prompt, patches, grids),
                 do_sample=False,
-                max_new_tokens=min(sampling.max_tokens, self._max_len - len(prompt) + 1),
+                max_new_tokens=limit,
                 eos_token_id=sorted(ends),
                 pad_token_id=min(ends),
                 return_dict_in_generate=True,
                 output_logits=True,
-                logits_processor=[_Guided(self._grammar.guide(ends))] if sampling.grammar and self._grammar else [],
+                logits_processor=self._guided(ends, limit, len(grids) // 3) if sampling.grammar else [],
                 stopping_criteria=[stopped],
             )
             tokens = out.sequences[0, len(prompt) :]
@@ -97,6 +98,9 @@ class PlainPolicy:
         written: list[int] = tokens.tolist()
         finish = "stop" if written and written[-1] in ends else stopped.reason or "length"
         return PolicyEvent.model_validate({"tokens": written, "logprobs": logprobs.tolist(), "finish": finish})
+
+    def _guided(self, ends: frozenset[int], limit: int, images: int) -> list[_Guided]:
+        return [_Guided(self._grammar.guide(ends, limit, images))] if self._grammar else []
 
     def _check(self, prompt: NDArray[np.int64], sampling: Sampling) -> None:
         if sampling.temperature != 0 or sampling.repetition_penalty != 1:

@@ -153,6 +153,7 @@ def operations(call: Call, frames: Sequence[Frame], space: Space) -> list[Planne
         return [_operation(OperationName.ZOOM_IN, {"region": box}, frame, relative)]
     name = OperationName(call.name)
     if name is OperationName.READ_TEXT and "region" not in arguments and not frame.whole:
+        arguments.pop("normalized", None)  # said of no coordinates; the region of the crop is in pixels
         return [_original(name, {**arguments, "region": list(frame.region)}, frame)]
     return [_operation(name, arguments, frame, space)]
 

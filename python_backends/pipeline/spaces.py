@@ -48,7 +48,7 @@ class Frame:
         """A point of the view as a point of the original image, to a hundredth of a pixel."""
         width, height = self.units(space)
         x1, y1, x2, y2 = self.region
-        return round(x1 + point[0] / width * (x2 - x1), 2), round(y1 + point[1] / height * (y2 - y1), 2)
+        return _between(x1, x2, point[0] / width), _between(y1, y2, point[1] / height)
 
     def to_view(self, point: Point, space: Space) -> Point:
         """A point of the original image in the policy's space: whole numbers, or thousandths in `relative_1`."""
@@ -58,6 +58,12 @@ class Frame:
         x = (point[0] - x1) / (x2 - x1) * width
         y = (point[1] - y1) / (y2 - y1) * height
         return round(x, digits), round(y, digits)
+
+
+def _between(near: float, far: float, share: float) -> float:
+    """What lies at `share` of the way, to a hundredth; what is before the far edge stays before it."""
+    at = round(near + share * (far - near), 2)
+    return min(at, round(far - 0.01, 2)) if share < 1 else at
 
 
 def arguments_to_original(arguments: dict[str, Any], frame: Frame, space: Space) -> dict[str, Any]:

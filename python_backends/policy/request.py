@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from pixelis.errors import InvalidRequest, LimitExceeded, PixelisError
 from pixelis.schema import PolicyEvent, Sampling
+from python_backends.policy.calls.vocabulary import Vocabulary
 from python_backends.policy.checkpoint import CheckpointConfig
 from python_backends.policy.content import Content, prompt_content, text_content
 from python_backends.policy.embeddings import EmbeddingTable
 from python_backends.policy.grammar import CallGrammar, CallGuide
-from python_backends.policy.grammar_vocabulary import Vocabulary
 from python_backends.policy.metrics import Turn
 from python_backends.policy.positions import Grid, mrope_positions, visual_tokens
 from python_backends.policy.sampling_plan import Plan
@@ -126,7 +126,7 @@ class Sequence:
         self.logprobs.append(logprob)
         if self.plan is not None:
             self.plan.took(token)
-        if self.stopping is not None and token not in self.stops:
+        if self.stopping is not None and not self._stops(token):
             self.stopping.push(token)
         self.first = self.first or now
         self.last = now
@@ -144,9 +144,13 @@ class Sequence:
 
     def ending(self, token: int) -> Finish | None:
         """Why the sequence ends with `token`, which is its newest; none if it goes on."""
-        if token in self.stops or (self.stopping is not None and self.stopping.found is not None):
+        if self._stops(token) or (self.stopping is not None and self.stopping.found is not None):
             return "stop"
         return "length" if len(self.tokens) >= self.limit else None
+
+    def _stops(self, token: int) -> bool:
+        """Whether the newest token ends it; inside a call, what would end free text is a part of the call."""
+        return token in self.stops and not (self.guide is not None and self.guide.inside)
 
     def news(self) -> PolicyEvent | None:
         """What its caller is to be told while it goes on: no token that may be part of a stop text."""
@@ -224,6 +228,8 @@ def prepare(
         raise InvalidRequest(f"The prompt has {int(is_image.sum())} image tokens and no visual tokens came with it.")
     ends = frozenset() if request.sampling.ignore_end else config.end_ids
     stops = ends | frozenset(request.sampling.stop_ids)
+    # the last token generated is never read back, so it needs no place in the cache
+    limit = min(request.sampling.max_tokens, max_len - len(ids) + 1)
     return Sequence(
         sampling=request.sampling,
         sink=sink,
@@ -232,10 +238,9 @@ def prepare(
         positions=positions,
         content=prompt_content(ids, positions, is_image, visual, [visual_tokens(g, config.merge) for g in grids]),
         next_position=following,
-        # the last token generated is never read back, so it needs no place in the cache
-        limit=min(request.sampling.max_tokens, max_len - len(ids) + 1),
+        limit=limit,
         stops=stops,
-        guide=_grammar(grammar).guide(stops) if request.sampling.grammar else None,
+        guide=_grammar(grammar).guide(stops, limit, len(grids)) if request.sampling.grammar else None,
         plan=Plan.of(request.sampling, ids),
         stopping=StopTexts(_spelt(vocabulary), request.sampling.stop) if request.sampling.stop else None,
     )

@@ -10,9 +10,9 @@ import numpy as np
 
 from pixelis.errors import SetupError, Unavailable
 from pixelis.settings import Decoding
+from python_backends.policy.calls.vocabulary import Vocabulary
 from python_backends.policy.checkpoint import CheckpointConfig
 from python_backends.policy.grammar import CallGrammar
-from python_backends.policy.grammar_vocabulary import Vocabulary
 from python_backends.policy.graph import DecoderGraph
 from python_backends.policy.metrics import PolicyMetrics
 from python_backends.policy.pacing import Pacing

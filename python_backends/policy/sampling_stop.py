@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 
-from python_backends.policy.grammar_vocabulary import Vocabulary
+from python_backends.policy.calls.vocabulary import Vocabulary
 
 
 class StopSearch:

@@ -129,6 +129,8 @@ def test_coordinates_in_a_crop_become_pixels_of_the_original() -> None:
 
 def test_reading_a_crop_without_a_region_reads_the_crop() -> None:
     assert planned("READ_TEXT", [*FRAMES, CROP], target_image=3)[1] == {"region": [100, 50, 184, 134]}
+    whole = planned("READ_TEXT", [*FRAMES, CROP], target_image=3, normalized=True)
+    assert whole[1] == {"region": [100, 50, 184, 134]}
     assert planned("READ_TEXT")[1] == {}
 
 

@@ -35,6 +35,16 @@ def test_there_and_back(space: Space, x: int, y: int, w: int, h: int, u: float, 
     assert again[1] == pytest.approx(at[1], abs=h / step + 0.02)
 
 
+@given(st.sampled_from(SPACES), st.integers(1, 9000), st.integers(0, 10**6 - 1))
+def test_what_is_inside_a_view_is_inside_the_original(space: Space, side: int, millionths: int) -> None:
+    frame = Frame(0, (7, 0, 7 + side, side), (168, 168))
+    share = millionths / 10**6
+    x, y = frame.to_original(tuple(share * unit for unit in frame.units(space)), space)
+    assert 7 <= x < 7 + side
+    assert 0 <= y < side
+    assert frame.to_original(frame.units(space), space) == (7 + side, side)
+
+
 def test_only_coordinates_are_mapped_and_only_well_formed_ones() -> None:
     frame = Frame(0, (0, 0, 1680, 1680), (168, 168))
     arguments = {

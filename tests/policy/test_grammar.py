@@ -17,9 +17,9 @@ from pixelis.schema import OperationName
 from python_backends.pipeline.dialect import _KNOWN, Answer, Call, operations, parse_turn
 from python_backends.pipeline.spaces import Frame
 from python_backends.policy import conversation
+from python_backends.policy.calls.forms import Bounds, forms
 from python_backends.policy.checkpoint import CheckpointConfig
-from python_backends.policy.grammar import CallGrammar
-from python_backends.policy.grammar_call import TOOLS
+from python_backends.policy.grammar import CallGrammar, CallGuide
 from python_backends.policy.profile import Profile
 from python_backends.policy.runtime import PolicyRuntime
 from python_backends.policy.tokenizer import PolicyTokenizer
@@ -47,9 +47,12 @@ class Voice:
     def ids(self, text: str) -> list[int]:
         return [int(i) for i in self.tokenizer.encode(text)]
 
+    def guide(self, *stops: int, limit: int = LONGEST, images: int = len(FRAMES)) -> CallGuide:
+        return self.grammar.guide(self.config.end_ids | set(stops), limit, images)
+
     def decode(self, logits: Any, first: list[int]) -> list[int]:
         """A turn whose first tokens are `first`, and then the likeliest of `logits(step)` that may come."""
-        guide, tokens = self.grammar.guide(self.config.end_ids), []
+        guide, tokens = self.guide(), []
         for step in range(LONGEST):
             row: NDArray[np.float32] = logits(step)
             if step < len(first):
@@ -101,7 +104,7 @@ def test_a_policy_that_repeats_itself_gets_to_the_end_of_its_call(voice: Voice) 
 
 
 def test_the_grammars_tools_are_the_dialects() -> None:
-    assert sorted(tool.name for tool in TOOLS) == sorted(_KNOWN)
+    assert {form.name for form in forms(Bounds(168, 168, 1))} == set(_KNOWN)
 
 
 RIGHT = [
@@ -115,7 +118,7 @@ RIGHT = [
     ("GET_PROPERTIES", {"mask": {"size": [480, 640], "counts": "0PX`d0h1\\o[]^"}}),
     ("TRACK_OBJECT", {"init_bbox": [1, 2, 3, 4], "target_image": 3}),
     ("TEMPORAL_LOCALIZE", {"query": 'the "red" thing, \\ or thé one\n\U0001f600', "threshold": 0.25}),
-    ("crop_image", {"bbox_2d": [100, 20, 300, 400], "target_image": 1}),
+    ("crop_image", {"bbox_2d": [100, 20, 168, 150.25], "target_image": 1}),
     ("crop_image_normalized", {"bbox_2d": [0.1, 0.2, 1, 0.5]}),
     ("select_frames", {"target_frames": [1, 5, 12]}),
 ]
@@ -132,7 +135,7 @@ def test_right_calls_are_taken_token_by_token(
         call = f"<tool_call>{body}</tool_call>"
     rng = np.random.default_rng(0)
     for tokens in (voice.ids(f"I look.\n{call}<|im_end|>"), [*pieces(voice, call), min(voice.config.end_ids)]):
-        guide = voice.grammar.guide(voice.config.end_ids)
+        guide = voice.guide()
         for token in tokens:
             assert guide.mask()[token]
             row = rng.standard_normal(voice.config.vocabulary).astype(np.float32)
@@ -157,6 +160,19 @@ def test_right_calls_are_taken_token_by_token(
         '{"name": "TEMPORAL_LOCALIZE", "arguments": {"query": "</',
         '{"name": "TEMPORAL_LOCALIZE", "arguments": {"query": ""',
         '{"name": "TEMPORAL_LOCALIZE", "arguments": {"query": "\\ud83d"',
+        '{"name": "ZOOM_IN", "arguments": {"region": [169',
+        '{"name": "ZOOM_IN", "arguments": {"region": [168.0, 3, 4, 168.1',
+        '{"name": "ZOOM_IN", "arguments": {"center": [168',
+        '{"name": "ZOOM_IN", "arguments": {"zoom_factor": 0,',
+        '{"name": "ZOOM_IN", "arguments": {"target_size": [4097',
+        '{"name": "READ_TEXT", "arguments": {"normalized": true, "region": [2',
+        '{"name": "READ_TEXT", "arguments": {"region": [2, 0, 3, 4], "normalized": t',
+        '{"name": "READ_TEXT", "arguments": {"target_image": 0',
+        '{"name": "READ_TEXT", "arguments": {"target_image": 100',
+        '{"name": "READ_TEXT", "arguments": {"return_boxes": true, "return_boxes',
+        '{"name": "SEGMENT_OBJECT_AT", "arguments": {"point": [3, 4], "threshold": 1.5',
+        '{"name": "TEMPORAL_LOCALIZE", "arguments": {"query": "' + "red " * 50 + "r",
+        '{"name": "select_frames", "arguments": {"target_frames": [1, 2, 3, 4, 5, 6, 7, 8, ',
         '{"arguments"',
         "  {",
         "{'name",
@@ -164,7 +180,7 @@ def test_right_calls_are_taken_token_by_token(
     ],
 )
 def test_wrong_calls_are_stopped_where_they_go_wrong(voice: Voice, wrong: str) -> None:
-    guide = voice.grammar.guide(voice.config.end_ids)
+    guide = voice.guide()
     row = np.zeros(voice.config.vocabulary, np.float32)
     masked = []
     for token in [*voice.ids("<tool_call>\n"), *pieces(voice, wrong)]:
@@ -181,6 +197,123 @@ def test_wrong_calls_are_stopped_where_they_go_wrong(voice: Voice, wrong: str) -
     assert not any(masked[:-1])
 
 
+@pytest.mark.parametrize(
+    ("profile", "right", "wrong"),
+    [
+        ('{"view": [448, 56]}', "[448, 56, 0, 0]", "[0, 57"),
+        ('{"coordinates": "relative_1000"}', "[1000, 999.5, 0, 0]", "[1001"),
+        ('{"coordinates": "relative_1"}', "[1, 0.5, 1.0, 0]", "[2"),
+    ],
+)
+def test_coordinates_are_those_of_the_checkpoint(tmp_path: Path, profile: str, right: str, wrong: str) -> None:
+    directory = vocabularies.nano(tmp_path)
+    (directory / "pixelis.json").write_text(profile)
+    voice = Voice.load(directory)
+    head = '<tool_call>{"name":"ZOOM_IN","arguments":{"region":'
+    assert taken(voice, voice.guide(), f"{head}{right}}}}}</tool_call>") is None
+    assert taken(voice, voice.guide(), f"{head}{wrong}") == wrong[-1]
+
+
+def taken(voice: Voice, guide: CallGuide, text: str) -> str | None:
+    """The first character that is not; nothing: all are."""
+    return next((c for c, token in zip(text, pieces(voice, text), strict=True) if not guide.take(token)), None)
+
+
+def test_only_images_of_the_conversation_can_be_called_for(tmp_path: Path) -> None:
+    voice = Voice.load(vocabularies.nano(tmp_path))
+    for images in (1, 3, 9, 12):
+        for name, key, before in (("crop_image", "target_image", ""), ("select_frames", "target_frames", "[")):
+            head = f'{{"name":"{name}","arguments":{{"{key}":{before}'
+            last, beyond = f"{head}{images},", f"{head}{images + 1},"
+            assert taken(voice, opened(voice, images=images), last) is None
+            assert taken(voice, opened(voice, images=images), beyond) is not None
+
+
+def opened(voice: Voice, **limits: int) -> CallGuide:
+    guide = voice.guide(**limits)
+    assert guide.take(voice.ids("<tool_call>")[0])
+    assert guide.inside
+    return guide
+
+
+def test_without_images_there_is_nothing_to_call_for(voice: Voice) -> None:
+    guide = voice.guide(images=0)
+    opening = voice.ids("<tool_call>")[0]
+    assert not guide.mask()[opening]
+    assert not guide.take(opening)
+    assert guide.mask().sum() == voice.config.vocabulary - 1
+
+
+def test_a_call_is_opened_only_where_it_can_be_closed(tmp_path: Path) -> None:
+    voice = Voice.load(vocabularies.nano(tmp_path))
+    opening = voice.ids("<tool_call>")[0]
+    shortest = ['{"name": "SEGMENT_OBJECT_AT", "arguments": {"point": [', "0", ", ", "0", "]}}", "</tool_call>"]
+    for limit in range(1, 7):
+        assert not voice.guide(limit=limit).mask()[opening]
+        assert not voice.guide(limit=limit).take(opening)
+        assert taken(voice, voice.guide(limit=limit), "<tool_call>") == ">"
+    assert voice.guide(limit=7).mask()[opening]
+    guide = opened(voice, limit=7)
+    for text in shortest:
+        assert not guide.mask()[voice.ids("{")[0]]
+        assert guide.take(voice.ids(text)[0])
+    assert not guide.inside
+    late = voice.guide(limit=8)
+    assert late.take(voice.ids("a")[0])
+    assert late.take(voice.ids("a")[0])
+    assert not late.mask()[opening]
+    assert taken(voice, voice.guide(limit=16), "<tool_call>") == ">"
+    assert taken(voice, voice.guide(limit=17), "<tool_call>") is None
+
+
+def test_a_policy_that_wants_to_run_out_of_tokens_cannot(voice: Voice) -> None:
+    """It always takes a token after which the end is as far as it can be."""
+    opening = voice.ids("<tool_call>")
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        limit = int(rng.integers(30, 90))
+        guide, tokens = voice.guide(limit=limit), []
+        for token in opening:
+            assert guide.take(token)
+            tokens.append(token)
+        while guide.inside:
+            allowed = np.flatnonzero(guide.mask())
+            if rng.random() < 0.3:
+                token = int(rng.choice(allowed))
+            else:
+                token = max(allowed.tolist(), key=lambda token: far_after(voice, guide, token))
+            assert guide.take(token)
+            tokens.append(token)
+        assert len(tokens) <= limit
+        assert isinstance(parse_turn(voice.tokenizer.decode(tokens)).act, Call)
+
+
+def far_after(voice: Voice, guide: CallGuide, token: int) -> int:
+    distances = voice.grammar._distances
+    return distances.tokens(distances.step(guide._place, voice.grammar.vocabulary.tokens[token]))
+
+
+def test_what_ends_free_text_may_be_a_part_of_a_call(voice: Voice) -> None:
+    comma = voice.ids(",")[0]
+    guide = opened(voice)
+    guide_with = voice.guide(comma)
+    assert guide_with.take(voice.ids("<tool_call>")[0])
+    assert (guide.mask() == guide_with.mask()).all()
+    text = '{"name":"crop_image","arguments":{"target_image":1'
+    assert taken(voice, guide_with, text) is None
+    assert guide_with.take(comma)
+    assert guide_with.inside
+
+
+def test_free_text_goes_on_after_a_call_that_nothing_ends(voice: Voice) -> None:
+    guide = voice.grammar.guide(frozenset(), LONGEST, 1)
+    for _ in range(2):
+        for token in voice.ids(conversation.tool_call("READ_TEXT", {})):
+            assert guide.take(token)
+        assert not guide.inside
+        assert guide.mask().all()
+
+
 def test_what_the_nano_is_taught_passes_untouched(tmp_path: Path) -> None:
     from builder.nano.episodes import training_episode
     from builder.nano.tokenizer import save
@@ -192,20 +325,20 @@ def test_what_the_nano_is_taught_passes_untouched(tmp_path: Path) -> None:
     calls = 0
     for seed in range(48):
         episode = training_episode("train", seed, Profile())
-        guide = voice.grammar.guide(voice.config.end_ids)
+        guide = voice.guide()
         for token, learnt in zip(episode.ids, episode.learn, strict=True):
             if not learnt:
                 continue
             assert guide.choose(row, token, -0.1) == (token, -0.1)
             calls += token == voice.ids("</tool_call>")[0]
             if token in voice.config.end_ids:
-                guide = voice.grammar.guide(voice.config.end_ids)
+                guide = voice.guide()
     assert calls > 24
 
 
 def test_after_a_call_the_turn_ends(voice: Voice) -> None:
     end = min(voice.config.end_ids)
-    guide = voice.grammar.guide(voice.config.end_ids | {5})
+    guide = voice.guide(5)
     row = np.zeros(voice.config.vocabulary, np.float32)
     for token in voice.ids(conversation.tool_call("READ_TEXT", {})):
         guide.choose(row, token, 0.0)
@@ -217,7 +350,7 @@ def test_after_a_call_the_turn_ends(voice: Voice) -> None:
 
 
 def test_free_text_is_free(voice: Voice) -> None:
-    guide = voice.grammar.guide(voice.config.end_ids)
+    guide = voice.guide()
     row = np.zeros(voice.config.vocabulary, np.float32)
     for token in range(voice.config.vocabulary):
         if token in voice.ids("<tool_call>"):
@@ -239,7 +372,7 @@ def test_a_token_that_ends_the_mark_and_begins_something_else_is_held_back(tmp_p
     (directory / "tokenizer.json").write_text(json.dumps(found))
     grammar = CallGrammar(directory, config)
     voice = Voice(config, PolicyTokenizer(directory), grammar)
-    guide = grammar.guide(config.end_ids)
+    guide = voice.guide()
     allowed = guide.mask()
     assert [bool(allowed[token]) for token in extra.values()] == [True, True, False, True]
     row = np.zeros(config.vocabulary, np.float32)
@@ -254,7 +387,7 @@ def test_a_token_that_ends_the_mark_and_begins_something_else_is_held_back(tmp_p
 
 def test_control_tokens_are_no_part_of_the_text(tmp_path: Path) -> None:
     voice = Voice.load(vocabularies.byte_level(tmp_path))
-    guide = voice.grammar.guide(voice.config.end_ids)
+    guide = voice.guide()
     row = np.zeros(voice.config.vocabulary, np.float32)
     start = voice.ids("<|im_start|>")[0]
     for token in [*pieces(voice, "<tool_"), start, *pieces(voice, "call>")]:

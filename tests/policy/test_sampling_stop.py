@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pixelis.errors import InvalidRequest
 from pixelis.schema import PolicyEvent
-from python_backends.policy.grammar_vocabulary import Vocabulary
+from python_backends.policy.calls.vocabulary import Vocabulary
 from python_backends.policy.runtime import PolicyRuntime
 from python_backends.policy.sampling_stop import StopTexts
 from tests.policy.support import Caller, ask, request

@@ -1,0 +1,91 @@
+"""All calls of a list of forms, as one grammar for llguidance and as one automaton of our own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from python_backends.policy.calls.forms import CLOSE, Form, Pair
+from python_backends.policy.calls.pattern import Maybe, Pattern, text
+from python_backends.policy.calls.states import END, State, States
+
+_BREAK, _SPACE = Maybe(text("\n")), Maybe(text(" "))
+_TAIL = text("}}") + _BREAK + text(CLOSE)
+
+
+@dataclass(frozen=True)
+class Between:
+    """A place between two arguments.
+
+    Attributes:
+        first: none has been written.
+        needed: those that must still come.
+        optional: others that may.
+    """
+
+    first: bool
+    needed: frozenset[Pair]
+    optional: frozenset[Pair]
+
+    def ways(self) -> Iterator[tuple[Pair, bool, Between]]:
+        """Each argument that may come, whether it must, and where it leads."""
+        for pair in sorted(self.needed, key=lambda pair: pair.key):
+            yield pair, True, Between(False, self.needed - {pair}, self.optional)
+        for pair in sorted(self.optional, key=lambda pair: pair.key):
+            yield pair, False, Between(False, self.needed, self.optional - {pair})
+
+
+def _begins(forms: Sequence[Form]) -> Iterator[tuple[Pattern, Between]]:
+    for form in forms:
+        head = _BREAK + text('{"name":') + _SPACE + text(f'"{form.name}",') + _SPACE
+        yield head + text('"arguments":') + _SPACE + text("{"), Between(True, form.needed, form.optional)
+
+
+def lark(forms: Sequence[Form]) -> str:
+    """What follows `<tool_call>` in llguidance's Lark: a terminal for each place, all of them one regular expression.
+
+    Without forcing, any way to spell a text that must come is allowed.
+    """
+    lines: dict[Between | Pair, str] = {}
+    names: dict[Between | Pair, str] = {}
+
+    def name(part: Between | Pair) -> str:
+        if part not in names:
+            names[part] = f"T{len(names)}"
+            lines[part] = _expression(part.pattern) if isinstance(part, Pair) else _between(part)
+        return names[part]
+
+    def _between(place: Between) -> str:
+        comma = "" if place.first else _expression(text(",") + _SPACE) + " "
+        ways = [f"{comma}{name(pair)} {name(after)}" for pair, _, after in place.ways()]
+        return " | ".join(ways if place.needed else [*ways, _expression(_TAIL)])
+
+    call = " | ".join(f"{_expression(head)} {name(place)}" for head, place in _begins(forms))
+    terminals = "\n".join(f"{names[part]}: {line}" for part, line in lines.items())
+    return f'%llguidance {{"no_forcing": true}}\nstart: CALL\nCALL: {call}\n{terminals}\n'
+
+
+def _expression(pattern: Pattern) -> str:
+    return f"/{pattern.regex}/"
+
+
+def automaton(forms: Sequence[Form]) -> tuple[States, int]:
+    """The same as states, and the one after `<tool_call>`."""
+    states = States()
+    made: dict[Between, int] = {}
+
+    def at(place: Between) -> int:
+        if place not in made:
+            made[place] = states.add(State(grow=lambda state: grow(state, place)))
+        return made[place]
+
+    def grow(state: State, place: Between) -> None:
+        comma = None if place.first else text(",") + _SPACE
+        for pair, needed, after in place.ways():
+            pattern = pair.pattern if comma is None else comma + pair.pattern
+            (state.same if needed else state.longer).append(pattern.build(states, at(after)))
+        if not place.needed:
+            state.same.append(_TAIL.build(states, END))
+
+    start = states.add(State(same=[head.build(states, at(place)) for head, place in _begins(forms)]))
+    return states, start
