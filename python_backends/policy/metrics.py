@@ -34,7 +34,7 @@ class PolicyMetrics:
         steps: decode steps.
         batch_sizes: decode steps by the number of sequences in them.
         tokens: generated tokens.
-        masked_tokens: those of them where the grammar did not allow the likeliest one.
+        masked_tokens: those of them where the grammar did not allow what was chosen first.
         prefills: prefill calls, a chunk being one.
         prefill_tokens: prompt tokens read.
         padded_tokens: places of prefill batches that held padding.

@@ -1,4 +1,4 @@
-"""However a request is scheduled, greedy decoding gives it the tokens that it gets alone.
+"""However a request is scheduled, it gets the tokens that it gets alone: the likeliest, or those that its seed draws.
 
 On the trained nano in fp32. Alone means: one slot, prompts read whole, nothing kept, no drafts.
 """
@@ -28,6 +28,13 @@ WORDS = (
     "Which label does the largest shape carry? Quay ",
 )
 
+DRAWN: dict[int, dict[str, Any]] = {
+    2: {"temperature": 1.5, "seed": 5},
+    5: {"temperature": 1.0, "seed": 6, "top_p": 0.95, "top_k": 50, "repetition_penalty": 1.2, "stop": ["3", '": ']},
+    7: {"repetition_penalty": 1.4, "stop": ["never said"]},
+}
+"""How some of the requests choose their tokens; the others take the likeliest."""
+
 
 @pytest.fixture(scope="module")
 def nano(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -53,7 +60,9 @@ def asked(nano: Path) -> list[PolicyRequest]:
             ids.extend([*tokenizer.encode("<|im_start|>user\n", []), *[image] * TOKENS])
         for _ in range(int(rng.integers(1, 7))):
             ids.extend(tokenizer.encode(WORDS[int(rng.integers(len(WORDS)))], []))
-        sampling = Sampling(request_id=f"r{i}", max_tokens=int(rng.integers(1, 40)), grammar=bool(i % 2))
+        sampling = Sampling(
+            request_id=f"r{i}", max_tokens=int(rng.integers(1, 40)), grammar=bool(i % 2), **DRAWN.get(i % 9, {})
+        )
         grids = np.tile(np.int32(GRID), len(shown))
         requests.append(PolicyRequest(np.array(ids), np.concatenate(shown), grids, sampling))
     return requests
