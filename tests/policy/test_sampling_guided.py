@@ -36,7 +36,7 @@ def test_drawn_calls_parse(tmp_path: Path, kind: str, settings: dict[str, Any]) 
     grammar, redrawn, said = CallGrammar(directory, config), 0, set()
     for seed in range(12):
         rng = np.random.default_rng(seed)
-        guide = grammar.guide(config.end_ids)
+        guide = grammar.guide(config.end_ids, LONGEST, images=9)
         tokens = tokenizer.encode("<tool_call>").tolist()
         assert all(guide.take(token) for token in tokens)
         plan = Plan(Sampling(request_id="a", seed=seed, **settings), np.array(tokens))
