@@ -327,6 +327,11 @@ class Sampling(TokenChoice):
     stream: bool = Field(True, description="one event a token; else a single event with all of them")
     deadline: float | None = Field(None, description="seconds since the epoch")
     grammar: bool = Field(False, description="decode tool calls under the grammar; the checkpoint's profile allows it")
+    channel: str | None = Field(
+        None,
+        pattern="^[a-z0-9]{16,64}$",
+        description="socket in the server's own folder that takes tokens as they come; the answer is a single event",
+    )
 
 
 class PolicyEvent(_Wire):

@@ -33,7 +33,7 @@ from pixelis.errors import (
     from_wire,
 )
 from pixelis.settings import settings
-from python_backends.deadlines import Linger, abandoned, call_by, run_all, stream_by
+from python_backends.deadlines import Bell, Linger, abandoned, call_by, run_all, stream_by
 from python_backends.metrics import Metrics
 from python_backends.rows import Contract, Row, Tensors, split
 from python_backends.siblings import Siblings
@@ -310,8 +310,18 @@ class Caller:
         """As `call`, for a model of which one output is wanted."""
         return self.call(model, dict(inputs), [output], deadline, version)[output]
 
-    def stream(self, model: str, inputs: Tensors, outputs: Sequence[str], deadline: float) -> Iterator[Tensors]:
-        """The answers of a decoupled `model`, as they come; raises as `call` does, and soon where its process dies."""
+    def stream(
+        self, model: str, inputs: Tensors, outputs: Sequence[str], deadline: float, bell: Bell[Tensors] | None = None
+    ) -> Iterator[Tensors]:
+        """The answers of a decoupled `model`, as they come; raises as `call` does, and soon where its process dies.
+
+        Args:
+            model: a sibling's name.
+            inputs: arrays by name.
+            outputs: names wanted.
+            deadline: seconds since the epoch.
+            bell: see `stream_by`.
+        """
         request = pb_utils.InferenceRequest(
             model_name=model, requested_output_names=list(outputs), inputs=_tensors(inputs)
         )
@@ -329,7 +339,7 @@ class Caller:
             if failed is not None:
                 _read(failed, model, outputs)
 
-        return stream_by(deadline, answers, model, self._siblings.watch(model))
+        return stream_by(deadline, answers, model, self._siblings.watch(model), bell)
 
 
 def _decode(request: Any, batched: bool) -> list[Row] | BaseException:

@@ -19,8 +19,8 @@ from pixelis.errors import DeadlineExceeded, Unavailable
 T = TypeVar("T")
 _END = object()
 
-_LOOK_SECONDS = 0.25
-"""How often a reader that waits looks whether the other side still lives."""
+LOOK_SECONDS = 0.25
+"""How often a reader that waits looks around: whether the other side still lives, whether anybody wants the rest."""
 
 
 class Counter:
@@ -89,8 +89,28 @@ def _never() -> bool:
     return False
 
 
+class Bell(Generic[T]):
+    """Wakes whoever waits for a stream's next item, to look around.
+
+    Args:
+        idle: what the reader gets instead of an item, when it is rung, and a few times a second while nothing comes.
+    """
+
+    def __init__(self, idle: T) -> None:
+        self.idle = idle
+        self.items: queue.SimpleQueue[object] = queue.SimpleQueue()
+
+    def ring(self) -> None:
+        """Any thread may."""
+        self.items.put(self.idle)
+
+
 def stream_by(
-    deadline: float, open_stream: Callable[[], Iterable[T]], what: str, lost: Callable[[], bool] = _never
+    deadline: float,
+    open_stream: Callable[[], Iterable[T]],
+    what: str,
+    lost: Callable[[], bool] = _never,
+    bell: Bell[T] | None = None,
 ) -> Iterator[T]:
     """The items of `open_stream()`, read in a thread.
 
@@ -102,12 +122,13 @@ def stream_by(
         open_stream: called in the thread.
         what: its name in errors.
         lost: asked while an item is waited for: is it certain that no more will come?
+        bell: wakes the reader; none = it sleeps until an item comes.
 
     Raises:
         DeadlineExceeded: the next item is not there in time.
         Unavailable: `lost` said so.
     """
-    items: queue.SimpleQueue[object] = queue.SimpleQueue()
+    items: queue.SimpleQueue[object] = bell.items if bell else queue.SimpleQueue()
 
     def read() -> None:
         try:
@@ -118,8 +139,15 @@ def stream_by(
         items.put(_END)
 
     threading.Thread(target=read, name=what, daemon=True).start()
+    wait = _Wait(deadline, what, lost)
     while True:
-        item = _next(items, deadline, what, lost)
+        try:
+            item = items.get(timeout=wait.seconds())
+        except queue.Empty:
+            wait.look()
+            if bell is not None:
+                yield bell.idle
+            continue
         if item is _END:
             return
         if isinstance(item, _Failure):
@@ -127,21 +155,29 @@ def stream_by(
         yield item  # type: ignore[misc]
 
 
-def _next(items: queue.SimpleQueue[object], deadline: float, what: str, lost: Callable[[], bool]) -> object:
-    """The next item, or what `stream_by` raises."""
-    gone = False
-    while True:
-        left = deadline - time.time()
-        try:
-            return items.get(timeout=min(max(0.0, left), _LOOK_SECONDS))
-        except queue.Empty:
-            if left <= 0:
-                abandoned.add()
-                raise DeadlineExceeded(f"`{what}` stopped sending before its end.", mend="Raise `timeout_s`.") from None
-            if gone:  # and what it had sent before has had its time to arrive
-                abandoned.add()
-                raise Unavailable(f"Model `{what}` died in the middle of this request.", mend="Try again.") from None
-            gone = lost()
+class _Wait:
+    """For the next item: until the deadline, with a look now and then whether the other side still lives."""
+
+    def __init__(self, deadline: float, what: str, lost: Callable[[], bool]) -> None:
+        self._deadline = deadline
+        self._what = what
+        self._lost = lost
+        self._gone = False
+
+    def seconds(self) -> float:
+        """How long to wait before the next look."""
+        return min(max(0.0, self._deadline - time.time()), LOOK_SECONDS)
+
+    def look(self) -> None:
+        """Nothing came: raise what `stream_by` raises, or wait on."""
+        what = self._what
+        if time.time() >= self._deadline:
+            abandoned.add()
+            raise DeadlineExceeded(f"`{what}` stopped sending before its end.", mend="Raise `timeout_s`.")
+        if self._gone:  # and what it had sent before has had its time to arrive
+            abandoned.add()
+            raise Unavailable(f"Model `{what}` died in the middle of this request.", mend="Try again.")
+        self._gone = self._lost()
 
 
 class _Failure:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -25,7 +26,9 @@ from pixelis.schema import (
     Verdict,
 )
 from python_backends.artifacts import versions
-from python_backends.deadlines import Job
+from python_backends.channel.listener import Listener
+from python_backends.deadlines import Bell, Job
+from python_backends.pipeline.arrivals import Arrivals
 from python_backends.pipeline.models import NAMES, Floats
 from python_backends.pipeline.neural import Neural
 from python_backends.pipeline.words import TextTokens
@@ -42,8 +45,10 @@ class Transport(Protocol):
     def call(self, model: str, inputs: Tensors, outputs: Sequence[str], deadline: float) -> Tensors:
         """One answer."""
 
-    def stream(self, model: str, inputs: Tensors, outputs: Sequence[str], deadline: float) -> Iterator[Tensors]:
-        """Many answers."""
+    def stream(
+        self, model: str, inputs: Tensors, outputs: Sequence[str], deadline: float, bell: Bell[Tensors] | None = None
+    ) -> Iterator[Tensors]:
+        """Many answers; `bell.idle` where there is none and the bell rings, or none for a while."""
 
 
 class TritonModels:
@@ -54,11 +59,15 @@ class TritonModels:
         repository: the model repository, for tokenizers and versions.
         tokens: `embed_text`'s tokenizer.
         most: the siblings' `max_batch_size`.
+        listener: hears the tokens of turns that are to be streamed; none = they come with the end of their turn.
     """
 
-    def __init__(self, transport: Transport, repository: Path, tokens: TextTokens, most: int) -> None:
+    def __init__(
+        self, transport: Transport, repository: Path, tokens: TextTokens, most: int, listener: Listener | None = None
+    ) -> None:
         self._transport = transport
         self._repository = repository
+        self._listener = listener
         neural = Neural(self._one, tokens, most)
         self.embed_image = neural.embed_image
         self.embed_text = neural.embed_text
@@ -77,14 +86,15 @@ class TritonModels:
     def generate(
         self, prompt_ids: NDArray[np.int64], visual: Floats, grids: NDArray[np.int32], sampling: Sampling
     ) -> Iterator[PolicyEvent]:
-        """One turn of the policy; a policy that dies is noticed at `sampling.deadline`.
+        """One turn of the policy.
 
-        A turn crosses Triton as one message, and its tokens are handed out one by one here. Triton 2.51 locks up for
-        good where several BLS streams of more than one message run in a process: a reader that wakes holds its
-        stream's lock and wants the interpreter's, a caller that begins a stream holds that one and wants the lock of
-        all streams, and the thread that delivers holds this one and wants the reader's.
+        A turn crosses Triton as one message; its tokens, where they are wanted, come before it by the channel. Triton
+        2.51 locks up for good where several BLS streams of more than one message run in a process: a reader that
+        wakes holds its stream's lock and wants the interpreter's, a caller that begins a stream holds that one and
+        wants the lock of all streams, and the thread that delivers holds this one and wants the reader's.
         """
-        turn = sampling.model_copy(update={"stream": False})
+        listener = self._listener if sampling.stream else None
+        turn = sampling.model_copy(update={"stream": False, "channel": listener and listener.name})
         inputs: Tensors = {
             "PROMPT_IDS": prompt_ids,
             "VISUAL": visual,
@@ -92,9 +102,15 @@ class TritonModels:
             "SAMPLING": json_text(turn),
         }
         deadline = sampling.deadline if sampling.deadline is not None else time.time() + 3600.0
-        for answer in self._transport.stream("policy", inputs, ["EVENT"], deadline):
-            event = _parsed(PolicyEvent, answer["EVENT"], "policy")
-            yield from token_by_token(event) if sampling.stream else (event,)
+        bell: Bell[Tensors] = Bell({})
+        arrivals = Arrivals(bell.ring)
+        with listener.hear(turn.request_id, arrivals.take) if listener else nullcontext():
+            for answer in self._transport.stream("policy", inputs, ["EVENT"], deadline, bell):
+                if not answer:
+                    yield arrivals.news()
+                    continue
+                event = arrivals.rest(_parsed(PolicyEvent, answer["EVENT"], "policy"))
+                yield from token_by_token(event) if sampling.stream else (event,)
 
     def cancel(self, request_id: str) -> None:
         """Send the policy a cancel and do not wait for it."""

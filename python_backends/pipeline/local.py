@@ -27,6 +27,7 @@ from pixelis.schema import (
 )
 from pixelis.settings import Settings
 from python_backends.artifacts import artifact, versions
+from python_backends.deadlines import LOOK_SECONDS
 from python_backends.engine import Engine, load_engine
 from python_backends.experience.serve import KnnRequest, execute, open_store
 from python_backends.experience.store import ExperienceStore
@@ -120,7 +121,10 @@ class LocalModels:
         events: queue.SimpleQueue[PolicyEvent | PixelisError] = queue.SimpleQueue()
         self._policy.submit(PolicyRequest(prompt_ids, visual, grids, sampling), events.put)
         while True:
-            event = events.get()
+            try:
+                event = events.get(timeout=LOOK_SECONDS)
+            except queue.Empty:
+                event = PolicyEvent()
             if isinstance(event, PixelisError):
                 raise event
             yield event

@@ -66,6 +66,8 @@ class Models(Protocol):
     ) -> Iterator[PolicyEvent]:
         """One turn of the policy, by `sampling.deadline`.
 
+        An event without tokens that is not the last one says that the turn still goes on: a moment to look around.
+
         Args:
             prompt_ids: `[length]`, the image token repeated once a visual token.
             visual: `[n, hidden]`, the visual tokens of all images in order.

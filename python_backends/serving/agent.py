@@ -8,8 +8,10 @@ from collections.abc import Callable
 from pixelis.errors import PixelisError
 from pixelis.schema import Event
 from pixelis.settings import settings
-from python_backends.adapter import Sink, StreamModel
+from python_backends.adapter import Sink, StreamModel, log_info
 from python_backends.artifacts import artifact
+from python_backends.channel.folder import FOLDER
+from python_backends.channel.listener import Listener
 from python_backends.deadlines import Pool
 from python_backends.pipeline.agent import Agent as Steps
 from python_backends.pipeline.memory import Voice
@@ -29,8 +31,23 @@ class Agent(StreamModel):
     def setup(self) -> None:
         """Read the checkpoint and wire the steps."""
         voice = Voice.load(artifact(self.repository, "policy"))
-        self._steps = Steps.wire(siblings(self), voice, settings())
+        self._listener = self._listen()
+        self._steps = Steps.wire(siblings(self, self._listener), voice, settings())
         self._pool = Pool(STREAMS, "agent")
+
+    def finalize(self) -> None:
+        """Close the channel."""
+        if self._listener is not None:
+            self._listener.close()
+
+    def _listen(self) -> Listener | None:
+        try:
+            return Listener(settings().state / FOLDER)
+        except OSError as error:
+            log_info(
+                f"{self.name}: tokens come a turn at a time, because there is no channel from the policy: {error}."
+            )
+            return None
 
     def serve(self, row: Row, sink: Sink) -> None:
         """Queue a request."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -12,12 +14,14 @@ from pixelis.errors import InvalidRequest, PixelisError
 from pixelis.schema import PolicyEvent, Sampling
 from pixelis.settings import settings
 from python_backends.adapter import Sink, StreamModel, log_info
+from python_backends.channel.folder import FOLDER
+from python_backends.channel.speaker import Speaker, SpokenTurn
 from python_backends.policy.metrics import Turn
 from python_backends.policy.request import PolicyRequest
 from python_backends.policy.runtime import PolicyRuntime
 from python_backends.rows import Row, json_text
 
-Outgoing = tuple[Sink, str, PolicyEvent | PixelisError]
+Outgoing = tuple[Sink, str, SpokenTurn | None, PolicyEvent | PixelisError]
 
 _INPUTS = ("PROMPT_IDS", "VISUAL", "GRIDS", "SAMPLING")
 _REPORT_SECONDS = 1.0
@@ -59,6 +63,7 @@ class Policy(StreamModel):
             f"{self.name}: {limits.slots} rows of {limits.max_len} tokens, {row:.1f} MiB each; "
             f"{limits.prefix_bytes / 2**20:.0f} MiB for prompts that begin alike"
         )
+        self._speaker = Speaker(settings().state / FOLDER)
         self._outgoing: queue.SimpleQueue[Outgoing | None] = queue.SimpleQueue()
         self._report = Report(self)
         self._sender = threading.Thread(target=self._send, name="policy-sender", daemon=True)
@@ -80,6 +85,9 @@ class Policy(StreamModel):
         if missing:
             raise InvalidRequest(f"Inputs {', '.join(missing)} are missing.", mend=f"Send {_INPUTS}, or CANCEL.")
         sampling = row.parsed("SAMPLING", Sampling)
+        turn = self._speaker.turn(sampling)
+        if turn is not None:
+            sampling = sampling.model_copy(update={"stream": True})
         request = PolicyRequest(
             prompt_ids=row.array("PROMPT_IDS"),
             visual=row.array("VISUAL") if "VISUAL" in row else None,
@@ -87,26 +95,36 @@ class Policy(StreamModel):
             sampling=sampling,
         )
         # The decoding thread must not wait for Triton: a thread of its own sends, in order.
-        self._runtime.submit(request, lambda event: self._outgoing.put((sink, sampling.request_id, event)))
+        self._runtime.submit(request, lambda event: self._outgoing.put((sink, sampling.request_id, turn, event)))
 
     def _send(self) -> None:
-        while (outgoing := self._outgoing.get()) is not None:
-            sink, request_id, event = outgoing
+        while True:
             try:
-                self._one(sink, request_id, event)
-            except Exception as error:  # a broken stream must not end the sender of all the others
-                self.failure(error)
+                outgoing = self._outgoing.get(timeout=self._report.due())
+            except queue.Empty:
+                self._guard(partial(self._report.publish, self._runtime))
+                continue
+            if outgoing is None:
+                return
+            self._guard(partial(self._one, *outgoing))
 
-    def _one(self, sink: Sink, request_id: str, event: PolicyEvent | PixelisError) -> None:
-        if isinstance(event, PixelisError):
-            sink.fail(event)
-            return
-        # A single message ends a turn of one event: see `TritonModels.generate`.
-        sink.send({"EVENT": json_text(event)}, last=event.finish is not None)
-        if event.finish is not None:
-            self._report.publish(self._runtime)
-        elif sink.cancelled:
-            self._runtime.cancel(request_id)
+    def _guard(self, work: Callable[[], None]) -> None:
+        """A broken stream must not end the sender of all the others."""
+        try:
+            work()
+        except Exception as error:
+            self.failure(error)
+
+    def _one(self, sink: Sink, request_id: str, turn: SpokenTurn | None, event: PolicyEvent | PixelisError) -> None:
+        told = event if turn is None else turn.take(event)
+        if isinstance(told, PixelisError):
+            sink.fail(told)
+        elif told is not None:
+            # A single message ends a turn of one event: see `TritonModels.generate`.
+            sink.send({"EVENT": json_text(told)}, last=told.finish is not None)
+            if told.finish is None and sink.cancelled:
+                self._runtime.cancel(request_id)
+        self._report.publish(self._runtime)
 
 
 class Report:
@@ -116,11 +134,17 @@ class Report:
         self._metrics = model.metrics
         self._reported: dict[tuple[str, str], float] = {}
         self._next = 0.0
+        self._late = False
+
+    def due(self) -> float | None:
+        """Seconds until something that is already known may be sent; none where there is nothing."""
+        return max(0.0, self._next - time.monotonic()) if self._late else None
 
     def publish(self, runtime: PolicyRuntime) -> None:
-        """Send what has changed."""
+        """Send what has changed, or leave it for later."""
         now = time.monotonic()
-        if now < self._next:
+        self._late = now < self._next
+        if self._late:
             return
         self._next = now + _REPORT_SECONDS
         counted = runtime.metrics.snapshot()

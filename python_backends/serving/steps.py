@@ -11,6 +11,7 @@ from pixelis.schema import AgentOutcome, PreparedRequest, RecallOutcome
 from pixelis.settings import settings
 from python_backends.adapter import Model, SideBySideModel, UnaryModel
 from python_backends.artifacts import artifact
+from python_backends.channel.listener import Listener
 from python_backends.images import DecodedImages
 from python_backends.pipeline.bls import TritonModels
 from python_backends.pipeline.encoded import unwrap
@@ -27,10 +28,15 @@ GRACE_SECONDS = 1.0
 """How long after a request's deadline its step is waited for: it ends by itself, with the better message."""
 
 
-def siblings(model: Model) -> TritonModels:
-    """The other models of the repository, by BLS."""
+def siblings(model: Model, listener: Listener | None = None) -> TritonModels:
+    """The other models of the repository, by BLS.
+
+    Args:
+        model: that calls them.
+        listener: hears the tokens of turns that are streamed.
+    """
     tokens = TextTokens(artifact(model.repository, "embed_text"))
-    return TritonModels(model.caller, model.repository, tokens, settings().batching.max_batch_size)
+    return TritonModels(model.caller, model.repository, tokens, settings().batching.max_batch_size, listener)
 
 
 class Timed(SideBySideModel):
