@@ -33,6 +33,7 @@ from pixelis.errors import (
     from_wire,
 )
 from pixelis.settings import settings
+from python_backends.artifacts import ANY_VERSION
 from python_backends.deadlines import Bell, Linger, abandoned, call_by, run_all, stream_by
 from python_backends.metrics import Metrics
 from python_backends.rows import Contract, Row, Tensors, split
@@ -264,10 +265,6 @@ class Sink:
             self._sender.send(flags=final)
         else:
             self._sender.send(last, flags=final)
-
-
-ANY_VERSION = -1
-"""Triton's word for the version that is served."""
 
 
 class Caller:

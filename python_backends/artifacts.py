@@ -7,6 +7,9 @@ from pathlib import Path
 
 from pixelis.errors import NotFound
 
+ANY_VERSION = -1
+"""Triton's word for the version that is served."""
+
 
 def latest(repository: Path, model: str) -> Path:
     """The folder of the version of `model` that Triton serves under `version_policy: latest(1)`.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -25,12 +26,13 @@ from pixelis.schema import (
     Sampling,
     Verdict,
 )
-from python_backends.artifacts import versions
+from python_backends.artifacts import ANY_VERSION, versions
 from python_backends.channel.listener import Listener
 from python_backends.deadlines import Bell, Job
 from python_backends.pipeline.arrivals import Arrivals
-from python_backends.pipeline.models import NAMES, Floats
+from python_backends.pipeline.models import NAMES, Floats, Views
 from python_backends.pipeline.neural import Neural
+from python_backends.pipeline.vision_cache import VisionCache
 from python_backends.pipeline.words import TextTokens
 from python_backends.rows import Tensors, json_text, text
 
@@ -42,7 +44,9 @@ _CANCEL_SECONDS = 5.0
 class Transport(Protocol):
     """What carries the calls: `adapter.Caller` inside Triton."""
 
-    def call(self, model: str, inputs: Tensors, outputs: Sequence[str], deadline: float) -> Tensors:
+    def call(
+        self, model: str, inputs: Tensors, outputs: Sequence[str], deadline: float, version: int = ANY_VERSION
+    ) -> Tensors:
         """One answer."""
 
     def stream(
@@ -60,10 +64,20 @@ class TritonModels:
         tokens: `embed_text`'s tokenizer.
         most: the siblings' `max_batch_size`.
         listener: hears the tokens of turns that are to be streamed; none = they come with the end of their turn.
+        vision_bytes: for visual tokens of views seen before; 0 = none are kept.
+
+    Attributes:
+        vision_tokens: see `models.Models`.
     """
 
     def __init__(
-        self, transport: Transport, repository: Path, tokens: TextTokens, most: int, listener: Listener | None = None
+        self,
+        transport: Transport,
+        repository: Path,
+        tokens: TextTokens,
+        most: int,
+        listener: Listener | None = None,
+        vision_bytes: int = 0,
     ) -> None:
         self._transport = transport
         self._repository = repository
@@ -71,10 +85,23 @@ class TritonModels:
         neural = Neural(self._one, tokens, most)
         self.embed_image = neural.embed_image
         self.embed_text = neural.embed_text
-        self.vision_tokens = neural.vision_tokens
 
-    def _one(self, model: str, inputs: dict[str, NDArray[Any]], output: str, deadline: float) -> Floats:
-        found: Floats = self._transport.call(model, inputs, [output], deadline)[output]
+        def encode(views: Views, deadline: float, version: str | None) -> Floats:
+            call = partial(self._one, version=ANY_VERSION if version is None else int(version))
+            return Neural(call, tokens, most).vision_tokens(views, deadline)
+
+        newest = partial(versions, repository, ["vision_encoder"])
+        self.vision_tokens = VisionCache(encode, lambda: newest().get("vision_encoder"), vision_bytes)
+
+    def _one(
+        self,
+        model: str,
+        inputs: dict[str, NDArray[Any]],
+        output: str,
+        deadline: float,
+        version: int = ANY_VERSION,
+    ) -> Floats:
+        found: Floats = self._transport.call(model, inputs, [output], deadline, version)[output]
         return found
 
     def _json(self, model: str, inputs: Tensors, answer: type[M], deadline: float) -> M:

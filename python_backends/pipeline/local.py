@@ -32,8 +32,9 @@ from python_backends.engine import Engine, load_engine
 from python_backends.experience.serve import KnnRequest, execute, open_store
 from python_backends.experience.store import ExperienceStore
 from python_backends.images import DecodedImages
-from python_backends.pipeline.models import NAMES, Floats
+from python_backends.pipeline.models import NAMES, Floats, Views
 from python_backends.pipeline.neural import Neural, predict
+from python_backends.pipeline.vision_cache import VisionCache, vision_bytes
 from python_backends.pipeline.words import TextTokens
 from python_backends.policy.request import PolicyRequest
 from python_backends.policy.runtime import PolicyRuntime
@@ -66,7 +67,11 @@ class LocalModels:
         neural = Neural(self._one, TextTokens(artifact(config.repository, "embed_text")), self._most)
         self.embed_image = neural.embed_image
         self.embed_text = neural.embed_text
-        self.vision_tokens = neural.vision_tokens
+        self.vision_tokens: Callable[[Views, float], Floats] = VisionCache(
+            lambda views, deadline, _: neural.vision_tokens(views, deadline),
+            lambda: "loaded",  # once, and never again
+            vision_bytes(config.cache),
+        )
 
     @property
     def _policy(self) -> PolicyRuntime:

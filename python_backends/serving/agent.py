@@ -17,7 +17,7 @@ from python_backends.pipeline.agent import Agent as Steps
 from python_backends.pipeline.memory import Voice
 from python_backends.pipeline.reason import Cancelled
 from python_backends.rows import Row, json_text
-from python_backends.serving.steps import siblings
+from python_backends.serving.steps import report_vision, siblings
 
 STREAMS = 32
 """Requests that run side by side; more wait their turn."""
@@ -32,7 +32,8 @@ class Agent(StreamModel):
         """Read the checkpoint and wire the steps."""
         voice = Voice.load(artifact(self.repository, "policy"))
         self._listener = self._listen()
-        self._steps = Steps.wire(siblings(self, self._listener), voice, settings())
+        self._models = siblings(self, self._listener)
+        self._steps = Steps.wire(self._models, voice, settings())
         self._pool = Pool(STREAMS, "agent")
 
     def finalize(self) -> None:
@@ -65,6 +66,7 @@ class Agent(StreamModel):
         finally:
             self.metrics.observe("pixelis_stage_seconds", time.perf_counter() - started)
             self.report_abandoned()
+            report_vision(self.metrics, self._models.vision_tokens)
             sink.close()
 
     def _stream(self, row: Row, sink: Sink, arrived: float) -> None:

@@ -11,8 +11,8 @@ from pydantic import BaseModel
 from pixelis.errors import PixelisError
 from pixelis.schema import Ballot, RewardRequest
 from pixelis.settings import settings
-from python_backends.adapter import ANY_VERSION, UnaryModel
-from python_backends.artifacts import versions
+from python_backends.adapter import UnaryModel
+from python_backends.artifacts import ANY_VERSION, versions
 from python_backends.deadlines import run_all
 from python_backends.pipeline.neural import predict
 from python_backends.reward.cache import StepCache

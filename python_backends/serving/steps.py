@@ -13,6 +13,7 @@ from python_backends.adapter import Model, SideBySideModel, UnaryModel
 from python_backends.artifacts import artifact
 from python_backends.channel.listener import Listener
 from python_backends.images import DecodedImages
+from python_backends.metrics import Metrics
 from python_backends.pipeline.bls import TritonModels
 from python_backends.pipeline.encoded import unwrap
 from python_backends.pipeline.finish import Finisher
@@ -20,6 +21,7 @@ from python_backends.pipeline.memory import Voice
 from python_backends.pipeline.prepare import Preparer
 from python_backends.pipeline.reason import Reasoner, outcome_of
 from python_backends.pipeline.recall import recall
+from python_backends.pipeline.vision_cache import VisionCache, vision_bytes
 from python_backends.pipeline.words import TextTokens
 from python_backends.policy.profile import Profile
 from python_backends.rows import Row, Tensors, json_text, text
@@ -35,8 +37,19 @@ def siblings(model: Model, listener: Listener | None = None) -> TritonModels:
         model: that calls them.
         listener: hears the tokens of turns that are streamed.
     """
-    tokens = TextTokens(artifact(model.repository, "embed_text"))
-    return TritonModels(model.caller, model.repository, tokens, settings().batching.max_batch_size, listener)
+    tokens, config = TextTokens(artifact(model.repository, "embed_text")), settings()
+    most, kept = config.batching.max_batch_size, vision_bytes(config.cache)
+    return TritonModels(model.caller, model.repository, tokens, most, listener, kept)
+
+
+def report_vision(metrics: Metrics, cache: VisionCache) -> None:
+    """Count what the cache of visual tokens has found and not found."""
+    hits, misses = cache.counted()
+    for name, views in (("hits", hits), ("misses", misses)):
+        if views:
+            metrics.count(f"pixelis_vision_cache_{name}_total", views)
+    if misses:
+        metrics.gauge("pixelis_vision_cache_bytes", cache.held)
 
 
 class Timed(SideBySideModel):
@@ -96,13 +109,15 @@ class Reason(Timed):
     def setup(self) -> None:
         """Read the checkpoint's tokenizer and profile."""
         voice = Voice.load(artifact(self.repository, "policy"))
-        self._reasoner = Reasoner(siblings(self), voice, DecodedImages())
+        self._models = siblings(self)
+        self._reasoner = Reasoner(self._models, voice, DecodedImages())
 
     def one(self, row: Row) -> Tensors:
         """`IMAGE`, `REQUEST`, `VIEWS` -> `OUTCOME`."""
         request = row.parsed("REQUEST", PreparedRequest)
         images = unwrap(row.strings("IMAGE"), settings().limits)
         outcome = outcome_of(self._reasoner.run(images, request, row.array("VIEWS")))
+        report_vision(self.metrics, self._models.vision_tokens)
         return {"OUTCOME": json_text(outcome)}
 
 

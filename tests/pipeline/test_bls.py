@@ -36,7 +36,7 @@ class OneTurn:
         self.speaker = channel and Speaker(channel)
         self.go_on = go_on
 
-    def call(self, model: str, inputs: Tensors, outputs: Sequence[str], deadline: float) -> Tensors:
+    def call(self, model: str, inputs: Tensors, outputs: Sequence[str], deadline: float, version: int = -1) -> Tensors:
         raise AssertionError(model)
 
     def stream(
