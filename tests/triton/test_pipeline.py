@@ -70,6 +70,8 @@ def comparable(result: PipelineResult) -> dict[str, Any]:
     for neighbour in found["provenance"]["neighbours"]:
         del neighbour["age_hours"]
     found["confidence"] = round(found["confidence"], 3)  # neighbours grow older, and count for less
+    # A prompt whose beginning was read before is read in other pieces, and its sums round otherwise.
+    found["provenance"]["agent_confidence"] = round(found["provenance"]["agent_confidence"], 5)
     return found
 
 
