@@ -30,7 +30,7 @@ $(VENV)/.setup: pyproject.toml constraints.txt
 setup-dev: $(VENV)/.setup-dev $(VENV)/.setup-formats  ## add what tests, lint and benchmarks need
 
 $(VENV)/.setup-dev: $(VENV)/.setup
-	@$(PIP) --editable '.[dev]'
+	@$(PIP) --editable '.[dev,bench]'
 	@touch $@
 
 setup-formats: $(VENV)/.setup-formats  ## add OpenVINO, Core ML and TensorRT-RTX, to build those formats

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = (
-    "pixelis-serving", "nvidia-pytriton", "onnxruntime", "onnxruntime-genai", "torch", "transformers", "faiss-cpu",
+    "pixelis-serving", "nvidia-pytriton", "onnxruntime", "onnxruntime-genai", "openvino", "openvino-genai",
+    "llguidance", "torch", "transformers", "faiss-cpu",
     "opencv-contrib-python-headless", "numpy", "tritonclient",
 )  # fmt: skip
 

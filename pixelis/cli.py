@@ -75,8 +75,9 @@ COMMANDS: dict[str, Entry] = {
     "tune": Entry(("perf.tune_commands",), "Choose settings on held-out data: votes.", "build", group=True),
     "sweep": Entry(("perf.commands",), "Latency and throughput over concurrency, with perf_analyzer.", "perf"),
     "bench": Entry(
-        ("perf.bench_commands", "perf.bench_formats", "perf.bench_rollback"),
-        "What things cost here: the server against the plain pipeline (e2e), the models' forms (formats), a rollback.",
+        ("perf.bench_commands", "perf.bench_formats", "perf.bench_policy", "perf.bench_rollback"),
+        "What things cost here: the server against the plain pipeline (e2e), the models' forms (formats), decoding "
+        "(policy), a rollback.",
         "build",
         group=True,
     ),

@@ -1,0 +1,68 @@
+"""`pixelis bench policy`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from typing import Annotated
+
+import typer
+
+app = typer.Typer()
+
+
+@app.command("policy")
+def policy(
+    checkpoint: Annotated[
+        str, typer.Option(metavar="NAMES", help="nano, 90m (random weights), or folders; commas between.")
+    ] = "90m,nano",
+    systems: Annotated[str, typer.Option(metavar="NAMES", help="`all`, or names with commas between.")] = "all",
+    scenarios: Annotated[str, typer.Option(metavar="NAMES", help="`all`, or names with commas between.")] = "all",
+    precisions: Annotated[str, typer.Option(metavar="NAMES", help="fp32, int8 or both.")] = "fp32",
+    rounds: Annotated[int, typer.Option(min=1, help="How often the systems take their turn.")] = 3,
+    tokens: Annotated[int, typer.Option(min=2, max=256, help="Tokens that a request generates.")] = 64,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of each system.")] = 1,
+    quick: Annotated[bool, typer.Option("--quick", help="One round of little work: does all of it run?")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One measurement object on stdout.")] = False,
+) -> None:
+    """The policy runtime beside transformers, onnxruntime-genai and openvino-genai, in turns, on equal work.
+
+    Every system decodes the same prompts greedily to the same number of tokens, in a process and on threads of its
+    own, while the others sleep. What each of them reads is made first: the runtime's artifact by the builder.
+
+    Examples:
+
+        pixelis bench policy --quick
+
+        pixelis bench policy --checkpoint nano --scenarios throughput,turns --rounds 5
+
+        pixelis bench policy --json > policy.json
+    """
+    from builder.commands.options import progress
+    from perf.formats.checkpoints import find_checkpoint
+    from perf.formats.words import parse_names
+    from perf.policy.artifacts import FORMS, policy_artifact
+    from perf.policy.bench import SYSTEMS, Asked, measure
+    from perf.policy.scenarios import SCENARIOS
+    from perf.policy.show import show
+    from perf.policy.words import parse_among
+    from pixelis.settings import settings
+
+    state = settings().state.absolute()
+    asked = Asked(
+        systems=parse_among(systems, SYSTEMS, "system"),
+        precisions=parse_among(precisions, tuple(FORMS), "precision"),
+        scenarios=parse_among(scenarios, tuple(SCENARIOS), "scenario"),
+        rounds=rounds,
+        tokens=tokens,
+        threads=threads,
+        quick=quick,
+        command=shlex.join(["pixelis", *sys.argv[1:]]),
+    )
+    checkpoints = [find_checkpoint(name, state) for name in parse_names(checkpoint)]
+    with progress(quiet=False) as watch:
+        measured = measure(asked, checkpoints, lambda one, form: policy_artifact(one, form, state, watch), state, watch)
+    if as_json:
+        typer.echo(measured.model_dump_json(indent=2))
+    else:
+        show(measured)

@@ -1,0 +1,202 @@
+"""Starts the systems of a checkpoint, runs the scenarios, stops them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from perf.formats.checkpoints import RANDOM, Checkpoint
+from perf.machine import machine, versions
+from perf.policy.load import Job, Load, Run
+from perf.policy.models.make import PACKAGES, baseline_model
+from perf.policy.process import Spec, SystemProcess
+from perf.policy.prompts import Prompts
+from pixelis.errors import PixelisError, SetupError
+from pixelis.schema import Claim, Measurement
+
+RUNTIME, ONE, BATCH = "pixelis", "transformers", "transformers-batch"
+SYSTEMS = (RUNTIME, ONE, BATCH, "onnxruntime-genai", "openvino-genai")
+MAX_LEN = 1024
+SLOTS = 16
+FP32_ONLY = (ONE, BATCH)
+"""In other precisions they stay what they are, as the reference of the answers."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What `pixelis bench policy` was asked for.
+
+    Attributes:
+        tokens: that each request generates, where the scenario has no number of its own.
+        quick: one round of little work, to see that everything runs.
+    """
+
+    systems: tuple[str, ...]
+    precisions: tuple[str, ...]
+    scenarios: tuple[str, ...]
+    rounds: int
+    tokens: int
+    threads: int
+    quick: bool
+    command: str
+
+
+@dataclass
+class Found:
+    """What scenarios have to say."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    claims: list[Claim] = field(default_factory=list)
+
+
+class Bench:
+    """The systems of one checkpoint in one precision, as the scenarios see them."""
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        precision: str,
+        asked: Asked,
+        systems: dict[str, SystemProcess],
+        watch: Callable[[str, str], None],
+    ) -> None:
+        self.checkpoint, self.precision, self.asked = checkpoint, precision, asked
+        self._systems, self._watch = systems, watch
+        self.rounds = 1 if asked.quick else asked.rounds
+        self.quick = asked.quick
+
+    @property
+    def systems(self) -> list[str]:
+        """Names of those that run, the runtime first."""
+        return list(self._systems)
+
+    @property
+    def name(self) -> str:
+        """Of the checkpoint and the precision, for claims; the gates are on the larger one."""
+        beside = "" if self.checkpoint.name == RANDOM else " (beside)"
+        return f"{self.checkpoint.name} {self.precision}{beside}"
+
+    def row(self, kind: str, **columns: Any) -> dict[str, Any]:
+        """A row of this checkpoint and precision."""
+        return {"row": kind, "checkpoint": self.checkpoint.name, "precision": self.precision, **columns}
+
+    def prompts(self, *seed: int) -> Prompts:
+        """Prompts that no other seed gives."""
+        return Prompts(self.checkpoint.directory, *seed)
+
+    def run(self, system: str, load: Load, what: str) -> Run:
+        """Let a system work a load off while the others sleep."""
+        self._watch(f"{self.checkpoint.name} {self.precision}", f"{what}: {system}")
+        return self._systems[system].run(load)
+
+    @contextmanager
+    def variant(self, name: str, *, calling: bool = False, **limits: Any) -> Iterator[str]:
+        """The runtime once more under another name, with other limits, as long as this lasts."""
+        spec = self._systems[RUNTIME].spec
+        log = spec.log.with_name(f"bench-policy-{name}.log")
+        changed = replace(spec, limits={**spec.limits, **limits}, calling=calling, log=log)
+        with SystemProcess(changed) as process:
+            self._systems[name] = process
+            try:
+                warm(self, name)
+                yield name
+            finally:
+                del self._systems[name]
+
+    def turns(self, systems: Sequence[str], number: int) -> list[str]:
+        """`systems` that run, in the order of round `number`: every other round backwards."""
+        running = [name for name in systems if name in self._systems]
+        return running if number % 2 == 0 else running[::-1]
+
+
+Scenario = Callable[[Bench], Found]
+
+
+def measure(
+    asked: Asked,
+    checkpoints: Sequence[Checkpoint],
+    artifact: Callable[[Checkpoint, str], Path],
+    state: Path,
+    watch: Callable[[str, str], None],
+) -> Measurement:
+    """The measurement; whatever was started is stopped, on Ctrl-C too.
+
+    Args:
+        asked: what is measured.
+        checkpoints: one after the other.
+        artifact: the runtime's artifact of a checkpoint in a precision.
+        state: where the baselines' models and the logs lie.
+        watch: is told what happens.
+
+    Raises:
+        PixelisError: the runtime does not start, or a system ends in the middle.
+    """
+    from perf.policy.scenarios import SCENARIOS
+
+    on, found = machine(), Found()
+    for checkpoint in checkpoints:
+        for precision in asked.precisions:
+            with ExitStack() as stack:
+                systems = _start(stack, asked, checkpoint, precision, artifact, state, found, watch)
+                bench = Bench(checkpoint, precision, asked, systems, watch)
+                for system in bench.systems:
+                    warm(bench, system)
+                for name in asked.scenarios:
+                    one = SCENARIOS[name](bench)
+                    found.rows += one.rows
+                    found.claims += one.claims
+    facts = {**on, "threads": asked.threads, "rounds": 1 if asked.quick else asked.rounds, "tokens": asked.tokens}
+    return Measurement(
+        name="bench policy",
+        command=asked.command,
+        machine=facts,
+        versions=versions(),
+        rows=found.rows,
+        claims=found.claims,
+    )
+
+
+def _start(
+    stack: ExitStack,
+    asked: Asked,
+    checkpoint: Checkpoint,
+    precision: str,
+    artifact: Callable[[Checkpoint, str], Path],
+    state: Path,
+    found: Found,
+    watch: Callable[[str, str], None],
+) -> dict[str, SystemProcess]:
+    """Every system that can be had; of the others a row says why not. Without the runtime there is nothing to say."""
+    started: dict[str, SystemProcess] = {}
+    for system in asked.systems:
+        watch(f"{checkpoint.name} {precision}", f"start {system}")
+        try:
+            if system == RUNTIME:
+                model = artifact(checkpoint, precision)
+            elif system in PACKAGES:
+                model = baseline_model(system, checkpoint.directory, precision, asked.threads, state)
+            else:
+                model = checkpoint.directory
+            log = state / "logs" / f"bench-policy-{system}.log"
+            limits = {"max_len": MAX_LEN} if system == RUNTIME else {}
+            spec = Spec(system, model, precision, SLOTS, asked.threads, log, limits)
+            started[system] = stack.enter_context(SystemProcess(spec))
+        except PixelisError as error:
+            if system == RUNTIME:
+                raise
+            columns = {"checkpoint": checkpoint.name, "precision": precision, "system": system}
+            found.rows.append({"row": "absent", **columns, "reason": str(error)})
+    if not started:
+        raise SetupError("None of the systems can be started.", mend="See the reasons with --systems pixelis.")
+    return started
+
+
+def warm(bench: Bench, system: str) -> None:
+    """Buffers, first allocations and lazy imports are nobody's figure."""
+    words = bench.prompts(0, 0, 0)
+    for count in (1, 2, SLOTS):
+        jobs = [Job(prompt=prompt, tokens=4) for prompt in words.mixed(count, (64, 96, 32))]
+        bench.run(system, Load(jobs=jobs, concurrency=count), "warm up")

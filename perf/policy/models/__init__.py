@@ -1,0 +1,1 @@
+"""The same checkpoint in the form that each system reads."""
