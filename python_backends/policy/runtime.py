@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Any
 
@@ -61,6 +62,7 @@ class PolicyRuntime:
             Pacing(graph.slots, wanted.inter_token_ms and wanted.inter_token_ms / 1e3),
             Speculation(wanted.speculation),
         )
+        self._refusing = Lock()
         self._closed = False
 
     @property
@@ -92,7 +94,8 @@ class PolicyRuntime:
         most = self.limits.max_waiting * (1 + urgent)
         if waiting < most:
             return
-        self.metrics.refused += 1
+        with self._refusing:
+            self.metrics.refused += 1
         wait = self.metrics.clearing_s(waiting)
         raise Unavailable(
             f"{waiting} requests wait for the policy, which is as many as may.",

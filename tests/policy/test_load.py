@@ -34,7 +34,7 @@ def test_a_thousand_clients_at_once(policy_artifact: Path) -> None:
         for thread in threads:
             thread.join(60)
         for caller in admitted:
-            assert caller.wait().finish == "length"
+            assert caller.wait().finish in ("length", "stop")
         assert len(admitted) + len(refused) == 1000
         assert refused, "the queue was never full"
         assert runtime.metrics.refused == len(refused)

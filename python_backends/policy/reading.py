@@ -1,0 +1,171 @@
+"""Prompts on their way into the cache: who gets a row, what of it is known already, and the rest in chunks."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from python_backends.policy.batching import group_with
+from python_backends.policy.graph import DecoderGraph, Floats
+from python_backends.policy.pacing import Pacing
+from python_backends.policy.request import Sequence
+from python_backends.policy.roll import Roll, typed
+
+log = logging.getLogger(__name__)
+
+
+class PromptReader:
+    """For the decoding thread.
+
+    Args:
+        roll: who waits and who holds a row.
+        graph: reads.
+        pacing: how much at a time.
+        accept: takes the first row and the logits of prompts that are read to their end.
+    """
+
+    def __init__(self, roll: Roll, graph: DecoderGraph, pacing: Pacing, accept: Callable[[int, Floats], None]) -> None:
+        self._roll = roll
+        self._graph = graph
+        self._pacing = pacing
+        self._accept = accept
+
+    def make_room(self) -> None:
+        """Urgent requests wait: a prompt that is not urgent stands back, and so does the last one who got a row.
+
+        One row stays with the others, where there is more than one: they have their share of the time.
+        """
+        rows = self._roll.rows
+        if rows.reading is not None and not rows.reading.urgent:
+            self._roll.preempt(rows.reading)
+        ordinary = [sequence for sequence in rows.active if not sequence.urgent]
+        if not rows.free and rows.reading is None and len(ordinary) > (self._graph.slots > 1):
+            self._roll.preempt(max(ordinary, key=lambda sequence: sequence.arrived))
+
+    def read(self) -> None:
+        """Read prompts for about as long as a decode step takes."""
+        budget = self._pacing.chunk(len(self._roll.rows.active))
+        while budget > 0:
+            used = self._begin(budget) if self._roll.rows.reading is None else self._go_on(budget)
+            if not used:
+                return
+            budget -= used
+
+    def _begin(self, budget: int) -> int:
+        """Give the next request a row, with what is known of its prompt; tokens read, 0 if nobody can have one."""
+        sequence = self._next(budget)
+        if sequence is None:
+            return 0
+        self._roll.waiting.remove(sequence)
+        self._admit(sequence)
+        group = self._group(sequence, budget)
+        if len(group) > 1:
+            return self._read_group(group)
+        rows = self._roll.rows
+        row = len(rows.active)
+        # The last token of a new prompt is read in any case: its logits are the first token's.
+        wanted = sequence.known_content()[: sequence.known if sequence.tokens else sequence.known - 1]
+        for cells in self._roll.prefixes.find(wanted):
+            self._graph.write(row, sequence.read, cells)
+            sequence.read += cells.shape[2]
+        rows.reading = sequence
+        if sequence.read == sequence.known:
+            rows.join([sequence])
+            return 1
+        return self._read_chunk(sequence, budget)
+
+    def _next(self, budget: int) -> Sequence | None:
+        """Who gets a row now: the oldest urgent request, or an ordinary one where there is none or it is its turn."""
+        waiting, rows = self._roll.waiting, self._roll.rows
+        if not rows.free:
+            return None
+        if waiting.ordinary and len(rows.active) < self._pacing.rows and self._granted(waiting.ordinary[0], budget):
+            return waiting.ordinary[0]
+        if not waiting.urgent:
+            return None
+        kept = self._graph.slots > 1 and waiting.ordinary and all(other.urgent for other in rows.active)
+        return waiting.urgent[0] if rows.free > bool(kept) else None
+
+    def _granted(self, sequence: Sequence, budget: int) -> bool:
+        """Whether an ordinary prompt may be read now: always, but beside urgent requests it is charged."""
+        if not self._roll.waiting.urgent and not any(other.urgent for other in self._roll.rows.active):
+            return True
+        return self._pacing.spend(self._pacing.read_s(min(budget, sequence.known - sequence.read)))
+
+    def _admit(self, sequence: Sequence) -> None:
+        self._roll.metrics.waiting = len(self._roll.waiting)
+        if sequence.queue_s is None:
+            sequence.queue_s = time.monotonic() - sequence.arrived
+            self._roll.metrics.waited(sequence.queue_s)
+
+    def _group(self, first: Sequence, budget: int) -> list[Sequence]:
+        """`first`, and those who wait behind it whose whole prompts are worth reading together with it."""
+        if first.tokens or self._roll.prefixes.knows(first.content) or first.length > budget:
+            return [first]
+        fitting = [
+            other
+            for other in self._roll.waiting
+            if other.urgent == first.urgent and not other.tokens and not self._roll.prefixes.knows(other.content)
+        ]
+        group = group_with(first, fitting[: self._roll.rows.free - 1], max_tokens=budget)
+        for other in group[1:]:
+            self._roll.waiting.remove(other)
+            self._admit(other)
+        return group
+
+    def _read_group(self, group: list[Sequence]) -> int:
+        """Read whole prompts together; tokens read."""
+        places = len(group) * max(s.length for s in group)
+        prompts = [s.embeds for s in group], [s.positions for s in group]
+        logits = self._timed_read(group, lambda row: self._graph.prefill(row, *prompts), places)
+        real = sum(s.length for s in group)
+        self._roll.metrics.padded_tokens += places - real
+        if logits is not None:
+            self._joined(group, logits)
+        return places
+
+    def _go_on(self, budget: int) -> int:
+        """Read a chunk of the prompt that is being read; tokens read, 0 if it has to wait."""
+        sequence = self._roll.rows.reading
+        assert sequence is not None
+        if not sequence.urgent and not self._granted(sequence, budget):
+            return 0
+        return self._read_chunk(sequence, budget)
+
+    def _read_chunk(self, sequence: Sequence, budget: int) -> int:
+        start, stop = sequence.read, min(sequence.read + budget, sequence.known)
+        embeds, places = sequence.embedded(start, stop, self._graph.embeddings), sequence.places(start, stop)
+        logits = self._timed_read([sequence], lambda row: self._graph.extend(row, start, embeds, places), stop - start)
+        if logits is not None:
+            sequence.read = stop
+            if stop == sequence.known:
+                self._joined([sequence], logits)
+        return stop - start
+
+    def _timed_read(self, group: list[Sequence], work: Callable[[int], Floats], tokens: int) -> Floats | None:
+        """The logits of a prefill into the first free rows; none when it failed, which ends the group."""
+        begun = time.perf_counter()
+        try:
+            logits = work(len(self._roll.rows.active))
+        except Exception as error:
+            log.exception("policy: prefill of %d failed", len(group))
+            self._roll.fail(group, typed(error, "prefill"))
+            return None
+        seconds = time.perf_counter() - begun
+        self._pacing.read(tokens, seconds)
+        if group[0].urgent:
+            self._pacing.earn(seconds)
+        self._roll.metrics.prefills += 1
+        self._roll.metrics.prefill_tokens += tokens
+        self._roll.metrics.prefill_s += seconds
+        return logits
+
+    def _joined(self, group: list[Sequence], logits: Floats) -> None:
+        """Prompts are read: their sequences decode, and what was read is known from now on."""
+        first = len(self._roll.rows.active)
+        self._roll.rows.join(group)
+        for sequence in group:
+            self._roll.remember(sequence, sequence.known)
+        if not group[0].tokens:  # one that was preempted has its newest token already
+            self._accept(first, logits)
