@@ -299,7 +299,8 @@ class AgentOutcome(_Wire):
     actions: list[Action]
     answer_logprob: float | None = Field(None, description="mean log-probability of the answer's tokens")
     call_logprob: float | None = Field(None, description="the same of the least likely tool call")
-    finish: Literal["answer", "max_operations", "max_tokens", "stop"] = "answer"
+    finish: Literal["answer", "max_operations", "max_tokens", "stop", "timeout"] = "answer"
+    error: str | None = Field(None, description="with `timeout`: what was not done in time")
     tokens: int = 0
     elapsed_ms: float = 0.0
     timings_ms: dict[str, float] = Field(default_factory=dict)

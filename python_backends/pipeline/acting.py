@@ -13,7 +13,7 @@ from pixelis.errors import DeadlineExceeded, PixelisError
 from pixelis.schema import Action, Operation, OperationName, OperationResult, PreparedRequest
 from python_backends.images import DecodedImages
 from python_backends.pipeline.models import Floats, Models
-from python_backends.pipeline.shares import Stopwatch
+from python_backends.pipeline.shares import Stopwatch, reasoning
 from python_backends.pipeline.spaces import Frame, result_to_view
 from python_backends.pipeline.views import crop, view
 from python_backends.policy import conversation
@@ -47,15 +47,20 @@ class Acting:
     watch: Stopwatch = field(default_factory=Stopwatch)
     actions: list[Action] = field(default_factory=list)
 
+    @property
+    def deadline(self) -> float:
+        """Seconds since the epoch."""
+        return reasoning(self.request)
+
     def see(self, views: NDArray[np.uint8]) -> Floats:
         """Visual tokens `[n, tokens, hidden]` of the policy's views `[n, H, W, 3]`."""
         started = time.perf_counter()
-        tokens = self.models.vision_tokens(views, self.request.deadline)
+        tokens = self.models.vision_tokens(views, self.deadline)
         self.watch.add("vision_encoder", started)
         return tokens
 
     def operate(self, operation: Operation, text: str) -> OperationResult:
-        """Run an operation and add it to the trajectory. Where `visual_ops` is down, the result's error says so.
+        """Run an operation and add it to the trajectory, also where `visual_ops` is down: the result's error says so.
 
         Args:
             operation: in pixels of the original.
@@ -64,12 +69,11 @@ class Acting:
         Raises:
             DeadlineExceeded: the request's time ran out.
         """
-        started = time.perf_counter()
+        started, late = time.perf_counter(), None
         try:
-            result = self.models.operate(*self._needed(operation), self.request.deadline)
-        except DeadlineExceeded:
-            raise
+            result = self.models.operate(*self._needed(operation), self.deadline)
         except PixelisError as error:
+            late = error if isinstance(error, DeadlineExceeded) else None
             result = OperationResult(operation=operation.operation, error=error.wire())
         self.watch.add("visual_ops", started)
         arguments = dict(operation.arguments)
@@ -86,6 +90,8 @@ class Acting:
                 elapsed_ms=result.elapsed_ms,
             )
         )
+        if late is not None:
+            raise late
         return result
 
     def _needed(self, operation: Operation) -> tuple[Sequence[bytes], Operation]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from pixelis.errors import PixelisError
 from pixelis.schema import Action, Event
 from pixelis.settings import Settings
 from python_backends.deadlines import Job
@@ -82,13 +83,21 @@ class Agent:
         beside = Job(lambda: self._recall(prepared), "recall")
         reasoning = self.reasoner.run(prepared.images, request, prepared.views, stream=stream, cancelled=cancelled)
         outcome = yield from reasoning
-        found = beside.result(request.deadline)
+        found = _recalled(beside, request.deadline)
         result = self.finisher(prepared.images, request, found.outcome, found.key, outcome)
         yield Event(event="answer", step=_steps(result.trajectory), text=result.answer, result=result)
 
     def _recall(self, prepared: Prepared) -> Recalled:
         (found,) = recall(self.models, [prepared.request], prepared.retrieval_view[None])
         return found
+
+
+def _recalled(beside: Job[Recalled], deadline: float) -> Recalled:
+    """What was found, or why nothing was: the agent has an answer of its own by now."""
+    try:
+        return beside.result(deadline)
+    except PixelisError as error:
+        return Recalled.without("recall", error)
 
 
 def _steps(trajectory: Sequence[Action]) -> int:

@@ -39,6 +39,8 @@ from python_backends.rows import Tensors, json_text, text
 M = TypeVar("M", bound=BaseModel)
 
 _CANCEL_SECONDS = 5.0
+_LATE_SECONDS = 0.25
+"""How long after a turn's deadline its end is waited for: the policy ends it by itself, with what it has."""
 
 
 class Transport(Protocol):
@@ -128,7 +130,7 @@ class TritonModels:
             "GRIDS": grids,
             "SAMPLING": json_text(turn),
         }
-        deadline = sampling.deadline if sampling.deadline is not None else time.time() + 3600.0
+        deadline = time.time() + 3600.0 if sampling.deadline is None else sampling.deadline + _LATE_SECONDS
         bell: Bell[Tensors] = Bell({})
         arrivals = Arrivals(bell.ring)
         with listener.hear(turn.request_id, arrivals.take) if listener else nullcontext():

@@ -218,6 +218,7 @@ def _experience(request: PreparedRequest, outcome: AgentOutcome, reward: Reward 
 def _failures(recalled: RecallOutcome, outcome: AgentOutcome) -> list[str]:
     """What failed before this step and was done without."""
     told = [] if recalled.reason in (None, *_EXPECTED) else [str(recalled.reason)]
+    told += [f"reason: {outcome.error}"] if outcome.error else []
     failed = {f"visual_ops: {action.error}" for action in outcome.actions if (action.error or "").startswith(_OURS)}
     return [*told, *sorted(failed)]
 

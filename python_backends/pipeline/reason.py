@@ -15,7 +15,7 @@ from pixelis.schema import Action, AgentOutcome, Event, PreparedRequest, Samplin
 from python_backends.images import DecodedImages
 from python_backends.pipeline.acting import NOTHING, Acting
 from python_backends.pipeline.confidence import Evidence
-from python_backends.pipeline.dialect import Answer, Call, Malformed, operations, parse_turn
+from python_backends.pipeline.dialect import Answer, Call, Malformed, Turn, operations, parse_turn
 from python_backends.pipeline.grounding import located
 from python_backends.pipeline.memory import Memory, Voice
 from python_backends.pipeline.models import Models
@@ -79,8 +79,11 @@ class Reasoner:
             stream: whether `token` events are wanted; without them a turn is one event of the policy.
             cancelled: asked at every event.
 
+        Time that runs out ends the loop with what it has: the outcome's `finish` is `timeout`, and its `error` says
+        what was not done. The text of a turn that was cut off counts as an answer without confidence.
+
         Raises:
-            DeadlineExceeded: the request's time ran out.
+            DeadlineExceeded: the time ran out before there was anything.
             Cancelled: `cancelled` said so.
             PixelisError: the policy or the vision encoder failed.
         """
@@ -99,6 +102,7 @@ class _Episode:
     steps: int = 0
     turns: int = 0
     tokens: int = 0
+    unfinished: TurnText | None = None
     evidence: Evidence = field(default_factory=Evidence)
 
     @property
@@ -106,10 +110,20 @@ class _Episode:
         return self.acting.request
 
     def run(self, views: NDArray[np.uint8]) -> Reasoning:
+        memory = Memory(self.voice)
+        try:
+            return (yield from self._loop(memory, views))
+        except DeadlineExceeded as error:
+            text = self.unfinished.text if self.unfinished else ""
+            if not text.strip() and not self.acting.actions:
+                raise
+            return self._cut_off(parse_turn(text), memory, error)
+
+    def _loop(self, memory: Memory, views: NDArray[np.uint8]) -> Reasoning:
         profile, sizes = self.voice.profile, self.request.sizes
         seen = shown(len(sizes), self.request.options.media, profile.video_frames)
         frames = [Frame(i, (0, 0, *sizes[i]), profile.view) for i in seen]
-        memory = Memory(self.voice)
+        self._check()
         memory.open(self.request.question, self.acting.see(views), frames)
         while True:
             turn = yield from self._speak(memory)
@@ -135,7 +149,7 @@ class _Episode:
         """One turn of the policy; its tokens are events as they come."""
         started = time.perf_counter()
         turn, sampling = TurnText(self.voice.tokenizer, self.request.options.stop), self._sampling()
-        models, left = self.acting.models, True
+        models, left, self.unfinished = self.acting.models, True, turn
         try:
             for event in models.generate(memory.ids, memory.visual_tokens, memory.grids, sampling):
                 added = turn.push(event)
@@ -151,12 +165,15 @@ class _Episode:
             # A client that has gone, a reader that stopped: the policy would go on for nobody.
             if left and not turn.over:
                 models.cancel(sampling.request_id)
-        self.acting.watch.add("policy", started)
-        self.tokens += turn.tokens
+            self.acting.watch.add("policy", started)
+            self.tokens += turn.tokens
         if turn.finish == "cancelled":
             raise Cancelled
+        if turn.finish == "deadline":
+            raise DeadlineExceeded("The policy did not finish its turn in time.", mend="Raise `timeout_s`.")
         if turn.finish is None:
             raise ServingError("The policy's turn has no end.")
+        self.unfinished = None
         return turn
 
     def _sampling(self) -> Sampling:
@@ -170,7 +187,7 @@ class _Episode:
             request_id=uuid.uuid4().hex,
             max_tokens=options.max_tokens,
             stream=self.stream,
-            deadline=self.request.deadline,
+            deadline=self.acting.deadline,
             grammar=self.voice.profile.grammar,
             **chosen,
         )
@@ -209,7 +226,16 @@ class _Episode:
         if time.time() > self.request.deadline:
             raise DeadlineExceeded("The request ran out of time.", mend="Raise `timeout_s`.")
 
-    def _outcome(self, answer: str, finish: str) -> AgentOutcome:
+    def _cut_off(self, said: Turn, memory: Memory, error: DeadlineExceeded) -> AgentOutcome:
+        """What there is, of which nothing is certain."""
+        if said.thought:
+            self.acting.actions.append(Action(type="REASONING", text=said.thought))
+        answer = said.thought
+        if isinstance(said.act, Answer) and said.act.text:
+            answer = located(said.act.text, memory.frames, self.voice.profile.coordinates)
+        return self._outcome(answer, "timeout", error.wire())
+
+    def _outcome(self, answer: str, finish: str, error: str | None = None) -> AgentOutcome:
         acting = self.acting
         acting.actions.append(Action(type="ANSWER", text=answer))
         return AgentOutcome.model_validate(
@@ -220,6 +246,7 @@ class _Episode:
                 "call_logprob": self.evidence.call,
                 "actions": acting.actions,
                 "finish": finish,
+                "error": error,
                 "tokens": self.tokens,
                 "elapsed_ms": acting.watch.elapsed_ms,
                 "timings_ms": acting.watch.ms,

@@ -31,6 +31,11 @@ class Recalled:
     outcome: RecallOutcome
     key: Floats
 
+    @classmethod
+    def without(cls, stage: str, error: PixelisError) -> Recalled:
+        """Neither key nor neighbours, because `stage` failed."""
+        return cls(RecallOutcome(reason=f"{stage}: {error.wire()}"), np.zeros(WIDTH, np.float32))
+
 
 def recall(models: Models, requests: Sequence[PreparedRequest], views: NDArray[np.uint8]) -> list[Recalled]:
     """Keys and neighbours of a batch of requests: one call of each encoder for all of them.
@@ -61,7 +66,7 @@ def _settled(job: Job[Recalled], request: PreparedRequest) -> Recalled:
     try:
         return job.result(request.deadline)
     except PixelisError as error:
-        return Recalled(RecallOutcome(reason=f"knn: {error.wire()}"), np.zeros(WIDTH, np.float32))
+        return Recalled.without("knn", error)
 
 
 def _one(

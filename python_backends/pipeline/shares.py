@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import time
 
+from pixelis.schema import PreparedRequest
+
 RECALL = 0.5
 STATES = 0.3
 REWARD = 0.4
 VOTE = 0.5
 LEARN = 0.5
+
+
+_AFTERWARDS = 0.1
+_MOST_AFTERWARDS_S = 1.0
+
+
+def reasoning(request: PreparedRequest) -> float:
+    """When the agent loop must end, so that there is time to make a result of what it has; seconds since the epoch."""
+    return request.deadline - min(_MOST_AFTERWARDS_S, _AFTERWARDS * request.options.timeout_s)
 
 
 def share(deadline: float, fraction: float) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from pixelis.errors import DeadlineExceeded, ServingError
+from pixelis.errors import ServingError
 from pixelis.schema import PolicyEvent
 from python_backends.policy.sampling_stop import StopSearch
 from python_backends.policy.tokenizer import PolicyTokenizer
@@ -39,11 +39,7 @@ class TurnText:
         self.over = False
 
     def push(self, event: PolicyEvent) -> str:
-        """Take an event; the text that is certain now, which no stop text will take back.
-
-        Raises:
-            DeadlineExceeded: the policy ran out of time.
-        """
+        """Take an event; the text that is certain now, which no stop text will take back."""
         for token, logprob in zip(event.tokens, event.logprobs, strict=True):
             self.tokens += 1
             if token in self._end_ids:
@@ -69,8 +65,6 @@ class TurnText:
             self.text = self.text[: self._search.settled_length]
 
     def _finish(self, finish: str) -> None:
-        if finish == "deadline":
-            raise DeadlineExceeded("The policy did not finish its turn in time.", mend="Raise `timeout_s`.")
         self.over = True
         self._add(self._stream.flush())
         if self._ends:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -15,6 +16,7 @@ from python_backends.images import DecodedImages
 from python_backends.pipeline.agent import Agent
 from python_backends.pipeline.finish import Finisher
 from python_backends.pipeline.memory import Voice
+from python_backends.pipeline.models import Floats
 from python_backends.pipeline.prepare import Prepared
 from python_backends.pipeline.reason import Reasoner, outcome_of
 from python_backends.pipeline.recall import recall
@@ -69,3 +71,34 @@ def test_a_request_that_waited_for_longer_than_its_time_is_not_begun(voice: Voic
     agent = Agent.wire(ScriptedModels(voice, TURNS), voice, Settings())
     with pytest.raises(DeadlineExceeded):
         list(agent.run([png()], b"What is it?", b'{"timeout_s": 5}', arrived=time.time() - 6))
+
+
+def test_a_request_that_runs_out_of_time_ends_with_what_it_has(voice: Voice) -> None:
+    models = ScriptedModels(voice, ["red plus red plus red plus"])
+    models.pause = 0.3
+    started = time.time()
+    *events, last = list(Agent.wire(models, voice, Settings()).run([png()], b"What is it?", b'{"timeout_s": 1}'))
+    assert time.time() - started < 2
+    assert {event.event for event in events} == {"token"}
+    assert last.event == "answer"
+    assert last.result is not None
+    assert last.text.startswith("red")
+    assert last.text.strip() == "".join(event.text for event in events).strip()
+    assert last.result.confidence == 0.0
+    (said,) = [reason for reason in last.result.provenance.reasons if reason.startswith("reason: ")]
+    assert said.startswith("reason: deadline_exceeded: The request ran out of time.")
+
+
+def test_a_recall_that_does_not_come_back_costs_the_neighbours(voice: Voice) -> None:
+    class Stuck(ScriptedModels):
+        def embed_text(self, texts: Sequence[str], deadline: float) -> Floats:
+            forever.wait(20)
+            return super().embed_text(texts, deadline)
+
+    forever = threading.Event()
+    models = Stuck(voice, ["red"])
+    *_, last = Agent.wire(models, voice, Settings()).run([png()], b"What is it?", b'{"timeout_s": 1}')
+    forever.set()
+    assert last.text == "red"
+    assert last.result is not None
+    assert any(reason.startswith("recall: deadline_exceeded") for reason in last.result.provenance.reasons)

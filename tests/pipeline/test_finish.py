@@ -98,6 +98,17 @@ def test_failures_of_operations_are_said(voice: Voice, prepare: Callable[..., Pr
     assert result.provenance.reasons == ["visual_ops: unavailable: visual_ops is down"]
 
 
+def test_time_that_ran_out_is_said(voice: Voice, prepare: Callable[..., Prepared]) -> None:
+    models, told = ScriptedModels(voice, [""]), "deadline_exceeded: The policy did not finish its turn in time."
+    cut_off = OUTCOME.model_copy(update={"finish": "timeout", "confidence": 0.0, "error": told})
+    result = finish(models, prepare(read_only=False), cut_off)
+    assert (result.answer, result.confidence) == ("cat", 0.0)
+    assert result.provenance.reasons == [f"reason: {told}"]
+    assert models.inserted == []
+    models.neighbours = neighbours("dog", "dog", "dog")
+    assert finish(models, prepare(), cut_off).answer == "dog"
+
+
 def test_read_only_changes_nothing(voice: Voice, prepare: Callable[..., Prepared]) -> None:
     models = ScriptedModels(voice, [""])
     models.neighbours = neighbours("cat")

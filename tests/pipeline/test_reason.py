@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from pixelis.errors import DeadlineExceeded, Unavailable
-from pixelis.schema import AgentOutcome, Event
+from pixelis.schema import AgentOutcome, Event, Sampling
 from python_backends.images import DecodedImages
 from python_backends.pipeline.memory import Voice
 from python_backends.pipeline.prepare import Prepared
@@ -132,15 +133,98 @@ def test_without_policy_or_encoder_there_is_no_answer(
         run(models, prepare())
 
 
-def test_time_that_runs_out(voice: Voice, prepare: Callable[..., Prepared]) -> None:
-    models = ScriptedModels(voice, ["red red red red"])
-    models.pause = 0.4
-    with pytest.raises(DeadlineExceeded):
-        run(models, prepare(timeout_s=1), stream=True)
-    assert models.cancelled == []  # the policy has the deadline too
+def late(voice: Voice, *turns: str) -> ScriptedModels:
+    """A policy whose turns end at the deadline."""
+    models = ScriptedModels(voice, turns)
     models.finish = "deadline"
-    with pytest.raises(DeadlineExceeded):
+    return models
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    ("text", "answer", "thought"),
+    [
+        ("red plus", "red plus", ""),
+        ("<think>blue</think>\nred", "red", "blue"),
+        ("<think>blue", "blue", "blue"),
+        ("look\n<tool_call>\n{", "look", "look"),
+        (f"look\n{ZOOM}", "look", "look"),
+    ],
+)
+def test_a_turn_that_the_deadline_cuts_off_is_what_there_is(
+    voice: Voice, prepare: Callable[..., Prepared], stream: bool, text: str, answer: str, thought: str
+) -> None:
+    models = late(voice, text)
+    events, outcome = run(models, prepare(), stream=stream)
+    assert (outcome.answer, outcome.finish) == (answer, "timeout")
+    assert (outcome.confidence, outcome.answer_logprob) == (0.0, None)
+    assert outcome.error == "deadline_exceeded: The policy did not finish its turn in time. Raise `timeout_s`."
+    thoughts = ["REASONING"] if thought else []
+    assert [action.type for action in outcome.actions] == [*thoughts, "ANSWER"]
+    assert outcome.tokens == len(voice.tokenizer.encode(text))
+    assert "".join(event.text for event in events) == (text if stream else "")
+    assert models.cancelled == []  # the policy has ended it
+
+
+def test_a_deadline_after_an_operation_keeps_the_trajectory(voice: Voice, prepare: Callable[..., Prepared]) -> None:
+    class Late(ScriptedModels):
+        def generate(self, *args: Any) -> Any:
+            self.finish = "deadline" if self.prompts else "stop"
+            return super().generate(*args)
+
+    for turns in ([ZOOM, "re"], [ZOOM, ""]):
+        _, outcome = run(Late(voice, turns), prepare())
+        assert (outcome.answer, outcome.finish) == (turns[1], "timeout")
+        assert [action.operation and action.operation.value for action in outcome.actions] == ["ZOOM_IN", None]
+
+
+def test_an_operation_that_takes_too_long_ends_the_trajectory(voice: Voice, prepare: Callable[..., Prepared]) -> None:
+    models = ScriptedModels(voice, [f"<think>look</think>{READ}", "red"])
+    models.down["visual_ops"] = DeadlineExceeded("`visual_ops` did not answer in time.")
+    _, outcome = run(models, prepare())
+    assert (outcome.answer, outcome.finish, len(models.prompts)) == ("", "timeout", 1)
+    assert [action.type for action in outcome.actions] == ["REASONING", "VISUAL_OPERATION", "ANSWER"]
+    assert outcome.actions[1].error == outcome.error == "deadline_exceeded: `visual_ops` did not answer in time."
+
+
+def test_a_deadline_before_there_is_anything_is_an_error(voice: Voice, prepare: Callable[..., Prepared]) -> None:
+    for text in ("", "\n"):
+        with pytest.raises(DeadlineExceeded, match="did not finish its turn"):
+            run(late(voice, text), prepare())
+    models = ScriptedModels(voice, ["red"])
+    models.down["vision_encoder"] = DeadlineExceeded("`vision_encoder` did not answer in time.")
+    with pytest.raises(DeadlineExceeded, match="vision_encoder"):
         run(models, prepare())
+
+
+def test_a_policy_that_does_not_heed_the_deadline_is_left(voice: Voice, prepare: Callable[..., Prepared]) -> None:
+    models = ScriptedModels(voice, ["red red red red red red red red"])
+    models.pause = 0.3
+    _, outcome = run(models, prepare(timeout_s=1), stream=True)
+    assert outcome.finish == "timeout"
+    assert str(outcome.error).startswith("deadline_exceeded: The request ran out of time.")
+    assert outcome.answer in ("red", "red red", "red red red")
+
+
+def test_the_loop_leaves_time_for_a_result(voice: Voice, prepare: Callable[..., Prepared]) -> None:
+    class Watched(ScriptedModels):
+        def generate(self, prompt: Any, visual: Any, grids: Any, sampling: Sampling) -> Any:
+            given.append(sampling.deadline)
+            return super().generate(prompt, visual, grids, sampling)
+
+        def vision_tokens(self, views: Any, deadline: float) -> Any:
+            given.append(deadline)
+            return super().vision_tokens(views, deadline)
+
+        def operate(self, images: Any, operation: Any, deadline: float) -> Any:
+            given.append(deadline)
+            return super().operate(images, operation, deadline)
+
+    for timeout, left in ((1, 0.1), (4, 0.4), (30, 1.0), (300, 1.0)):
+        given: list[float | None] = []
+        prepared = prepare(timeout_s=timeout)
+        run(Watched(voice, [ZOOM, "red"]), prepared)
+        assert given == [pytest.approx(prepared.request.deadline - left, abs=1e-6)] * 5
 
 
 def test_a_client_that_goes_ends_the_turn(voice: Voice, prepare: Callable[..., Prepared]) -> None:
