@@ -10,10 +10,12 @@ from __future__ import annotations
 
 IDLE_CHUNK = 512
 """Prompt tokens read in one go while nobody decodes: an arrival waits for no more than this."""
-SMALLEST_CHUNK = 64
+SMALLEST_CHUNK = 16
 """Below, a chunk takes nearly as long: every one of them reads all weights from memory."""
-CHUNK_SHARE = 1.0
-"""Time of a chunk, of the decode step beside it."""
+CHUNK_SHARE = 0.8
+"""Time of a chunk, of the decode step beside it, while all rows decode."""
+MOST_SHARE = 8.0
+"""The same where few rows decode: another one is worth more to all than an early token to some."""
 LOW_SHARE = 0.1
 """Share of the time that ordinary requests keep while urgent ones run, so that they are never starved."""
 _SMOOTHING = 0.2
@@ -60,7 +62,8 @@ class Pacing:
         step = self.step_s(decoding)
         if step is None:
             return SMALLEST_CHUNK
-        room = CHUNK_SHARE * step if self.target_s is None else self.target_s - step
+        share = min(MOST_SHARE, CHUNK_SHARE * (self.slots / decoding) ** 2)
+        room = share * step if self.target_s is None else self.target_s - step
         return int(min(IDLE_CHUNK, max(SMALLEST_CHUNK, self._chunks.within(room))))
 
     def step_s(self, rows: int) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from python_backends.policy.pacing import IDLE_CHUNK, LOW_SHARE, SMALLEST_CHUNK, Pacing
+from python_backends.policy.pacing import CHUNK_SHARE, IDLE_CHUNK, LOW_SHARE, SMALLEST_CHUNK, Pacing
 
 
 def _pacing(target_s: float | None = None, fixed: float = 0.01, token: float = 0.0005) -> Pacing:
@@ -22,10 +22,14 @@ def test_before_anything_is_known() -> None:
     assert Pacing(4).chunk(3) == SMALLEST_CHUNK
 
 
-def test_a_chunk_takes_as_long_as_the_step_beside_it() -> None:
+def test_a_chunk_takes_a_share_of_the_step_beside_it() -> None:
     pacing = _pacing()
-    pacing.stepped(8, 0.11)
-    assert pacing.chunk(8) == pytest.approx(200, abs=1)
+    for rows in (16, 8, 2):
+        pacing.stepped(rows, 0.05)
+    assert pacing.read_s(pacing.chunk(16)) == pytest.approx(CHUNK_SHARE * 0.05, rel=0.02)
+    assert pacing.read_s(pacing.chunk(8)) == pytest.approx(4 * CHUNK_SHARE * 0.05, rel=0.02)
+    assert pacing.chunk(2) == IDLE_CHUNK
+    pacing.stepped(2, 0.01)
     assert pacing.read_s(200) == pytest.approx(0.11)
 
 
@@ -41,8 +45,8 @@ def test_one_length_alone_is_taken_as_proportional() -> None:
     pacing = Pacing(16)
     for _ in range(5):
         pacing.read(64, 0.064)
-    pacing.stepped(4, 0.3)
-    assert pacing.chunk(4) == pytest.approx(300, abs=1)
+    pacing.stepped(16, 0.3)
+    assert pacing.chunk(16) == pytest.approx(1000 * CHUNK_SHARE * 0.3, abs=1)
 
 
 def test_rows_follow_the_stated_latency() -> None:
