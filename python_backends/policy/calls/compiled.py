@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from python_backends.policy.calls.allowed import Allowed, Bits
 from python_backends.policy.calls.distance import Distances
 from python_backends.policy.calls.engine import Engine
 from python_backends.policy.calls.opening import Opening
@@ -42,14 +43,21 @@ class Calls:
         self.size = len(engine.tokens)
         self._all = np.ones(self.size, np.bool_)
         self._all.flags.writeable = False
+        self._words = -(-self.size // 32)
         self._openings = lru_cache(maxsize=None)(self._find_openings)
 
     def begin(self, rest: bytes) -> LLMatcher | None:
         """A matcher that has read `rest`, which came in one token with the end of `<tool_call>`; none: it cannot."""
         return None if self._start is None else self._engine.begin(self._start, rest)
 
-    def free(self, matched: int, left: int) -> NDArray[np.bool_]:
-        """Tokens `[vocabulary]` of free text: all that open no broken call, and none that cannot be closed.
+    def bits(self, matcher: LLMatcher) -> Bits:
+        """Which tokens llguidance lets come."""
+        bits = np.empty(self._words, np.uint32)
+        matcher.unsafe_compute_mask_ptr(bits.ctypes.data, bits.nbytes)
+        return bits
+
+    def free(self, matched: int, left: int) -> Allowed:
+        """Tokens of free text: all that open no broken call, and none that cannot be closed.
 
         Args:
             matched: bytes of `<tool_call>` that the text ends with.
@@ -58,10 +66,10 @@ class Calls:
         tokens, far = self._openings(matched)
         without = tokens[far >= left]
         if not len(without):
-            return self._all
+            return Allowed(flags=self._all)
         allowed = self._all.copy()
         allowed[without] = False
-        return allowed
+        return Allowed(flags=allowed)
 
     def _find_openings(self, matched: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Tokens that open a call after `matched` bytes of the mark, and how far its end is after each."""

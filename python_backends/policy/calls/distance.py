@@ -13,19 +13,23 @@ from threading import RLock
 import numpy as np
 from numpy.typing import NDArray
 
+from python_backends.policy.calls.allowed import Allowed
 from python_backends.policy.calls.states import END, States
 from python_backends.policy.calls.tree import TokenTree
 from python_backends.policy.calls.vocabulary import Vocabulary
 
 FAR = 255
-"""No end is as far as this; what has no way to the end counts as this far."""
+"""What has no way to the end is this far from it."""
+REACH = 128
+"""No end is further than this: no shortest call has more bytes, and each of those is a token."""
 NOWHERE = 0
 """The place after a text that no call begins with."""
-_REMEMBERED = 1024
-"""Places whose tokens are kept: some 10 kB for each; with a large vocabulary 700 kB for the few inside a text."""
+_REMEMBERED = 1 << 24
+"""Bytes for places where many tokens may come, one for each token."""
+_FEW = 48
+"""So many tokens are looked at one by one."""
 
 Core = frozenset[int]
-After = tuple[NDArray[np.int32], NDArray[np.uint8]]
 
 
 class Distances:
@@ -42,7 +46,7 @@ class Distances:
     """
 
     def __init__(self, vocabulary: Vocabulary, states: States, start: int) -> None:
-        self._size = len(vocabulary.tokens)
+        self._vocabulary = vocabulary
         self._tokens = TokenTree(vocabulary)
         self._states = states
         self._lock = RLock()
@@ -53,7 +57,7 @@ class Distances:
         self._costs: dict[int, int] = {END: 0}
         self._far: dict[int, int] = {}
         self._lean: dict[Core, dict[int, Core]] = {}
-        self._after = lru_cache(_REMEMBERED)(self._find_after)
+        self._after = lru_cache(_REMEMBERED // len(vocabulary.tokens))(self._find_after)
         self._place(frozenset())
         self.start, self.end = self._place(frozenset({start})), self._place(frozenset({END}))
 
@@ -72,21 +76,24 @@ class Distances:
                 self._far[place] = known
         return known
 
-    def within(self, place: int, left: int) -> NDArray[np.bool_]:
-        """Tokens `[vocabulary]` after which the end is less than `left` tokens away."""
-        allowed = np.zeros(self._size, np.bool_)
-        ids, far = self._after(place)
-        allowed[ids[far < left]] = True
-        return allowed
+    def near(self, place: int, allowed: Allowed, left: int) -> Allowed:
+        """Those of `allowed` after which the end is less than `left` tokens away."""
+        if allowed.ids is not None and len(allowed.ids) <= _FEW:
+            texts = self._vocabulary.tokens
+            far = [self.tokens(self.step(place, texts[token])) for token in allowed.ids.tolist()]
+            return Allowed(ids=allowed.ids[np.array(far) < left])
+        return allowed.among(self._after(place) < left)
 
-    def _find_after(self, place: int) -> After:
-        """Ids of the tokens that may come, and how far the end is after each."""
+    def _find_after(self, place: int) -> NDArray[np.uint8]:
+        """How far the end is after each token `[vocabulary]`."""
         with self._lock:
             ids, places = self._walk(place)
-            far = np.zeros(len(self._cores), np.uint8)
+            by_place = np.zeros(len(self._cores), np.uint8)
             for other in _distinct(places):
-                far[other] = self.tokens(other)
-        return ids, far[places]
+                by_place[other] = self.tokens(other)
+        far = np.full(len(self._vocabulary.tokens), FAR, np.uint8)
+        far[ids] = by_place[places]
+        return far
 
     def _walk(self, place: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Ids of the tokens that may come, and the place after each: all tokens at once, byte by byte."""

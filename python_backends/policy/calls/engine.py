@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pixelis.errors import SetupError
-from python_backends.policy.calls.forms import PLAIN, RUN
+from python_backends.policy.calls.forms import PLAIN
 from python_backends.policy.calls.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher
 
-_SLICES = [f"{PLAIN.regex}{{1,10}}", f"{PLAIN.regex}{{1,30}}", f"{PLAIN.regex}+", f"{RUN.regex}+"]
+_SLICES = [f"{PLAIN.regex}{{1,10}}", f"{PLAIN.regex}{{1,30}}", f"{PLAIN.regex}+"]
 """What most tokens inside a text are: their part of a mask is known without a look at each of them."""
 
 

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelis.errors import ServingError
+from python_backends.policy.calls.allowed import Allowed
 from python_backends.policy.calls.compiled import Calls
-from python_backends.policy.calls.distance import FAR
+from python_backends.policy.calls.distance import REACH
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher
@@ -29,6 +30,7 @@ class CallGuide:
     def __init__(self, calls: Calls, stops: frozenset[int], limit: int) -> None:
         self._calls = calls
         self._stops = stops
+        self._ends = np.array(sorted(stops), np.int64)
         self._left = limit
         self._matched = 0
         self._matcher: LLMatcher | None = None
@@ -56,10 +58,9 @@ class CallGuide:
         """
         if self.take(token):
             return token, logprob
-        allowed = np.flatnonzero(self.mask())
-        if not len(allowed):
+        chosen = self._allowed().likeliest(logits)
+        if chosen is None:
             raise ServingError(f"The grammar of tool calls came to a dead end: {self._error()}")
-        chosen = int(allowed[logits[allowed].argmax()])
         # log softmax differs between two tokens by the difference of their logits
         logprob += float(logits[chosen]) - float(logits[token])
         if not self.take(chosen):
@@ -76,18 +77,16 @@ class CallGuide:
 
     def mask(self) -> NDArray[np.bool_]:
         """Which tokens may come next `[vocabulary]`; not to be written to."""
+        return self._allowed().mask(self._calls.size)
+
+    def _allowed(self) -> Allowed:
         calls = self._calls
         if self._closed:
-            ends = np.zeros(calls.size, np.bool_)
-            ends[list(self._stops)] = True
-            return ends
+            return Allowed(ids=self._ends)
         if self._matcher is None:
             return calls.free(self._matched, self._left)
-        bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
-        allowed = np.unpackbits(bits, count=calls.size, bitorder="little").view(np.bool_)
-        if self._left <= FAR:
-            allowed &= calls.distances.within(self._place, self._left)
-        return allowed
+        allowed = Allowed.of_bits(calls.bits(self._matcher), calls.size)
+        return allowed if self._left > REACH else calls.distances.near(self._place, allowed, self._left)
 
     def _free(self, token: int) -> bool:
         matched, rest = self._calls.opening.scan(self._matched, token)
@@ -109,7 +108,7 @@ class CallGuide:
     def _inside(self, matcher: LLMatcher, token: int) -> bool:
         distances = self._calls.distances
         place = distances.step(self._place, self._calls.tokens[token])
-        if self._left <= FAR and distances.tokens(place) >= self._left:
+        if self._left <= REACH and distances.tokens(place) >= self._left:
             return False
         if matcher.try_consume_tokens([token]) != 1:
             return False

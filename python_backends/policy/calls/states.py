@@ -40,6 +40,10 @@ class States:
         self._states.append(state)
         return len(self._states) - 1
 
+    def __len__(self) -> int:
+        """States so far."""
+        return len(self._states)
+
     def __getitem__(self, number: int) -> State:
         state = self._states[number]
         if state.grow is not None:

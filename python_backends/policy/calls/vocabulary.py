@@ -52,7 +52,7 @@ class Vocabulary:
 def _decoder(found: dict[str, Any]) -> Any:
     kinds = _kinds(found.get("decoder"))
     if "ByteLevel" in kinds:
-        table = _bytes()
+        table = byte_characters()
         return lambda text: bytes(table[character] for character in text)
     if kinds <= {"Fuse", "Sequence"}:
         return str.encode
@@ -67,7 +67,7 @@ def _kinds(decoder: dict[str, Any] | None) -> set[str]:
     return {decoder["type"]}.union(*inside)
 
 
-def _bytes() -> dict[str, int]:
+def byte_characters() -> dict[str, int]:
     """Character -> byte of byte-level BPE: printable Latin-1 stands for itself, the rest follows from U+0100 on.
 
     From `bytes_to_unicode` of GPT-2's encoder (github.com/openai/gpt-2, `src/encoder.py`).

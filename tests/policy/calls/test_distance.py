@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from python_backends.policy.calls.distance import FAR, NOWHERE, Distances
+from python_backends.policy.calls.allowed import Allowed
+from python_backends.policy.calls.distance import FAR, NOWHERE, REACH, Distances
 from python_backends.policy.calls.engine import Engine
 from python_backends.policy.calls.forms import Bounds, forms
 from python_backends.policy.calls.rules import automaton, lark
@@ -26,6 +27,7 @@ class Both:
         config = CheckpointConfig.load(directory)
         self.vocabulary = Vocabulary.load(directory, config.vocabulary)
         self.distances = Distances(self.vocabulary, *automaton(forms(BOUNDS)))
+        self.all = Allowed(flags=np.ones(config.vocabulary, np.bool_))
         engine = Engine(self.vocabulary, min(config.end_ids))
         self.start = engine.compile(lark(forms(BOUNDS)))
 
@@ -34,7 +36,7 @@ class Both:
         return set(np.flatnonzero(np.unpackbits(bits, bitorder="little")).tolist())
 
     def within(self, place: int, left: int) -> set[int]:
-        return set(np.flatnonzero(self.distances.within(place, left)).tolist())
+        return set(np.flatnonzero(self.distances.near(place, self.all, left).flags).tolist())
 
 
 @pytest.fixture(scope="module", params=("nano", "byte_level"))
@@ -51,7 +53,7 @@ def test_the_automaton_and_llguidance_allow_the_same_tokens(both: Both) -> None:
         for _ in range(40):
             if place == distances.end:
                 break
-            allowed, able = both.allowed(matcher), both.within(place, FAR + 1)
+            allowed, able = both.allowed(matcher), both.within(place, FAR)
             assert allowed <= able
             extra = [both.vocabulary.tokens[token] for token in able - allowed]
             assert all(text.strip(b"0123456789,. ") != text or text[:1] in b'",' for text in extra), extra
@@ -120,6 +122,18 @@ def test_what_no_token_can_finish_is_infinitely_far(tmp_path: Path) -> None:
     place = both.distances.step(both.distances.start, b'{"name":"TEMPORAL_LOCALIZE","arguments":{"query":"\xc3')
     assert both.distances.tokens(place) == FAR
     assert both.distances.tokens(NOWHERE) == FAR
+
+
+@pytest.mark.parametrize("sides", [(168, 168), (1, 1), (99999, 99999)])
+def test_no_end_is_further_than_its_reach(sides: tuple[int, int]) -> None:
+    """In bytes, from every place that there is; a bigger token only brings it nearer."""
+    states, start = automaton(forms(Bounds(*sides, 1)))
+    distances = Distances(Vocabulary([bytes([byte]) for byte in range(256)], frozenset()), states, start)
+    number, furthest = 0, 0
+    while number < len(states):
+        furthest = max(furthest, distances.tokens(distances._place(frozenset({number}))))
+        number += 1
+    assert 80 < furthest <= REACH
 
 
 def test_the_shortest_call_of_the_nano(tmp_path: Path) -> None:
