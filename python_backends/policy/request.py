@@ -115,11 +115,6 @@ class Sequence:
         """Seconds since the epoch; infinite without one."""
         return math.inf if self.sampling.deadline is None else self.sampling.deadline
 
-    @property
-    def greedy(self) -> bool:
-        """Whether the likeliest token always comes."""
-        return self.sampling.temperature == 0
-
     def take(self, token: int, logprob: float, now: float) -> None:
         """One more token, at `now` (monotonic seconds)."""
         self.tokens.append(token)

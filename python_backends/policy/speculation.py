@@ -2,7 +2,8 @@
 
 Prompt lookup decoding (Saxena 2023, github.com/apoorvumang/prompt-lookup-decoding; n-grams as in LLMA, arXiv
 2304.04487). The graph reads the last token and the draft in one step; as long as its own choice is the draft's next
-token, that token is kept, so the result is what plain greedy decoding gives.
+token, that token is kept, so the result is what plain decoding gives: greedy, or drawn, since every draw follows from
+the seed and the place of its token.
 """
 
 from __future__ import annotations

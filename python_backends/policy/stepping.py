@@ -75,7 +75,7 @@ class Stepper:
     def _speculate(self, begun: float) -> bool:
         """Check a draft of the one sequence there is; false when there is none to check."""
         rows, sequence = self._roll.rows, self._roll.rows.active[0]
-        if not sequence.greedy or not self._speculation.wanted():
+        if not self._speculation.wanted():
             return False
         past = int(rows.lengths[0])
         most = min(DRAFT, self._graph.max_len - past - 1, sequence.limit - len(sequence.tokens) - 1)
