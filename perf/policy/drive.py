@@ -12,9 +12,10 @@ from pixelis.errors import DeadlineExceeded, PixelisError
 
 def drive(system: System, load: Load) -> Run:
     """Every job, answered or failed; an arrival does not wait for what came before it."""
-    before = system.counters()
+    before, began = system.counters(), time.process_time()
     answers = _Drive(system, load).run()
-    return Run(answers=answers, before=before, after=system.counters())
+    cpu_s = time.process_time() - began
+    return Run(answers=answers, cpu_s=cpu_s, before=before, after=system.counters())
 
 
 class _Drive:

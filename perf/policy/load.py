@@ -85,9 +85,14 @@ class Answer(_Plain):
 
 
 class Run(_Plain):
-    """Answers in the order of the jobs, and the system's own counters before and after."""
+    """Answers in the order of the jobs, and the system's own counters before and after.
+
+    Attributes:
+        cpu_s: processor time of the system's process meanwhile, all threads together.
+    """
 
     answers: list[Answer]
+    cpu_s: float = 0.0
     before: dict[str, Any] = Field(default_factory=dict)
     after: dict[str, Any] = Field(default_factory=dict)
 
@@ -104,6 +109,11 @@ class Run(_Plain):
             return 0.0
         span = max(answer.times[-1] for answer in done) - min(answer.due for answer in self.answers)
         return sum(len(answer.tokens) for answer in done) / max(span, 1e-9)
+
+    @property
+    def tokens_per_cpu_s(self) -> float:
+        """Generated tokens a second of processor time: hardly depends on what else the machine does."""
+        return sum(len(answer.tokens) for answer in self.answered) / max(self.cpu_s, 1e-9)
 
     def counted(self, name: str) -> float | None:
         """By how much a counter grew; none where the system has no such counter."""

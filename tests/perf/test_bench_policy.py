@@ -69,6 +69,8 @@ def test_a_closed_loop_keeps_its_places_full_and_no_more() -> None:
     assert system.at_once == 4
     assert [answer.tokens for answer in run.answers] == [[2, 1, 0]] * 10
     assert all(answer.error is None and answer.times == sorted(answer.times) for answer in run.answers)
+    assert 0 < run.cpu_s < run.answers[9].times[-1]
+    assert run.tokens_per_cpu_s > run.tokens_per_s
     assert run.answers[9].due > run.answers[0].times[-1] - 1e-3
 
 

@@ -69,6 +69,7 @@ def _row(bench: Bench, system: str, level: int, runs: Sequence[Run]) -> dict[str
     precision = "fp32" if system in FP32_ONLY else bench.precision
     row = {**bench.row("throughput", system=system, concurrency=level), "precision": precision}
     row |= spread("tokens_per_s", [run.tokens_per_s for run in runs], 1)
+    row |= spread("tokens_per_cpu_s", [run.tokens_per_cpu_s for run in runs], 1)
     row |= service(runs)
     steps = [run.counted("steps") for run in runs]
     if all(steps):
