@@ -52,7 +52,6 @@ class CallGrammar:
         self._engine = Engine(vocabulary, min(config.end_ids))
         self._opening = Opening(vocabulary)
         self._distances = Distances(vocabulary, *automaton(forms(Bounds.of(self._profile, 1))))
-        self._distances.tokens(self._distances.start)  # most of the work: now, not in the first request
         self._calls = lru_cache(_COMPILED)(self._compile)
 
     def guide(self, stops: frozenset[int], limit: int, images: int) -> CallGuide:

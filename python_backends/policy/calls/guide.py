@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from pixelis.errors import ServingError
 from python_backends.policy.calls.allowed import Allowed
 from python_backends.policy.calls.compiled import Calls
-from python_backends.policy.calls.distance import REACH
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher
@@ -86,7 +85,9 @@ class CallGuide:
         if self._matcher is None:
             return calls.free(self._matched, self._left)
         allowed = Allowed.of_bits(calls.bits(self._matcher), calls.size)
-        return allowed if self._left > REACH else calls.distances.near(self._place, allowed, self._left)
+        if self._left > calls.distances.furthest:
+            return allowed
+        return calls.distances.near(self._place, allowed, self._left)
 
     def _free(self, token: int) -> bool:
         matched, rest = self._calls.opening.scan(self._matched, token)
@@ -108,7 +109,7 @@ class CallGuide:
     def _inside(self, matcher: LLMatcher, token: int) -> bool:
         distances = self._calls.distances
         place = distances.step(self._place, self._calls.tokens[token])
-        if self._left <= REACH and distances.tokens(place) >= self._left:
+        if self._left <= distances.furthest and distances.tokens(place) >= self._left:
             return False
         if matcher.try_consume_tokens([token]) != 1:
             return False

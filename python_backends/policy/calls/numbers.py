@@ -47,7 +47,7 @@ class Counted(Pattern):
     def build(self, states: States, after: int) -> int:
         """See `Pattern`."""
         any_number = Chars.of("19") + Times(DIGIT, 0, 9)
-        return states.add(State(same=[text("1").build(states, after)], longer=[any_number.build(states, after)]))
+        return states.add(State(same=[text("1").build(states, after)], longer=[(any_number.build(states, after), 0)]))
 
 
 def below(end: int) -> Pattern:

@@ -154,7 +154,7 @@ class Times(Pattern):
         if self.most > self.least:
             loop = State(same=[after])
             after = states.add(loop)
-            loop.longer.append(self.part.build(states, after))
+            loop.longer.append((self.part.build(states, after), 0))
         for _ in range(self.least):
             after = self.part.build(states, after)
         return after

@@ -70,20 +70,29 @@ def _expression(pattern: Pattern) -> str:
 
 
 def automaton(forms: Sequence[Form]) -> tuple[States, int]:
-    """The same as states, and the one after `<tool_call>`."""
+    """The same as states, and the one after `<tool_call>`.
+
+    A state knows which of the needed arguments are still to come. Which of the optional ones have been is no matter of
+    the shortest way, so it is not in the states but goes along with them (`states.At`).
+    """
     states = States()
+    keys = sorted({pair.key for form in forms for pair in form.optional})
     made: dict[Between, int] = {}
 
     def at(place: Between) -> int:
         if place not in made:
-            made[place] = states.add(State(grow=lambda state: grow(state, place)))
+            made[place] = states.add(state := State())
+            fill(state, place)
         return made[place]
 
-    def grow(state: State, place: Between) -> None:
-        comma = None if place.first else text(",") + _SPACE
+    def fill(state: State, place: Between) -> None:
         for pair, needed, after in place.ways():
-            pattern = pair.pattern if comma is None else comma + pair.pattern
-            (state.same if needed else state.longer).append(pattern.build(states, at(after)))
+            pattern = pair.pattern if place.first else text(",") + _SPACE + pair.pattern
+            if needed:
+                state.same.append(pattern.build(states, at(after)))
+            else:
+                following = at(Between(False, place.needed, place.optional))
+                state.longer.append((pattern.build(states, following), 1 << keys.index(pair.key)))
         if not place.needed:
             state.same.append(_TAIL.build(states, END))
 

@@ -1,12 +1,17 @@
-"""A nondeterministic automaton over the bytes of a call, made state by state as it is looked at."""
+"""A nondeterministic automaton over the bytes of a call."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 Edge = tuple[frozenset[int], int]
 """Bytes, and the state that they lead to."""
+At = tuple[int, int]
+"""A state, and the optional arguments that the text before it has, one bit for each."""
+Core = frozenset[At]
+"""Where a text can have led."""
+Ways = dict[int, Core]
+"""Where each byte leads."""
 
 END = 0
 """The state after the call."""
@@ -19,14 +24,13 @@ class State:
     Attributes:
         edges: bytes that may come, and where they lead.
         same: states that are the same place.
-        longer: states that are the same place too, on a way that is never the shortest: once more round a loop.
-        grow: fills in the others; called when the state is first looked at.
+        longer: states that are the same place too, on a way that is never the shortest: once more round a loop (0), or
+            into an optional argument (its bit), which comes once at most.
     """
 
     edges: list[Edge] = field(default_factory=list)
     same: list[int] = field(default_factory=list)
-    longer: list[int] = field(default_factory=list)
-    grow: Callable[[State], None] | None = None
+    longer: list[tuple[int, int]] = field(default_factory=list)
 
 
 class States:
@@ -44,20 +48,25 @@ class States:
         """States so far."""
         return len(self._states)
 
-    def __getitem__(self, number: int) -> State:
-        state = self._states[number]
-        if state.grow is not None:
-            grow, state.grow = state.grow, None
-            grow(state)
-        return state
-
-    def closure(self, numbers: frozenset[int], *, longer: bool) -> set[int]:
-        """`numbers` and what is the same place; with `longer`, on any way."""
-        found, left = set(numbers), list(numbers)
+    def closure(self, core: Core, *, longer: bool) -> set[At]:
+        """`core` and what is the same place; with `longer`, on any way."""
+        found, left = set(core), list(core)
         while left:
-            state = self[left.pop()]
-            for other in (*state.same, *(state.longer if longer else ())):
-                if other not in found:
-                    found.add(other)
-                    left.append(other)
+            number, had = left.pop()
+            state = self._states[number]
+            others = [(other, had) for other in state.same]
+            if longer:
+                others += [(other, had | bit) for other, bit in state.longer if not had & bit]
+            fresh = [other for other in others if other not in found]
+            found.update(fresh)
+            left += fresh
         return found
+
+    def ways(self, core: Core, *, longer: bool) -> Ways:
+        """Where each byte leads; with `longer`, on any way."""
+        targets: dict[int, set[At]] = {}
+        for number, had in self.closure(core, longer=longer):
+            for allowed, target in self._states[number].edges:
+                for byte in allowed:
+                    targets.setdefault(byte, set()).add((target, had if target != END else 0))
+        return {byte: frozenset(reached) for byte, reached in targets.items()}

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from python_backends.policy.calls.allowed import Allowed
-from python_backends.policy.calls.distance import FAR, NOWHERE, REACH, Distances
+from python_backends.policy.calls.distance import FAR, NOWHERE, Distances
 from python_backends.policy.calls.engine import Engine
 from python_backends.policy.calls.forms import Bounds, forms
 from python_backends.policy.calls.rules import automaton, lark
+from python_backends.policy.calls.shortest import shortest
+from python_backends.policy.calls.tree import TokenTree
 from python_backends.policy.calls.vocabulary import Vocabulary
 from python_backends.policy.checkpoint import CheckpointConfig
 from tests.policy import vocabularies
@@ -125,15 +127,11 @@ def test_what_no_token_can_finish_is_infinitely_far(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("sides", [(168, 168), (1, 1), (99999, 99999)])
-def test_no_end_is_further_than_its_reach(sides: tuple[int, int]) -> None:
-    """In bytes, from every place that there is; a bigger token only brings it nearer."""
-    states, start = automaton(forms(Bounds(*sides, 1)))
-    distances = Distances(Vocabulary([bytes([byte]) for byte in range(256)], frozenset()), states, start)
-    number, furthest = 0, 0
-    while number < len(states):
-        furthest = max(furthest, distances.tokens(distances._place(frozenset({number}))))
-        number += 1
-    assert 80 < furthest <= REACH
+def test_no_end_is_as_far_as_far(sides: tuple[int, int]) -> None:
+    """Not even in bytes; a bigger token only brings it nearer."""
+    bytes_ = Vocabulary([bytes([byte]) for byte in range(256)], frozenset())
+    costs = shortest(TokenTree(bytes_), automaton(forms(Bounds(*sides, 1)))[0])
+    assert 80 < max(costs) < FAR / 2
 
 
 def test_the_shortest_call_of_the_nano(tmp_path: Path) -> None:
