@@ -39,7 +39,7 @@ class Profile(BaseModel):
         None, description="makes a probability of the policy's log-probabilities; none = their exponential as it is"
     )
     video_frames: int = Field(8, ge=1, description="frames of a video that the policy is shown, the first among them")
-    grammar: bool = Field(True, description="tool calls are decoded under a grammar, so that they always parse")
+    grammar: bool = Field(True, description="tool calls are decoded under a grammar: see docs/policy.md")
     observation_fields: dict[str, dict[str, str]] | None = Field(
         None,
         description="operation -> {name in the observation: dotted path in the result}; none = the whole result",

@@ -31,11 +31,11 @@ class Allowed:
     @classmethod
     def of_bits(cls, bits: Bits, size: int) -> Allowed:
         """Those of a vocabulary of `size` whose bit is set."""
-        words = np.flatnonzero(bits)
+        words = bits.nonzero()[0]
         if len(words) > _WORDS:
             return cls(flags=_unpacked(bits, size))
-        at, bit = np.nonzero(_unpacked(bits[words], 32 * len(words)).reshape(-1, 32))
-        return cls(ids=32 * words[at] + bit)
+        found = _unpacked(bits[words], 32 * len(words)).nonzero()[0]
+        return cls(ids=(words[found >> 5] << 5) + (found & 31))
 
     def among(self, others: Flags) -> Allowed:
         """Those that `others` `[vocabulary]` has too."""

@@ -23,7 +23,7 @@ def test_whole_numbers(low: int, high: int, number: int) -> None:
         assert not takes(whole(low, high), f"0{value}")
 
 
-@pytest.mark.parametrize("high", [1, 2, 9, 10, 11, 19, 20, 99, 100, 101, 168, 999, 1000, 4096])
+@pytest.mark.parametrize("high", [1, 2, 9, 10, 11, 19, 20, 99, 100, 101, 168, 999, 1000])
 def test_every_whole_number_near_the_bounds(high: int) -> None:
     for low in (0, 1):
         taken = {value for value in range(2 * high + 20) if takes(whole(low, high), str(value))}
