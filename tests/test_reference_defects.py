@@ -21,8 +21,9 @@ import pytest
 from builder.gate import judge
 from builder.storing.manifest import Manifest
 from pixelis.errors import GateFailed, InvalidImage, InvalidRequest, NotFound
+from pixelis.index_config import IndexConfig
 from pixelis.schema import Action, KnnCommand, OperationName
-from python_backends.experience.flat import FlatIndex
+from python_backends.experience.indexes import open_index
 from python_backends.experience.serve import KnnRequest, execute
 from python_backends.reward.action import action_embedding
 from python_backends.reward.cache import StepCache
@@ -108,7 +109,7 @@ def test_the_index_is_on_the_right_metric_with_full_recall() -> None:
     rng = np.random.default_rng(0)
     vectors = (rng.standard_normal((200, 16)) * rng.uniform(0.2, 5, (200, 1))).astype(np.float32)
     queries = rng.standard_normal((20, 16)).astype(np.float32)
-    index = FlatIndex(16)
+    index = open_index(IndexConfig(), 16)
     index.add(np.arange(200, dtype=np.int64), vectors)
     scores, found = index.search(queries, 10)
     exact = np.argsort(-(queries @ vectors.T), axis=1)[:, :10]

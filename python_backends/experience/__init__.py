@@ -1,7 +1,7 @@
 """Experiences and their index (model: knn).
 
 KnnRequest -> serve.py -> store.py (lock, lease)
-                            |- population.py  in memory: by id, by priority, by key (flat.py)
+                            |- population.py  in memory: by id, by priority, by key (indexes/)
                             `- journal.py     on disk: what changed since the last snapshot.py
 """
 

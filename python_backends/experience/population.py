@@ -8,8 +8,10 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from pixelis.index_config import IndexConfig
 from pixelis.schema import Experience
-from python_backends.experience.flat import FlatIndex
+from python_backends.experience.index import Index
+from python_backends.experience.indexes import open_index
 
 Hit = tuple[Experience, float]
 
@@ -26,7 +28,7 @@ class Population:
     """
 
     def __init__(self, width: int, threads: int = 1) -> None:
-        self.index = FlatIndex(width, threads)
+        self.index: Index = open_index(IndexConfig(), width, threads)
         self._by_id: dict[str, tuple[Experience, int]] = {}
         self._by_number: dict[int, Experience] = {}
         self._heap: list[tuple[float, float, int]] = []

@@ -15,7 +15,6 @@ import pytest
 
 from pixelis.errors import SetupError, Unavailable
 from python_backends.experience import ExperienceStore
-from python_backends.experience.flat import FlatIndex
 from tests.experience.conftest import WIDTH, Place, experience, key
 
 
@@ -233,16 +232,3 @@ def test_keys_of_another_width_are_an_error(place: Place) -> None:
     fill(place.open(), 2)
     with pytest.raises(SetupError, match="width 8, not 9"):
         ExperienceStore(place.path, width=9)
-
-
-def test_an_index_on_disk(tmp_path: Path) -> None:
-    index = FlatIndex(WIDTH)
-    index.add(np.array([10, 20]), np.stack([key(1), key(2)]))
-    index.save(tmp_path / "index")
-    again = FlatIndex(WIDTH)
-    again.load(tmp_path / "index")
-    assert again.search(key(2)[None], 1)[1].tolist() == [[20]]
-    assert again.remove(np.array([20, 30])) == 1
-    assert again.parameters()["metric"] == "inner_product"
-    with pytest.raises(ValueError, match="width 8"):
-        FlatIndex(4).load(tmp_path / "index")

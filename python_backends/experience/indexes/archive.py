@@ -1,0 +1,116 @@
+"""An index in one file: a zip archive that is not compressed, so that every part has a checksum of its own.
+
+meta.json    how it was built, for which width and metric
+rows.npy     the number of each row
+alive.npy    which rows live
+index.faiss  what FAISS writes; absent where the index was not trained yet
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ValidationError
+
+from pixelis.errors import SetupError
+from pixelis.index_config import IndexConfig
+
+FORMAT = 1
+BLOCK = 1 << 20
+METRIC = "inner_product"
+
+
+class Meta(BaseModel):
+    """`meta.json`."""
+
+    format: int
+    metric: str
+    width: int
+    config: IndexConfig
+
+
+@dataclass
+class Archive:
+    """What the file holds; `index` is None where nothing was trained."""
+
+    meta: Meta
+    rows: NDArray[np.int64]
+    alive: NDArray[np.bool_]
+    index: Any
+
+
+def write(path: Path, archive: Archive) -> None:
+    """Write to a file beside `path`, sync it, and put it in place by one rename. Raises `OSError`."""
+    draft = path.with_name(path.name + ".draft")
+    try:
+        with draft.open("wb") as file:
+            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as parts:
+                _fill(parts, archive)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def read(path: Path) -> Archive:
+    """The archive at `path`.
+
+    Raises:
+        SetupError: it cannot be read, a checksum does not match, or another version wrote it.
+    """
+    try:
+        with zipfile.ZipFile(path) as parts:
+            damaged = parts.testzip()  # before FAISS reads sizes out of it
+            if damaged is not None:
+                raise SetupError(f"{path.name} is damaged in {damaged}.", mend=_MEND)
+            return _parsed(parts, path)
+    except (OSError, zipfile.BadZipFile, EOFError, KeyError, ValueError, ValidationError, RuntimeError) as error:
+        raise SetupError(f"{path.name} holds no index that can be read: {error}.", mend=_MEND) from error
+
+
+def size(index: Any) -> int:
+    """Bytes of a FAISS index, as it is written; in memory it is as large."""
+    written = 0
+
+    def count(block: bytes) -> int:
+        nonlocal written
+        written += len(block)
+        return len(block)
+
+    faiss.write_index(index, faiss.PyCallbackIOWriter(count, BLOCK))
+    return written
+
+
+def _fill(parts: zipfile.ZipFile, archive: Archive) -> None:
+    parts.writestr("meta.json", archive.meta.model_dump_json())
+    for name, values in (("rows.npy", archive.rows), ("alive.npy", archive.alive)):
+        with parts.open(name, "w", force_zip64=True) as part:
+            np.save(part, values, allow_pickle=False)
+    if archive.index is not None:
+        with parts.open("index.faiss", "w", force_zip64=True) as part:
+            faiss.write_index(archive.index, faiss.PyCallbackIOWriter(part.write, BLOCK))
+
+
+def _parsed(parts: zipfile.ZipFile, path: Path) -> Archive:
+    raw = json.loads(parts.read("meta.json"))
+    if raw.get("format") != FORMAT or raw.get("metric") != METRIC:
+        raise SetupError(f"{path.name} has format {raw.get('format')} and metric {raw.get('metric')}.", mend=_MEND)
+    rows, alive = (np.load(BytesIO(parts.read(name)), allow_pickle=False) for name in ("rows.npy", "alive.npy"))
+    index = None
+    if "index.faiss" in parts.namelist():
+        with parts.open("index.faiss") as part:
+            index = faiss.read_index(faiss.PyCallbackIOReader(part.read, BLOCK))
+    return Archive(Meta.model_validate(raw), rows, alive, index)
+
+
+_MEND = "Build the index again from the experiences."
