@@ -11,18 +11,20 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from pixelis.errors import InvalidRequest, SetupError
 from pixelis.schema import OperationName
 from python_backends.pipeline.dialect import _KNOWN, Answer, Call, operations, parse_turn
 from python_backends.pipeline.spaces import Frame
 from python_backends.policy import conversation
-from python_backends.policy.calls.forms import Bounds, forms
+from python_backends.policy.calls.forms import LARGEST_TARGET, LONGEST_QUERY, Bounds, forms
 from python_backends.policy.checkpoint import CheckpointConfig
 from python_backends.policy.grammar import CallGrammar, CallGuide
 from python_backends.policy.profile import Profile
 from python_backends.policy.runtime import PolicyRuntime
 from python_backends.policy.tokenizer import PolicyTokenizer
+from python_backends.visual_ops import arguments
 from tests.policy import vocabularies
 from tests.policy.support import ask, request
 
@@ -105,6 +107,12 @@ def test_a_policy_that_repeats_itself_gets_to_the_end_of_its_call(voice: Voice) 
 
 def test_the_grammars_tools_are_the_dialects() -> None:
     assert {form.name for form in forms(Bounds(168, 168, 1))} == set(_KNOWN)
+
+
+def test_the_grammars_limits_are_those_of_the_operations() -> None:
+    query = arguments.LocalizeArguments.model_fields["query"]
+    assert f'"maxLength": {LONGEST_QUERY}' in json.dumps(TypeAdapter(query.annotation).json_schema())
+    assert LARGEST_TARGET == arguments.MAX_TARGET
 
 
 RIGHT = [

@@ -30,7 +30,7 @@ _MOST_FRAMES = 8
 # No `<`: the text of a call ends at the first `</tool_call>`.
 PLAIN = any_of([Chars(frozenset(range(0x20, 0x7F)) - frozenset(b'"\\<')), NotAscii()])
 """A character that is written as it is."""
-RUN = Chars.of("0[", "]o") | text("\\\\")
+_RUN = Chars.of("0[", "]o") | text("\\\\")
 """A character of COCO's compressed run-length text (48 to 111), its backslash escaped."""
 _HEX = Chars.of("09", "af", "AF")
 # Escaped surrogates come in pairs, or JSON's reader makes half characters of them that no UTF-8 can carry.
@@ -157,5 +157,5 @@ def _list(item: Pattern, least: int, most: int) -> Pattern:
 
 def _mask() -> Pattern:
     size = _list(whole(1, 99999), 2, 2)
-    counts = text('"') + Times(RUN, 1, 8192) + text('"')
+    counts = text('"') + Times(_RUN, 1, 8192) + text('"')
     return text('{"size":') + _SPACE + size + text(",") + _SPACE + text('"counts":') + _SPACE + counts + text("}")
