@@ -188,6 +188,18 @@ class IndexConfig(_Part):
         return f"{transform}{_name(self.index)}{refine}"
 
 
+class Live(_Part):
+    """When an index that changes while it is searched is built again.
+
+    Fewer than `flat_below` vectors, and those that came since the last merge, are compared one by one.
+    """
+
+    flat_below: int = Field(10_000, ge=0, description="so many vectors and fewer need no trained index")
+    tail: int = Field(512, ge=1, description="new vectors that are merged together")
+    dead_share: float = Field(0.2, gt=0, le=1, description="of removed vectors, from which it is built without them")
+    growth: float = Field(2.0, gt=1, description="times as many vectors as it learned from, and it learns again")
+
+
 def _divides(subquantizers: int, width: int | None) -> None:
     if width is not None and width % subquantizers:
         raise ValueError(f"{subquantizers} subquantizers do not divide a width of {width}")

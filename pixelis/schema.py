@@ -168,6 +168,7 @@ class Experience(_Wire):
     created_at: float = Field(description="seconds since the epoch")
     retrieval_count: int = Field(0, ge=0)
     success_count: int = Field(0, ge=0)
+    occurrences: int = Field(1, ge=1, description="how often it was learned: what is so alike is stored once")
     learning_rate: float | None = None
     confirmed: bool = Field(False, description="feedback said that its answer is right, or put the right one in")
 
@@ -183,6 +184,7 @@ class Neighbour(_Wire):
     age_hours: float = 0.0
     retrieval_count: int = 0
     success_count: int = 0
+    occurrences: int = Field(1, ge=1, description="it casts so many votes, five at most")
     confirmed: bool = False
 
 

@@ -22,6 +22,7 @@ from pydantic_settings import (
 )
 
 from pixelis.errors import SetupError
+from pixelis.index_config import IndexConfig, Live
 
 
 class _Section(BaseModel):
@@ -93,6 +94,11 @@ class Retrieval(_Section):
     confirmed_similarity: float = Field(
         0.9999, ge=-1, le=1, description="from here on a confirmed experience is of the same picture and question"
     )
+    duplicate_similarity: float = Field(
+        0.999, ge=-1, le=2, description="the same answer, so alike, is counted and not stored again; 2 = never"
+    )
+    index: IndexConfig = Field(default_factory=IndexConfig, description="chosen by `pixelis tune knn`")
+    live: Live = Field(default_factory=Live, description="when the index is built again while it is searched")
     feedback_requests: int = Field(1000, ge=0, description="newest requests with `read_only: false` that take feedback")
 
 

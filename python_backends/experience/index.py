@@ -45,22 +45,12 @@ class Index(Protocol):
             NotFound: a number that is not there.
         """
 
-    def save(self, path: Path) -> None:
-        """Write the index to one file, whole or not at all. Raises `OSError`."""
-
-    def load(self, path: Path) -> None:
-        """Become what `save` wrote.
-
-        Raises:
-            SetupError: it cannot be read, is damaged, or is of another kind, width or metric.
-        """
-
     def parameters(self) -> dict[str, Any]:
         """What was chosen: kind, metric, width, threads and what the kind has of its own."""
 
 
 class TrainedIndex(Index, Protocol):
-    """An index that learns how vectors are distributed before it takes any."""
+    """An index that learns how vectors are distributed before it takes any, and that is kept in a file."""
 
     @property
     def config(self) -> IndexConfig:
@@ -75,3 +65,13 @@ class TrainedIndex(Index, Protocol):
 
     def adjust(self, config: IndexConfig) -> None:
         """Search by other parameters from now on. Raises `InvalidRequest` where `config` is built otherwise."""
+
+    def save(self, path: Path) -> None:
+        """Write the index to one file, whole or not at all. Raises `OSError`."""
+
+    def load(self, path: Path) -> None:
+        """Become what `save` wrote.
+
+        Raises:
+            SetupError: it cannot be read, is damaged, or is of another kind, width or metric.
+        """

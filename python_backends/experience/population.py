@@ -8,12 +8,15 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelis.index_config import IndexConfig
+from pixelis.index_config import IndexConfig, Live
 from pixelis.schema import Experience
-from python_backends.experience.index import Index
-from python_backends.experience.indexes import open_index
+from python_backends.experience.live import LiveIndex
+from python_backends.text import normalise
 
 Hit = tuple[Experience, float]
+
+TWINS = 10
+"""So many of the nearest are looked at for one that says the same."""
 
 
 class Population:
@@ -25,10 +28,14 @@ class Population:
     Args:
         width: D of the keys.
         threads: of the index, for batches.
+        config: of the index; none = exact.
+        live: when the index is built again.
     """
 
-    def __init__(self, width: int, threads: int = 1) -> None:
-        self.index: Index = open_index(IndexConfig(), width, threads)
+    def __init__(
+        self, width: int, threads: int = 1, config: IndexConfig | None = None, live: Live | None = None
+    ) -> None:
+        self.index = LiveIndex(config or IndexConfig(), width, threads, live)
         self._by_id: dict[str, tuple[Experience, int]] = {}
         self._by_number: dict[int, Experience] = {}
         self._heap: list[tuple[float, float, int]] = []
@@ -67,19 +74,37 @@ class Population:
             self.index.remove(np.array([found[1]], np.int64))
 
     def like(self, key: NDArray[np.float32], similarity: float) -> list[str]:
-        """Ids of all experiences at least so similar to `key` `[D]`, in no order."""
+        """Ids of all experiences at least so similar to `key` `[D]`, in no order; every one is compared."""
         found: list[Hit] = []
         k = 16
         while len(found) < len(self):
-            (found,) = self.search(key[np.newaxis], [k])
+            (found,) = self._hits(*self.index.exact(key[np.newaxis], k), [k])
             if len(found) < k or found[-1][1] < similarity:
                 break
             k *= 4
         return [experience.experience_id for experience, score in found if score >= similarity]
 
+    def twin(self, key: NDArray[np.float32], answer: str, similarity: float) -> Experience | None:
+        """The nearest experience of the same answer that is at least so similar to `key` `[D]`."""
+        if not len(self):
+            return None
+        (found,) = self._hits(*self.index.search(key[np.newaxis], TWINS, noted=False), [TWINS])
+        same = (e for e, score in found if score >= similarity and normalise(e.answer) == normalise(answer))
+        return next(same, None)
+
+    def again(self, experience_id: str, created_at: float) -> None:
+        """An experience has come about once more: it counts one more, and is as young as the last."""
+        experience, number = self._by_id[experience_id]
+        experience.occurrences += 1
+        experience.created_at = max(experience.created_at, created_at)
+        heapq.heappush(self._heap, (experience.priority, experience.created_at, number))
+        if len(self._heap) > 2 * len(self) + 64:
+            self._heap = [line for line in self._heap if self._current(*line)]
+            heapq.heapify(self._heap)
+
     def lowest(self) -> Experience | None:
         """The one that goes first: lowest priority, then the oldest."""
-        while self._heap and self._heap[0][2] not in self._by_number:
+        while self._heap and not self._current(*self._heap[0]):
             heapq.heappop(self._heap)
         return self._by_number[self._heap[0][2]] if self._heap else None
 
@@ -88,7 +113,14 @@ class Population:
         widest = min(max(ks, default=0), len(self))
         if widest == 0:
             return [[] for _ in ks]
-        scores, numbers = self.index.search(queries, widest)
+        return self._hits(*self.index.search(queries, widest), ks)
+
+    def _current(self, priority: float, created_at: float, number: int) -> bool:
+        """Whether a line of the heap still says what is."""
+        living = self._by_number.get(number)
+        return living is not None and (living.priority, living.created_at) == (priority, created_at)
+
+    def _hits(self, scores: NDArray[np.float32], numbers: NDArray[np.int64], ks: Sequence[int]) -> list[list[Hit]]:
         return [
             [(self._by_number[n], s) for n, s in zip(row[:k].tolist(), values[:k].tolist(), strict=True) if n >= 0]
             for row, values, k in zip(numbers, scores, ks, strict=True)

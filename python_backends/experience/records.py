@@ -27,8 +27,12 @@ def apply(population: Population, asked: AskedRequests, record: Record, key: Key
     elif op == "asked" and key is not None:
         request = Asked.model_validate(record["asked"])
         asked.note(request, key)
-        if request.experience_id is not None:
+        if record.get("again") and request.experience_id is not None:
+            _again(population, request.experience_id, request.experience.created_at)
+        elif request.experience_id is not None:
             _insert(population, request.experience.model_copy(), key, record["evicted"])
+    elif op == "again":
+        _again(population, record["id"], record["created_at"])
     elif op == "judged":
         _judged(population, record, key)
         asked.judged(Asked.model_validate(record["asked"]))
@@ -41,6 +45,11 @@ def apply(population: Population, asked: AskedRequests, record: Record, key: Key
             _known(population, experience_id).retrieval_count += 1
     else:
         raise SetupError(f"The journal holds an unknown record {op!r}.", mend="It was written by a newer version.")
+
+
+def _again(population: Population, experience_id: str, created_at: float) -> None:
+    _known(population, experience_id)
+    population.again(experience_id, created_at)
 
 
 def _insert(population: Population, experience: Experience, key: Key, evicted: str | None) -> None:

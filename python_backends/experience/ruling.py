@@ -119,13 +119,14 @@ def _right(asked: Asked, own: Experience | None, right: str, new_id: str) -> Exp
             "priority": priority(1.0, reward),
             "retrieval_count": own.retrieval_count if own else 0,
             "success_count": (own.success_count if own and not own.confirmed else 0) + 1,
+            "occurrences": own.occurrences if own else 1,
         }
     )
 
 
 def _wrong(asked: Asked, own: Experience | None) -> Experience | None:
-    if own is None:
-        return None
+    if own is None or (own.confirmed and not (asked.right is not None and _says(own, asked.right))):
+        return None  # gone, or another request of the same experience has said what is right
     if not _says(asked.experience, asked.answer):  # the agent was outvoted: what it said is not what was wrong
         return asked.experience.model_copy(update=_counts(own, own.success_count)) if own.confirmed else None
     return asked.experience.model_copy(update={**_counts(own, 0), "retrieval_count": max(own.retrieval_count, 1)})
@@ -136,4 +137,5 @@ def _counts(own: Experience, successes: int) -> dict[str, object]:
         "experience_id": own.experience_id,
         "retrieval_count": own.retrieval_count,
         "success_count": successes,
+        "occurrences": own.occurrences,
     }

@@ -58,7 +58,7 @@ class ExperienceStore:
 
     Args:
         directory: where the experiences are kept; made when absent.
-        config: `capacity`, `cold_start_threshold`, `feedback_requests` and `confirmed_similarity` are read.
+        config: capacity, thresholds and the index are read.
         seeds: a version folder whose experiences fill an empty directory; none = start empty.
         width: D of the keys.
         threads: of the index, for batches.
@@ -82,8 +82,9 @@ class ExperienceStore:
         self._directory, self._width, self._snapshot_every = directory, width, snapshot_every
         self._capacity, self._cold = config.capacity, config.cold_start_threshold
         self._lock = threading.RLock()  # methods call each other: with a plain lock they would wait for themselves
-        self._population = Population(width, threads)
+        self._population = Population(width, threads, config.index, config.live)
         self._asked, self._same = AskedRequests(config.feedback_requests), config.confirmed_similarity
+        self._alike = config.duplicate_similarity
         self._lease = Lease(directory)
         with self._lease.taken():
             self._generation, self._journal, self.epoch = self._open(seeds)
@@ -95,14 +96,15 @@ class ExperienceStore:
     def insert(self, experience: Experience, key: NDArray[np.float32]) -> str:
         """Add an experience; where the store is full, the lowest priority (then the oldest) goes.
 
-        Priority is computed here, the learning rate where it is absent; an empty id gets a ULID.
+        Priority is computed here, the learning rate where it is absent; an empty id gets a ULID. What is as good as
+        there already (`duplicate_similarity`, and the same answer) is not added: the one that is there counts one more.
 
         Args:
             experience: its `created_at` counts for its age.
             key: `[D]`, of length 1.
 
         Returns:
-            Its id, once it is on disk.
+            Its id, or that of the one that it repeats, once that is on disk.
 
         Raises:
             InvalidRequest: the key does not fit or has a side missing, or the id is taken.
@@ -113,6 +115,10 @@ class ExperienceStore:
         with self._lock:
             if added.experience_id in self._population:
                 raise InvalidRequest(f"Experience {added.experience_id} exists.", mend="Leave the id empty to get one.")
+            twin = self._population.twin(key, added.answer, self._alike)
+            if twin is not None:
+                self._change({"op": "again", "id": twin.experience_id, "created_at": added.created_at})
+                return twin.experience_id
             self._change({"op": "insert", "experience": _plain(added), "evicted": self._evicted()}, key)
         return added.experience_id
 
@@ -131,7 +137,7 @@ class ExperienceStore:
             learn: whether the experience is worth keeping.
 
         Returns:
-            The id of the experience, where it was inserted.
+            The id of the experience, where it was inserted, or of the one that it repeats.
 
         Raises:
             InvalidRequest: the key does not fit or has a side missing.
@@ -140,12 +146,14 @@ class ExperienceStore:
         key = self._storable(key)
         with self._lock:
             added = _complete(experience.model_copy(update={"experience_id": self._free_id(request_id)}))
-            lives = added.experience_id if learn else None
+            twin = self._population.twin(key, added.answer, self._alike) if learn else None
+            lives = (twin or added).experience_id if learn else None
             asked = Asked(
                 request_id=request_id, experience=added, answer=answer, retrieved=list(retrieved), experience_id=lives
             )
-            evicted = self._evicted() if learn else None
-            self._change({"op": "asked", "asked": _plain(asked), "evicted": evicted}, key)
+            evicted = self._evicted() if learn and twin is None else None
+            record = {"op": "asked", "asked": _plain(asked), "evicted": evicted, "again": twin is not None}
+            self._change(record, key)
         return lives
 
     def judge(self, request_id: str, correct: bool | None, answer: str | None) -> Judgement:
@@ -247,6 +255,7 @@ class ExperienceStore:
 
     def close(self) -> None:
         """Close the journal; everything acknowledged is on disk already."""
+        self._population.index.close()
         with self._lock:
             self._journal.close()
 
@@ -257,6 +266,8 @@ class ExperienceStore:
         key = np.ascontiguousarray(key, np.float32)
         if not np.isfinite(key).all():
             raise InvalidRequest("The key holds a value that is not a finite number.", mend="Send finite float32s.")
+        if not key.any():
+            raise InvalidRequest("The key is zero: it has no direction to compare.", mend="Send an embedding.")
         return key
 
     def _judged(self, ruling: rulings.Ruling, key: NDArray[np.float32]) -> list[str]:
@@ -380,5 +391,6 @@ def _neighbour(experience: Experience, similarity: float, now: float) -> Neighbo
         age_hours=(now - experience.created_at) / 3600,
         retrieval_count=experience.retrieval_count,
         success_count=experience.success_count,
+        occurrences=experience.occurrences,
         confirmed=experience.confirmed,
     )

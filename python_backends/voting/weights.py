@@ -11,6 +11,9 @@ from python_backends.text import normalise
 HOURS_PER_E_FOLD = 24.0
 """An experience loses a factor e of its weight a day."""
 
+MOST_VOTES = 5
+"""Of one neighbour: as many as a search brings by default, and so as many as there would be if each were stored."""
+
 
 @dataclass(frozen=True)
 class Vote:
@@ -55,9 +58,10 @@ def agent_vote(ballot: Ballot) -> Vote:
 
 
 def neighbour_votes(ballot: Ballot, min_similarity: float) -> list[Vote]:
-    """The votes of the neighbours that are similar enough to have one."""
+    """The votes of the neighbours that are similar enough to have one; one that was learned n times has n."""
     return [
         Vote(n.answer, normalise(n.answer), neighbour_weight(n), min(max(n.confidence, 0.0), 1.0))
         for n in ballot.neighbours
         if n.similarity >= min_similarity
+        for _ in range(min(n.occurrences, MOST_VOTES))
     ]

@@ -119,7 +119,7 @@ def test_a_confirmed_experience_takes_the_place_of_all_others_of_the_same_questi
     """Six wrong ones of the same key would keep a seventh out of the five nearest."""
     store = place.open()
     for i in range(6):
-        asked(store, f"r{i}", 1)
+        asked(store, f"r{i}", 1, f"red {i}")
     near = key(1) + 0.1 * key(2)
     other = store.insert(experience("red"), (near / np.linalg.norm(near)).astype(np.float32))
     judged = store.judge("r5", None, "blue")
@@ -129,6 +129,24 @@ def test_a_confirmed_experience_takes_the_place_of_all_others_of_the_same_questi
     again = store.judge("r0", None, "green")
     assert again.replaced == ["r5"]
     assert voted(store, 1) == ("green", "confirmed_by_feedback")
+
+
+def test_requests_that_say_the_same_share_an_experience_and_the_last_to_know_what_is_right_counts(
+    place: Place,
+) -> None:
+    store = place.open()
+    assert [asked(store, f"r{i}", 1) for i in range(3)] == ["r0"] * 3
+    assert (len(store), store.get("r0").occurrences) == (1, 3)
+    assert store.judge("r1", None, "blue").experience_id == "r0"
+    store.judge("r2", False, None)
+    found = store.get("r0")
+    assert (found.answer, found.confirmed, found.occurrences) == ("blue", True, 3), "that red is wrong was known"
+    store.judge("r1", False, None)
+    found = store.get("r0")
+    assert (found.answer, found.confirmed, found.success_count, found.retrieval_count) == ("red", False, 0, 1)
+    assert store.judge("r0", True, None).replaced == []
+    assert (store.get("r0").answer, store.get("r0").confirmed, len(store)) == ("red", True, 1)
+    assert asked(store, "r3", 1, "green") == "r3", "another answer is another experience"
 
 
 def test_it_survives_a_restart_and_a_snapshot(place: Place) -> None:

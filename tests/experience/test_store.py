@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pixelis.errors import InvalidRequest, NotFound
+from pixelis.index_config import Hnsw, IndexConfig, Live, Pca, Refine
 from pixelis.settings import Retrieval
 from python_backends.experience import ExperienceStore
 from tests.experience.conftest import WIDTH, Place, experience, key
@@ -18,6 +19,10 @@ from tests.experience.conftest import WIDTH, Place, experience, key
 
 def nearest(store: ExperienceStore, seed: int, k: int = 1, count: bool = False) -> list[str]:
     return [n.answer for n in store.search(key(seed)[None], k, count).neighbours[0]]
+
+
+def nearest_id(store: ExperienceStore, seed: int) -> str:
+    return store.search(key(seed)[None], 1).neighbours[0][0].experience_id
 
 
 def test_the_index_grows_and_is_searched(place: Place) -> None:
@@ -97,6 +102,78 @@ def _has(store: ExperienceStore, experience_id: str) -> bool:
     except NotFound:
         return False
     return True
+
+
+def test_what_is_learned_again_is_counted_and_not_stored_again(place: Place) -> None:
+    store = place.open(capacity=3)
+    first = store.insert(experience("Red", confidence=0.9, created_at=100.0), key(1))
+    near = key(1) + 0.03 * key(2)
+    near = (near / np.linalg.norm(near)).astype(np.float32)
+    assert 0.999 < float(near @ key(1)) < 0.9999
+    assert store.insert(experience(" red ", created_at=300.0), near) == first
+    assert store.insert(experience("red", created_at=200.0), key(1)) == first
+    found = store.get(first)
+    assert (found.answer, found.occurrences, found.created_at, found.confidence) == ("Red", 3, 300.0, 0.9)
+    assert (len(store), store.stats()["indexed"], store.epoch) == (1, 1, 3)
+    other = store.insert(experience("blue", confidence=0.9, created_at=250.0), key(1))
+    far = key(1) + 0.1 * key(2)
+    apart = store.insert(experience("red", confidence=0.1), (far / np.linalg.norm(far)).astype(np.float32))
+    assert len({first, other, apart}) == len(store) == 3
+    store.insert(experience("red", confidence=0.1), key(3))
+    assert not _has(store, other), "of the two of low priority the one that was learned last stays"
+    assert _has(store, first)
+    again = place.open(capacity=3)
+    assert (again.get(first).occurrences, again.get(first).created_at, again.epoch) == (3, 300.0, store.epoch)
+    (best, *_) = again.search(key(1)[None], 1).neighbours[0]
+    assert (best.experience_id, best.occurrences) == (first, 3)
+
+
+def test_learned_again_and_again_takes_no_room(place: Place) -> None:
+    store = place.open()
+    for i in range(500):
+        store.insert(experience("red", created_at=float(i)), key(1))
+    assert store.get(nearest_id(store, 1)).occurrences == 500
+    assert len(store._population._heap) < 70
+
+
+def test_duplicates_can_be_kept(place: Place) -> None:
+    config = Retrieval(cold_start_threshold=0, duplicate_similarity=2)
+    store = ExperienceStore(place.path, config, width=WIDTH)
+    place.stores.append(store)
+    assert len({store.insert(experience("red"), key(1)) for _ in range(3)}) == len(store) == 3
+
+
+def test_a_store_on_a_trained_index(place: Place) -> None:
+    """Search, eviction, restart and feedback, with an index that is merged while all of that goes on."""
+    index = IndexConfig(index=Hnsw(), transform=Pca(width=6), refine=Refine(factor=20))
+    config = Retrieval(capacity=150, cold_start_threshold=0, index=index, live=Live(flat_below=50, tail=10))
+
+    def open_store() -> ExperienceStore:
+        place.stores.append(ExperienceStore(place.path, config, width=WIDTH, snapshot_every=70))
+        return place.stores[-1]
+
+    store = open_store()
+    missed = 0
+    for i in range(400):
+        store.insert(experience(str(i), confidence=0.5, created_at=float(i)), key(i))
+        missed += nearest(store, i) != [str(i)]
+    assert missed < 4, "none in the tail, and few where the merge was quicker than the search"
+    store._population.index.settle(20)
+    stats = store.stats()
+    assert (stats["count"], stats["indexed"], stats["index"]["label"]) == (150, 150, "pca6,hnsw16+float32")
+    assert stats["index"]["base"] > 100
+    assert stats["index"]["recall"]["value"] > 0.9
+    again = open_store()
+    again._population.index.settle(20)
+    (rows,) = zip(*[again.search(key(i)[None], 1).neighbours[0] for i in range(250, 400)], strict=True)
+    assert sum(found.answer == str(i) for i, found in enumerate(rows, 250)) > 145
+    assert sum(found.similarity == pytest.approx(1, abs=1e-6) for found in rows) > 145
+    assert not {str(i) for i in range(250)} & set(nearest(again, 3, 150))
+
+
+def test_a_zero_key_finds_nothing_and_is_refused(place: Place) -> None:
+    with pytest.raises(InvalidRequest, match="no direction"):
+        place.open().search(np.zeros((1, WIDTH), np.float32), 1)
 
 
 def test_cold_start(place: Place) -> None:

@@ -20,7 +20,7 @@ from python_backends.pipeline.local import LocalModels
 from python_backends.voting import vote
 
 SCENES = 5
-K = 20
+K = 5
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalModels]:
 
 
 def fill(store: ExperienceStore, models: LocalModels, near: list[Adversary], copies: int = 4) -> np.ndarray:
-    """Every adversary `copies` times, as sure as can be and learned just now; their keys."""
+    """Every adversary learned `copies` times, as sure as can be and just now; their keys."""
     made = keys(models, [(one.picture, one.question) for one in near])
     for one, key in zip(near, made, strict=True):
         for _ in range(copies):
@@ -72,6 +72,7 @@ def test_the_same_picture_and_question_do_vote(models: LocalModels, tmp_path: Pa
     same = Adversary("edited", encoded(question)[0], question.text, question.answer)
     (key,) = fill(store, models, [same])
     (found,) = store.search(key[None], 3).neighbours
+    assert [neighbour.occurrences for neighbour in found] == [4]
     verdict = vote(Ballot(answer="something else", confidence=0.9, neighbours=found), Retrieval())
-    assert (verdict.answer, verdict.votes, verdict.reason) == (question.answer, 4, None)
+    assert (verdict.answer, verdict.votes, verdict.reason) == (question.answer, 5, None)
     store.close()

@@ -84,6 +84,13 @@ def test_too_few_votes_halve_the_confidence() -> None:
     assert (verdict.answer, verdict.confidence, verdict.reason) == ("cat", 0.4, "insufficient_votes")
 
 
+def test_what_was_learned_n_times_votes_as_n_do_up_to_five() -> None:
+    once = [neighbour("dog", 0.9)]
+    for n in (1, 2, 5):
+        assert cast([neighbour("dog", 0.9, occurrences=n)]) == cast(once * n)
+    assert cast([neighbour("dog", 0.9, occurrences=90)]) == cast(once * 5)
+
+
 def test_similarity_decides_who_votes() -> None:
     assert cast([neighbour("dog", 1.0, similarity=0.9)] * 2, confidence=0.1).answer == "dog"
     assert cast([neighbour("dog", 1.0, similarity=0.899)] * 2, confidence=0.1).reason == "no_neighbours"

@@ -10,6 +10,7 @@ selector keeps it out of every result until `compact` builds the index again wit
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -29,7 +30,9 @@ Vectors = NDArray[np.float32]
 _IP = faiss.METRIC_INNER_PRODUCT
 
 COMPACT_AT = 0.5
-"""Share of dead rows from which `remove` compacts on its own; whoever can do it in the background does so before."""
+"""Share of dead rows from which `remove` compacts on its own."""
+
+COMPACT_SLICE = 4096
 
 
 class FaissIndex(ABC):
@@ -39,16 +42,20 @@ class FaissIndex(ABC):
         config: how it is built and searched.
         width: D.
         threads: for batches; a single query always takes one, because waking others costs more than the scan.
+
+    Attributes:
+        compacts: whether `remove` builds the index again once half of it is dead. Whoever does that elsewhere says no.
     """
 
-    moves: ClassVar[bool] = False
-    """Whether a removal moves the last row; otherwise rows die."""
+    movable: ClassVar[bool] = False
+    """Whether a removal may move the last row; otherwise rows die."""
 
     def __init__(self, config: IndexConfig, width: int, threads: int = 1) -> None:
         self._config, self._width, self._threads = config, width, threads
         self._table = RowTable()
         self._faiss: Any = None
         self._asked: dict[int, Any] = {}
+        self._moves, self.compacts = self.movable, True
         if self.needed == 0:
             self._faiss = self._assembled(None, width)
 
@@ -111,13 +118,13 @@ class FaissIndex(ABC):
         """See `Index.remove`."""
         rows = self._table.rows(np.unique(np.ascontiguousarray(ids, np.int64)))
         rows = rows[rows >= 0]
-        if self.moves:
+        if self._moves:
             for row in -np.sort(-rows):  # from the end, so that a row that is to go is never one that moved
                 self._move_last_to(int(row))
         elif len(rows):
             self._table.kill(rows)
             self._asked = {}
-            if self.dead_share >= COMPACT_AT and (self._config.verbatim or not len(self)):
+            if self.compacts and self.dead_share >= COMPACT_AT and (self._config.verbatim or not len(self)):
                 self.compact()
         return len(rows)
 
@@ -125,20 +132,63 @@ class FaissIndex(ABC):
         """See `Index.search`."""
         checks.k(k)
         asked = checks.vectors(queries, self._width)
-        if not len(self) or not len(asked):
+        most = min(k, len(self))
+        if not most or not len(asked):
             return np.full((len(asked), k), -np.inf, np.float32), np.full((len(asked), k), -1, np.int64)
         faiss.omp_set_num_threads(1 if len(asked) == 1 else self._threads)
-        most = min(k, len(self))
         scores, rows = self._faiss.search(asked, most, params=self._parameters(most))
-        missing = rows < 0
-        found = np.where(missing, -1, self._table.numbers[rows])
-        ranked = np.where(missing, -np.inf, self._scores(scores, asked))
-        return _padded(ranked, k, -np.inf), _padded(found, k, -1)
+        return self._named(self._scores(scores, asked), rows, k)
+
+    def exact(self, queries: Vectors, k: int) -> tuple[Vectors, Ids]:
+        """As `search`, by comparing with every living vector, bit for bit; may run beside searches and removals.
+
+        Raises:
+            InvalidRequest: what `search` raises, or the index keeps codes only.
+        """
+        checks.k(k)
+        asked = checks.vectors(queries, self._width)
+        self._need_vectors()
+        alive = self._table.alive.copy()
+        most = min(k, int(alive.sum()))
+        if not most or not len(asked):
+            return np.full((len(asked), k), -np.inf, np.float32), np.full((len(asked), k), -1, np.int64)
+        faiss.omp_set_num_threads(self._threads)
+        selector = None if alive.all() else faiss.IDSelectorBitmap(np.packbits(alive, bitorder="little"))
+        own, _, refine = self._parts()
+        source = own if refine is None else faiss.downcast_index(refine.refine_index)
+        scores, rows = self._scanned(source, refine is None, asked, most, selector)
+        return self._named(scores, rows, k)
+
+    def holds(self, ids: Ids) -> NDArray[np.bool_]:
+        """`[n]` whether each number can be found."""
+        found: NDArray[np.bool_] = self._table.rows(np.ascontiguousarray(ids, np.int64)) >= 0
+        return found
+
+    def freeze(self) -> None:
+        """From now on nothing is added and no row moves, so that `slices` may run beside searches and removals."""
+        self._moves = self.compacts = False
+
+    def slices(self, size: int, most: int | None = None) -> Iterator[tuple[Ids, Vectors]]:
+        """Numbers `[n]` and vectors `[n, D]` of all that live now, `size` at a time.
+
+        Args:
+            size: vectors of a slice.
+            most: so many at most, evenly spaced.
+
+        Raises:
+            InvalidRequest: the index keeps codes only.
+        """
+        self._need_vectors()
+        rows = np.flatnonzero(self._table.alive)
+        if most is not None and len(rows) > most:
+            rows = rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
+        for start in range(0, len(rows), size):
+            part = rows[start : start + size]
+            yield self._table.numbers[part], self._read(part)
 
     def vectors(self, ids: Ids) -> Vectors:
         """See `Index.vectors`."""
-        if not self._config.verbatim:
-            raise InvalidRequest(f"{self._config.label} keeps codes, no vectors.", mend="Add `refine` with float32.")
+        self._need_vectors()
         rows = self._table.rows(np.ascontiguousarray(ids, np.int64))
         if (rows < 0).any():
             raise NotFound(f"There is no vector {int(ids[int(np.argmin(rows))])} in the index.")
@@ -150,13 +200,12 @@ class FaissIndex(ABC):
         Raises:
             InvalidRequest: it keeps codes only, from which nothing is built.
         """
-        living = self._table.numbers[self._table.alive].copy()
-        kept = self.vectors(living) if len(living) else np.zeros((0, self._width), np.float32)
+        kept = list(self.slices(COMPACT_SLICE)) if len(self) else []
         empty = faiss.clone_index(self._faiss)
         empty.reset()
         self._put(empty, RowTable())
-        if len(living):
-            self.add(living, kept)
+        for ids, vectors in kept:
+            self.add(ids, vectors)
 
     def clone(self) -> FaissIndex:
         """A copy that shares nothing with this index."""
@@ -221,12 +270,27 @@ class FaissIndex(ABC):
         return 0
 
     def _own(self, selector: Any, candidates: int) -> Any:
-        """The kind's own search parameters, none where it has none; kinds whose rows move get no selector."""
-        return None
+        """The kind's own search parameters, none where it needs none."""
+        return _selecting(selector)
 
     def _scores(self, scores: Vectors, queries: Vectors) -> Vectors:
         """What FAISS found, as inner products."""
         return scores
+
+    def _need_vectors(self) -> None:
+        if not self._config.verbatim:
+            raise InvalidRequest(f"{self._config.label} keeps codes, no vectors.", mend="Add `refine` with float32.")
+
+    def _scanned(self, source: Any, own: bool, queries: Vectors, k: int, selector: Any) -> tuple[Vectors, Rows]:
+        """Scores and rows by comparing with every vector of `source`, which is the kind's own index where `own`."""
+        found: tuple[Vectors, Rows] = source.search(queries, k, params=_selecting(selector))
+        return found
+
+    def _named(self, scores: Vectors, rows: Rows, k: int) -> tuple[Vectors, Ids]:
+        """Numbers for rows; what is missing at the end, so that there are k."""
+        missing = rows < 0
+        found, ranked = np.where(missing, -1, self._table.numbers[rows]), np.where(missing, -np.inf, scores)
+        return _padded(ranked, k, -np.inf), _padded(found, k, -1)
 
     def _assembled(self, made: Any, width: int) -> Any:
         """The kind's index with transform and originals around it."""
@@ -282,6 +346,10 @@ class FaissIndex(ABC):
         if refine is not None:
             codes.move_last_to(faiss.downcast_index(refine.refine_index), row)
         self._table.move_last_to(row)
+
+
+def _selecting(selector: Any) -> Any:
+    return faiss.SearchParameters(sel=selector) if selector is not None else None
 
 
 def _padded(found: NDArray[Any], k: int, filler: float) -> NDArray[Any]:

@@ -15,7 +15,7 @@ class FlatIndex(FaissIndex):
     Behind a transform it scans shorter vectors, and is exact no more.
     """
 
-    moves = True
+    movable = True
 
     def _empty(self, width: int) -> Any:
         return faiss.IndexFlatIP(width)

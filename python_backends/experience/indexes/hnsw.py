@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import faiss
+import numpy as np
+from numpy.typing import NDArray
 
 from pixelis.index_config import Hnsw, Storage
 from python_backends.experience.indexes import codes
@@ -34,3 +36,8 @@ class HnswIndex(FaissIndex):
     def _own(self, selector: Any, candidates: int) -> Any:
         ef = max(self._hnsw.ef_search, candidates)  # FAISS stops at `efSearch` even where more are asked for
         return faiss.SearchParametersHNSW(efSearch=ef, **({"sel": selector} if selector is not None else {}))
+
+    def _scanned(
+        self, source: Any, own: bool, queries: NDArray[np.float32], k: int, selector: Any
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        return super()._scanned(faiss.downcast_index(source.storage) if own else source, False, queries, k, selector)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import faiss
+import numpy as np
+from numpy.typing import NDArray
 
 from pixelis.index_config import IvfFlat
 from python_backends.experience.indexes.faiss_index import FaissIndex
@@ -30,3 +32,14 @@ class IvfFlatIndex(FaissIndex):
 
     def _own(self, selector: Any, candidates: int) -> Any:
         return faiss.SearchParametersIVF(nprobe=self._ivf.probes, **({"sel": selector} if selector is not None else {}))
+
+    def _scanned(
+        self, source: Any, own: bool, queries: NDArray[np.float32], k: int, selector: Any
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        if not own:
+            return super()._scanned(source, own, queries, k, selector)
+        chosen = {"sel": selector} if selector is not None else {}
+        found: tuple[NDArray[np.float32], NDArray[np.int64]] = source.search(
+            queries, k, params=faiss.SearchParametersIVF(nprobe=self._ivf.lists, **chosen)
+        )
+        return found

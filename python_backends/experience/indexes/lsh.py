@@ -19,7 +19,7 @@ class LshIndex(FaissIndex):
     (Charikar 2002), and stored vectors are taken to have length 1.
     """
 
-    moves = True
+    movable = True
 
     @property
     def _lsh(self) -> Lsh:
