@@ -26,6 +26,7 @@ from python_backends.experience.identifier import ulid
 from python_backends.experience.journal import Journal, Record
 from python_backends.experience.key import WIDTH
 from python_backends.experience.lease import Lease
+from python_backends.experience.live import Recall
 from python_backends.experience.population import Population
 from python_backends.experience.priority import learning_rate, priority
 from python_backends.experience.records import apply
@@ -226,6 +227,11 @@ class ExperienceStore:
             if ids:
                 self._change({"op": "retrieved", "ids": ids}, durable=False)
             return Found(found, None, len(self), self.epoch)
+
+    @property
+    def recall(self) -> Recall:
+        """How much the index finds of what it should, as estimated last."""
+        return self._population.index.recall
 
     def stats(self) -> dict[str, Any]:
         """Counts and parameters, all measured now."""

@@ -8,6 +8,7 @@ from pixelis.errors import InvalidRequest, PixelisError
 from pixelis.schema import KnnCommand
 from pixelis.settings import settings
 from python_backends.adapter import UnaryModel
+from python_backends.experience.live import Recall
 from python_backends.experience.serve import KnnReply, KnnRequest, execute, open_store
 from python_backends.rows import Row, Tensors, json_text, text
 
@@ -19,6 +20,7 @@ class Knn(UnaryModel):
         """Open the store; the version folder's seeds fill it at its first start."""
         seeds = self.directory if (self.directory / "experiences.jsonl").exists() else None
         self._store = open_store(settings(), seeds)
+        self._recall: Recall | None = None
 
     def finalize(self) -> None:
         """Close the journal."""
@@ -32,8 +34,15 @@ class Knn(UnaryModel):
         for found in requests:
             reply = found if isinstance(found, PixelisError) else next(replies)
             answers.append(reply if isinstance(reply, PixelisError) else _outputs(reply))
-        self.metrics.gauge("pixelis_experiences", len(self._store))
+        self._report()
         return answers
+
+    def _report(self) -> None:
+        """Metrics; recall only where it was estimated anew, as each one costs a message to Triton."""
+        self.metrics.gauge("pixelis_experiences", len(self._store))
+        if self._store.recall is not self._recall:
+            self._recall = self._store.recall
+            self.metrics.gauge("pixelis_index_recall_ratio", self._recall.value)
 
 
 def _request(row: Row) -> KnnRequest | PixelisError:

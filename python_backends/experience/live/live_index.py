@@ -24,6 +24,8 @@ Vectors = NDArray[np.float32]
 
 RECENT = 64
 RECALL_K = 10
+ESTIMATE_EVERY = 1000
+"""Searches after which recall is estimated again."""
 NICE = 5
 """Of the merging thread. Not 19: it holds the lock and the interpreter for moments, and must get through them."""
 
@@ -62,7 +64,7 @@ class LiveIndex:
         self._enough = max(self._live.flat_below, self._needed, self._live.tail - 1)
         self._closed = False
         self._fault: str | None = None
-        self._merges = 0
+        self._merges = self._searches = 0
         self.recall = Recall(1.0, RECALL_K, 0, "exact", 0)
 
     def __len__(self) -> int:
@@ -72,7 +74,7 @@ class LiveIndex:
         """See `Index.add`."""
         with self._lock:
             self._segments.add(ids, vectors)
-            self._merge_if_due()
+            self._work_if_due()
 
     def remove(self, ids: Ids) -> int:
         """See `Index.remove`."""
@@ -80,7 +82,7 @@ class LiveIndex:
             removed = self._segments.remove(ids)
             if self._segments.frozen is not None:
                 self._gone.append(np.array(ids, np.int64))
-            self._merge_if_due()
+            self._work_if_due()
             return removed
 
     def search(self, queries: Vectors, k: int, noted: bool = True) -> tuple[Vectors, Ids]:
@@ -89,6 +91,8 @@ class LiveIndex:
             found = self._segments.search(queries, k)
             if noted:
                 self._queries.note(queries)
+                self._searches += len(queries)
+                self._work_if_due()
             return found
 
     def exact(self, queries: Vectors, k: int) -> tuple[Vectors, Ids]:
@@ -148,6 +152,7 @@ class LiveIndex:
         """
         with self._lock:
             base, count, queries = self._segments.base, len(self._segments), self._queries.all()
+            self._searches = 0
         if base is None or not len(base):
             self.recall = Recall(1.0, k, 0, "exact", count)
             return self.recall
@@ -172,13 +177,14 @@ class LiveIndex:
     def _flat(self) -> FaissIndex:
         return open_index(IndexConfig(), self._width, self._threads)
 
-    def _merge_if_due(self) -> None:
-        """Start the merging thread where there is reason to and it does not run; the lock is held."""
-        if self._thread is None and not self._closed and self._due():
+    def _work_if_due(self) -> None:
+        """Start the thread where there is reason to and it does not run; the lock is held."""
+        if self._thread is None and not self._closed and (self._due() or self._stale()):
             self._thread = threading.Thread(target=self._run, name="index-merge", daemon=True)
             self._thread.start()
 
     def _due(self) -> bool:
+        """Whether there is something to merge."""
         base, tail = self._segments.base, len(self._segments.tail)
         if self._config.exact or tail < self._retry_at:
             return False
@@ -186,40 +192,44 @@ class LiveIndex:
             return tail > self._enough
         return tail >= self._live.tail or base.dead_share >= self._live.dead_share
 
+    def _stale(self) -> bool:
+        """Whether recall should be estimated anew."""
+        return self._segments.base is not None and self._searches >= ESTIMATE_EVERY
+
     def _run(self) -> None:
-        """Merge as long as there is reason to, in a thread of its own."""
+        """Merge and estimate as long as there is reason to, in a thread of its own."""
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)  # of this thread alone, on Linux
-        while (plan := self._next()) is not None:
+        while True:
+            with self._lock:
+                plan = self._next() if self._due() else None
+                if self._closed or (plan is None and not self._stale()):
+                    self._thread = None
+                    return
             try:
-                made = build(plan, lambda: self._closed)
+                if plan is not None:
+                    self._swap(build(plan, lambda: self._closed), plan)
+                self.estimate_recall()
             except Stopped:
                 self._put_back(None)
             except (PixelisError, RuntimeError, MemoryError) as error:
                 log.exception("the index was not merged, it goes on with a longer tail")
                 self._put_back(f"{type(error).__name__}: {error}")
-            else:
-                self._swap(made, plan)
-                self.estimate_recall()
 
-    def _next(self) -> Plan | None:
-        """Freeze the tail and say what to build; none where there is no reason to any more."""
-        with self._lock:
-            if self._closed or not self._due():
-                self._thread = None
-                return None
-            base, frozen, count = self._segments.base, self._segments.tail, len(self)
-            frozen.freeze()
-            self._segments.frozen, self._segments.tail, self._gone = frozen, self._flat(), []
-            sources = [source for source in (base, frozen) if source is not None and len(source)]
-            few = count <= max(self._enough // 2, self._needed)
-            extended = (
-                not few
-                and base is not None
-                and len(base) > 0
-                and base.dead_share < self._live.dead_share
-                and count < self._live.growth * self._learned_from
-            )
-            return Plan(IndexConfig() if few else self._config, self._width, self._threads, sources, extended)
+    def _next(self) -> Plan:
+        """Freeze the tail and say what to build; the lock is held."""
+        base, frozen, count = self._segments.base, self._segments.tail, len(self)
+        frozen.freeze()
+        self._segments.frozen, self._segments.tail, self._gone = frozen, self._flat(), []
+        sources = [source for source in (base, frozen) if source is not None and len(source)]
+        few = count <= max(self._enough // 2, self._needed)
+        extended = (
+            not few
+            and base is not None
+            and len(base) > 0
+            and base.dead_share < self._live.dead_share
+            and count < self._live.growth * self._learned_from
+        )
+        return Plan(IndexConfig() if few else self._config, self._width, self._threads, sources, extended)
 
     def _swap(self, made: FaissIndex, plan: Plan) -> None:
         """Put the new base in the place of the old one and the frozen tail."""
@@ -242,6 +252,7 @@ class LiveIndex:
     def _put_back(self, fault: str | None) -> None:
         """Nothing was built: what was to be merged is in the tail again, until that is twice as long."""
         with self._lock:
+            self._searches = 0
             tail, parts = self._flat(), (self._segments.frozen, self._segments.tail)
             for part in filter(None, parts):
                 for ids, vectors in part.slices(SLICE):

@@ -124,6 +124,11 @@ def test_recall_is_estimated_on_what_was_asked() -> None:
     assert estimate.value == pytest.approx(recall(index.search(QUERIES, 10)[1], truth), abs=0.001)
     assert estimate.value < 0.95
     assert (found >= 0).all()
+    before = index.recall
+    for _ in range(live_index.ESTIMATE_EVERY // len(QUERIES)):
+        index.search(QUERIES, 1)
+    assert index.settle(20)
+    assert index.recall is not before
     flat = LiveIndex(IndexConfig(), WIDTH)
     flat.add(np.arange(100), POOL[:100])
     assert flat.estimate_recall().value == 1.0
