@@ -39,10 +39,10 @@ def policy(
         pixelis bench policy --json > policy.json
     """
     from builder.commands.options import progress
-    from perf.formats.checkpoints import find_checkpoint
     from perf.formats.words import parse_names
     from perf.policy.artifacts import FORMS, policy_artifact
     from perf.policy.bench import SYSTEMS, Asked, measure
+    from perf.policy.checkpoint import decoded_checkpoint
     from perf.policy.scenarios import SCENARIOS
     from perf.policy.show import show
     from perf.policy.words import parse_among
@@ -59,7 +59,7 @@ def policy(
         quick=quick,
         command=shlex.join(["pixelis", *sys.argv[1:]]),
     )
-    checkpoints = [find_checkpoint(name, state) for name in parse_names(checkpoint)]
+    checkpoints = [decoded_checkpoint(name, state) for name in parse_names(checkpoint)]
     with progress(quiet=False) as watch:
         measured = measure(asked, checkpoints, lambda one, form: policy_artifact(one, form, state, watch), state, watch)
     if as_json:

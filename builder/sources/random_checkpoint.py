@@ -40,13 +40,20 @@ LOUDNESS = 1.5
 """Standard deviation of a logit."""
 
 
-def random_checkpoint(directory: Path) -> Path:
-    """The 89-million-parameter checkpoint in `directory`, written there unless it is there already."""
+def random_checkpoint(directory: Path, *, tied: bool = True) -> Path:
+    """The 89-million-parameter checkpoint in `directory`, written there unless it is there already.
+
+    Args:
+        directory: where it goes.
+        tied: logits are made with the embedding table, as the nano's. Such a model of random weights likes what it has
+            just read best, and writes its prompt's last token for ever; with a table of its own for the logits (95
+            million parameters, the same work a token) what it writes depends on all that it has read.
+    """
     if (directory / "pixelis.json").is_file() and checkpoint_files(directory):
         return directory
     directory.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".tmp-", dir=directory.parent) as scratch:
-        made = write_checkpoint(Path(scratch) / "made", TEXT, VISION, VIEW, SEED)
+        made = write_checkpoint(Path(scratch) / "made", {**TEXT, "tie_word_embeddings": tied}, VISION, VIEW, SEED)
         shutil.rmtree(directory, ignore_errors=True)
         made.rename(directory)
     return directory
@@ -68,6 +75,8 @@ def spread(model: Any, generator: torch.Generator) -> None:
                 inputs = weight[0].numel()
                 weight.normal_(0, inputs**-0.5, generator=generator)
         model.model.language_model.embed_tokens.weight.normal_(0, 1, generator=generator)
+        if not model.config.tie_word_embeddings:
+            model.lm_head.weight.normal_(0, 1, generator=generator)
         model.model.language_model.norm.weight.fill_(LOUDNESS * text.hidden_size**-0.5)
 
 
@@ -98,6 +107,7 @@ def write_checkpoint(
     for part, changes in ((config.text_config, text), (config.vision_config, vision)):
         for name, value in changes.items():
             setattr(part, name, value)
+    config.tie_word_embeddings = config.text_config.tie_word_embeddings
     config.text_config.layer_types = ["full_attention"] * config.text_config.num_hidden_layers
     half = config.text_config.hidden_size // config.text_config.num_attention_heads // 2
     rotated = half // 4, (half - half // 4) // 2

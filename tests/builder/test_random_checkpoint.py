@@ -6,10 +6,11 @@ import hashlib
 from pathlib import Path
 
 import pytest
+import torch
 
 from builder.checkpoint_view import read_view
 from builder.sources import random_checkpoint as made
-from builder.sources.checkpoint import checkpoint_files
+from builder.sources.checkpoint import checkpoint_files, load_model
 from builder.sources.decoder import Decoder
 from builder.sources.vision_encoder import VisionEncoder
 
@@ -37,6 +38,20 @@ def test_it_is_whole_and_repeats(tmp_path: Path) -> None:
     tokens = VisionEncoder(one).reference(VisionEncoder(one).samples()[0])["TOKENS"]
     assert tokens.shape == (1, 64, 64)
     assert 0.1 < tokens.std() < 10
+
+
+def test_without_tied_tables_answers_depend_on_the_whole_prompt(tmp_path: Path) -> None:
+    text = {**SMALL_TEXT, "tie_word_embeddings": False}
+    model = load_model(made.write_checkpoint(tmp_path / "untied", text, SMALL_VISION, 224, seed=3))
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(20, 300, (8, 40), generator=generator)
+    other = ids.clone()
+    other[:, :20] = torch.randint(20, 300, (8, 20), generator=generator)
+    with torch.inference_mode():
+        liked, then = (model(input_ids=prompt).logits[:, -1].argmax(1) for prompt in (ids, other))
+    assert model.lm_head.weight is not model.model.language_model.embed_tokens.weight
+    assert (liked != ids[:, -1]).sum() >= 6
+    assert (liked != then).sum() >= 4
 
 
 def test_it_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,11 +40,26 @@ def throughput(bench: Bench) -> Found:
                         written.setdefault(system, {})[tuple(job.prompt)] = answer.tokens
     reference = {**written.get(BATCH, {}), **written.get(ONE, {})}
     rows = [_row(bench, system, level, mine) for (system, level), mine in sorted(runs.items(), key=_order(bench))]
-    for system in bench.systems:
-        if system != ONE and reference:
-            compared = agreement(reference, written.get(system, {}))
-            rows.append(bench.row("agreement", system=system, reference=ONE, **compared.row()))
+    if reference:
+        reads = _reads(bench)
+        for system in bench.systems:
+            if system != ONE:
+                compared = agreement(reference, written.get(system, {})).row() | {"prompt_matters_share": reads}
+                rows.append(bench.row("agreement", system=system, reference=ONE, **compared))
     return Found(rows, list(_claims(bench, runs)))
+
+
+def _reads(bench: Bench) -> float:
+    """Share of answers that are others when the first half of their prompts is: of a model that looks at nothing but
+    its last token agreement would mean nothing."""
+    system = BATCH if BATCH in bench.systems else ONE
+    words = bench.prompts(1, 0, 0)
+    prompts = [words.text(64) for _ in range(8)]
+    others = [[*words.text(32), *prompt[32:]] for prompt in prompts]
+    jobs = [Job(prompt=prompt, tokens=8) for prompt in (*prompts, *others)]
+    answers = bench.run(system, Load(jobs=jobs, concurrency=16), "throughput: does the prompt matter").answers
+    pairs = zip(answers[:8], answers[8:], strict=True)
+    return sum(one.tokens != other.tokens for one, other in pairs) / 8
 
 
 def _jobs(bench: Bench, level: int, number: int) -> list[Job]:
@@ -73,6 +88,7 @@ def _row(bench: Bench, system: str, level: int, runs: Sequence[Run]) -> dict[str
     row |= service(runs)
     steps = [run.counted("steps") for run in runs]
     if all(steps):
+        row["drafts_accepted"] = sum(run.counted("accepted") or 0.0 for run in runs)
         row |= spread("own_work_share", list(_own_work(runs)), 4)
         row |= spread("decode_tokens_per_s", [_decoding(run) or 0.0 for run in runs], 1)
         row["step_ms"] = round(1e3 * median(_per_step(run, "step_s") for run in runs), 3)
