@@ -31,6 +31,7 @@ setup-dev: $(VENV)/.setup-dev $(VENV)/.setup-formats  ## add what tests, lint an
 
 $(VENV)/.setup-dev: $(VENV)/.setup
 	@$(PIP) --editable '.[dev,bench]'
+	@$(PIP) --editable '.[hnswlib]' || echo "hnswlib cannot be compiled here: pixelis bench knn goes without it."
 	@touch $@
 
 setup-formats: $(VENV)/.setup-formats  ## add OpenVINO, Core ML and TensorRT-RTX, to build those formats

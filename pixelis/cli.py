@@ -72,12 +72,14 @@ COMMANDS: dict[str, Entry] = {
     "ops": Entry(("clients.commands",), "Run one visual operation on an image."),
     "feedback": Entry(("clients.learning",), "Say whether an answer was right, or what is right."),
     "experience": Entry(("clients.experience",), "What has been learned: stats.", group=True),
-    "tune": Entry(("perf.tune_commands",), "Choose settings on held-out data: votes.", "build", group=True),
+    "tune": Entry(
+        ("perf.tune_commands", "perf.tune_knn"), "Choose settings on held-out data: votes, knn.", "build", group=True
+    ),
     "sweep": Entry(("perf.commands",), "Latency and throughput over concurrency, with perf_analyzer.", "perf"),
     "bench": Entry(
-        ("perf.bench_commands", "perf.bench_formats", "perf.bench_policy", "perf.bench_rollback"),
+        ("perf.bench_commands", "perf.bench_formats", "perf.bench_knn", "perf.bench_policy", "perf.bench_rollback"),
         "What things cost here: the server against the plain pipeline (e2e), the models' forms (formats), decoding "
-        "(policy), a rollback.",
+        "(policy), retrieval (knn), a rollback.",
         "build",
         group=True,
     ),

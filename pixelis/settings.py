@@ -97,7 +97,7 @@ class Retrieval(_Section):
     duplicate_similarity: float = Field(
         0.999, ge=-1, le=2, description="the same answer, so alike, is counted and not stored again; 2 = never"
     )
-    index: IndexConfig = Field(default_factory=IndexConfig, description="chosen by `pixelis tune knn`")
+    index: IndexConfig | None = Field(None, description="none = what `pixelis tune knn --write` chose, else exact")
     live: Live = Field(default_factory=Live, description="when the index is built again while it is searched")
     feedback_requests: int = Field(1000, ge=0, description="newest requests with `read_only: false` that take feedback")
 

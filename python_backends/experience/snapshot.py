@@ -101,6 +101,16 @@ def read(path: Path, width: int) -> Snapshot:
     return Snapshot(experiences, raw.reshape(-1, width), meta.epoch, asked, asked_raw.reshape(-1, width))
 
 
+def newest_keys(directory: Path, width: int) -> NDArray[np.float32]:
+    """Keys `[n, width]` of the newest generation, also while a server uses it; none where there is none.
+
+    Raises:
+        SetupError: see `read`.
+    """
+    found = generations(directory)
+    return read(found[-1][1], width).keys if found else np.zeros((0, width), np.float32)
+
+
 def sync_directory(path: Path) -> None:
     """Make the names in `path` survive a crash of the machine."""
     descriptor = os.open(path, os.O_RDONLY)

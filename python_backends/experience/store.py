@@ -19,6 +19,7 @@ from pydantic_core import PydanticSerializationError
 from pixelis.errors import InvalidRequest, NotFound, SetupError, Unavailable
 from pixelis.schema import Experience, Judgement, Neighbour
 from pixelis.settings import Retrieval
+from python_backends.experience import chosen
 from python_backends.experience import ruling as rulings
 from python_backends.experience import snapshot as snapshots
 from python_backends.experience.asked import Asked, AskedRequests
@@ -83,7 +84,7 @@ class ExperienceStore:
         self._directory, self._width, self._snapshot_every = directory, width, snapshot_every
         self._capacity, self._cold = config.capacity, config.cold_start_threshold
         self._lock = threading.RLock()  # methods call each other: with a plain lock they would wait for themselves
-        self._population = Population(width, threads, config.index, config.live)
+        self._population = Population(width, threads, config.index or chosen.read(directory), config.live)
         self._asked, self._same = AskedRequests(config.feedback_requests), config.confirmed_similarity
         self._alike = config.duplicate_similarity
         self._lease = Lease(directory)

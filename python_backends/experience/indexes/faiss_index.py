@@ -215,6 +215,10 @@ class FaissIndex(ABC):
             made._put(faiss.clone_index(self._faiss), table)
         return made
 
+    def limit(self, threads: int) -> None:
+        """Threads for batches, and for what is added, from now on."""
+        self._threads = threads
+
     def adjust(self, config: IndexConfig) -> None:
         """See `TrainedIndex.adjust`."""
         if config.built() != self._config.built():

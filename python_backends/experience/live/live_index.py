@@ -48,21 +48,15 @@ class LiveIndex:
     """
 
     def __init__(self, config: IndexConfig, width: int, threads: int = 1, live: Live | None = None) -> None:
-        if not config.verbatim:
-            raise SetupError(
-                f"An index that changes must keep whole vectors, {config.label} keeps codes.",
-                mend="Add `refine` with storage float32.",
-            )
-        self._config, self._width, self._threads, self._live = config, width, threads, live or Live()
+        self._width, self._threads, self._live = width, threads, live or Live()
+        self._use(config)
         self._lock = threading.Lock()
         self._segments = Segments(self._flat())
         self._queries = RecentQueries(RECENT, width)
         self._thread: threading.Thread | None = None
         self._gone: list[Ids] = []
         self._learned_from, self._retry_at = 0, 0
-        self._needed = open_index(config, width).needed
-        self._enough = max(self._live.flat_below, self._needed, self._live.tail - 1)
-        self._closed = False
+        self._closed = self._forced = False
         self._fault: str | None = None
         self._merges = self._searches = 0
         self.recall = Recall(1.0, RECALL_K, 0, "exact", 0)
@@ -133,6 +127,18 @@ class LiveIndex:
                 "recall": vars(self.recall),
             }
 
+    def rebuild(self, config: IndexConfig | None = None) -> None:
+        """Learn everything again in the background, as `config` says where there is one.
+
+        Raises:
+            SetupError: `config` keeps codes only.
+        """
+        with self._lock:
+            if config is not None:
+                self._use(config)
+            self._forced = True
+            self._work_if_due()
+
     def settle(self, timeout_s: float | None = None) -> bool:
         """Wait until nothing is being merged; whether that came to pass."""
         thread = self._thread
@@ -174,6 +180,15 @@ class LiveIndex:
             self.recall = Recall(hits(np.stack(found), np.stack(best)), k, len(found), source, count)
         return self.recall
 
+    def _use(self, config: IndexConfig) -> None:
+        if not config.verbatim:
+            raise SetupError(
+                f"An index that changes must keep whole vectors, {config.label} keeps codes.",
+                mend="Add `refine` with storage float32.",
+            )
+        self._config, self._needed = config, open_index(config, self._width).needed
+        self._enough = max(self._live.flat_below, self._needed, self._live.tail - 1)
+
     def _flat(self) -> FaissIndex:
         return open_index(IndexConfig(), self._width, self._threads)
 
@@ -186,6 +201,8 @@ class LiveIndex:
     def _due(self) -> bool:
         """Whether there is something to merge."""
         base, tail = self._segments.base, len(self._segments.tail)
+        if self._forced and (base is not None or tail > self._enough):
+            return True
         if self._config.exact or tail < self._retry_at:
             return False
         if base is None:
@@ -221,9 +238,11 @@ class LiveIndex:
         frozen.freeze()
         self._segments.frozen, self._segments.tail, self._gone = frozen, self._flat(), []
         sources = [source for source in (base, frozen) if source is not None and len(source)]
-        few = count <= max(self._enough // 2, self._needed)
+        few = self._config.exact or count <= max(self._enough // 2, self._needed)
+        forced, self._forced = self._forced, False
         extended = (
             not few
+            and not forced
             and base is not None
             and len(base) > 0
             and base.dead_share < self._live.dead_share

@@ -109,6 +109,22 @@ def test_it_learns_again_when_it_has_grown() -> None:
     assert index._learned_from in range(800, 900)
 
 
+def test_another_index_takes_over_while_it_is_searched() -> None:
+    index = opened("hnsw", 1000)
+    for name in ("ivf_flat", "ivf_pq+refine"):
+        index.rebuild(CONFIGS[name])
+        while not index.settle(0):
+            assert index.search(POOL[7:8], 1)[1].shape == (1, 1)
+        assert index.parameters()["label"] == CONFIGS[name].label
+        assert len(index) == 1000
+    index.rebuild(IndexConfig())
+    assert index.settle(20)
+    assert (index.parameters()["kind"], index.parameters()["base"]) == ("flat", 0)
+    assert index.search(POOL[:50], 1)[1].ravel().tolist() == list(range(50))
+    with pytest.raises(SetupError, match="keep whole vectors"):
+        index.rebuild(IndexConfig(index=IvfPq()))
+
+
 def test_recall_is_estimated_on_what_was_asked() -> None:
     narrow = IndexConfig(index=IvfFlat(lists=32, probes=1))
     index = LiveIndex(narrow, WIDTH, live=LIVE)

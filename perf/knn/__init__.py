@@ -1,0 +1,5 @@
+"""`pixelis bench knn`: our indexes beside exact search, hnswlib and usearch.
+
+data/ (vectors, queries) -> contenders/ (one file a library) -> sweep.py (recall against time) -> duel.py (the best of
+each, in turns) -> claims.py; crossover.py (from which size on), live.py (while it changes), picture.py, show.py
+"""

@@ -1,0 +1,121 @@
+"""All parts on all data sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from perf.knn import picture
+from perf.knn.claims import claims
+from perf.knn.contenders import LIBRARIES, plans
+from perf.knn.contenders.ours import LIBRARY, Ours
+from perf.knn.contenders.plans import installed
+from perf.knn.crossover import SIZES, crossed, crossover
+from perf.knn.data import Dataset, load
+from perf.knn.duel import duel
+from perf.knn.live import live
+from perf.knn.sweep import Best, K, sweep
+from perf.machine import machine, versions
+from pixelis.errors import InvalidRequest
+from pixelis.index_config import Hnsw, IndexConfig, Pca, Refine
+from pixelis.schema import Claim, Measurement
+from python_backends.experience.tuning import Truth
+
+PARTS = ("sweep", "crossover", "live")
+QUICK_COUNT = 4000
+CHANGING = IndexConfig(index=Hnsw(ef_construction=200), transform=Pca(width=32), refine=Refine(factor=8))
+"""What `live` measures where no sweep has found anything better."""
+Watch = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What `pixelis bench knn` was asked for.
+
+    Attributes:
+        data: names of data sets.
+        libraries: whose indexes.
+        parts: among `PARTS`.
+        count: stored vectors, where fewer are wanted than a set has.
+        recall: at which libraries are compared.
+        rounds: how often the best take their turn.
+        threads: to build with; one searches.
+        quick: few vectors and settings, to see that everything runs.
+        pictures: folder for them; none = no pictures.
+        command: what was typed.
+    """
+
+    data: Sequence[str]
+    libraries: Sequence[str]
+    parts: Sequence[str]
+    count: int | None
+    recall: float
+    rounds: int
+    threads: int
+    quick: bool
+    pictures: Path | None
+    command: str
+
+
+def measure(asked: Asked, state: Path, watch: Watch) -> Measurement:
+    """The measurement. Raises what `load` raises."""
+    rows: list[dict[str, Any]] = []
+    made: list[Claim] = []
+    for name in asked.data:
+        data = load(name, state, watch, QUICK_COUNT if asked.quick else asked.count)
+        found, claimed = _measured(asked, data, lambda said, name=name: watch(f"{name}: {said}"))  # type: ignore[misc]
+        rows += [{"row": row.pop("row"), "data": name, **row} for row in found]
+        made += claimed
+    if not rows:
+        raise InvalidRequest("Nothing was measured.", mend="`sweep`, or libraries that are installed, are missing.")
+    return Measurement(
+        name="bench knn", command=asked.command, machine=machine(), versions=versions(), rows=rows, claims=made
+    )
+
+
+def _measured(asked: Asked, data: Dataset, watch: Watch) -> tuple[list[dict[str, Any]], list[Claim]]:
+    rows: list[dict[str, Any]] = []
+    made: list[Claim] = []
+    own: Best | None = None
+    if "sweep" in asked.parts:
+        swept_rows, made, own = _swept(asked, data, watch)
+        rows += swept_rows
+    if "crossover" in asked.parts:
+        sizes = (500, 2000) if asked.quick else SIZES
+        sized = crossover(data, asked.recall, asked.threads, watch, sizes)
+        rows += [{"row": "crossover", **row} for row in sized]
+        rows += [{"row": "crossed", "trained_is_faster_from": crossed(sized)}]
+    if "live" in asked.parts:
+        config = own.contender.index.config if own is not None and isinstance(own.contender, Ours) else CHANGING
+        changing, claimed = live(data, config, 1 if asked.quick else 20, watch, 64 if asked.quick else 512)
+        rows += [{"row": "live", "index": config.label, **row} for row in changing]
+        made += claimed
+    return rows, made
+
+
+def _swept(asked: Asked, data: Dataset, watch: Watch) -> tuple[list[dict[str, Any]], list[Claim], Best | None]:
+    split = data.split
+    truth = Truth(split, K, asked.threads)
+    swept = sweep(
+        plans(len(split.stored), split.width, asked.libraries, asked.quick),
+        split,
+        truth,
+        asked.recall,
+        asked.threads,
+        watch,
+    )
+    watch("in turns")
+    duelled = duel(swept.best, split, 1 if asked.quick else asked.rounds)
+    rows = [{"row": "sweep", **row} for row in swept.rows] + [{"row": "duel", **row} for row in duelled]
+    rows += [
+        {"row": "absent", "library": name, "why": "not installed" if not installed(name) else "recall not reached"}
+        for name in LIBRARIES
+        if name in asked.libraries and name not in swept.best
+    ]
+    if asked.pictures is not None:
+        title = f"{data.name}: {len(split.stored)} {data.about}"
+        picture.save(title, swept.rows, asked.recall, asked.pictures / f"knn-{data.name}.png")
+    about = f"{len(split.stored)} x {split.width}, recall@{K} >= {asked.recall:g}"
+    return rows, claims(data.name, about, duelled), swept.best.get(LIBRARY)

@@ -1,0 +1,36 @@
+"""Arrays that take long to make, kept in one file beside what they depend on."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def kept(path: Path, depends_on: str, make: Callable[[], Arrays]) -> Arrays:
+    """The arrays in `path`, made anew where there are none, or others, or where they were made of something else."""
+    digest = hashlib.sha256(depends_on.encode()).hexdigest()
+    found = _read(path)
+    if found is not None and str(found.pop("depends_on", "")) == digest:
+        return found
+    made = make()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"draft-{path.name}")  # numpy appends .npz to other names
+    np.savez(draft, depends_on=np.array(digest), **made)
+    draft.replace(path)
+    return made
+
+
+def _read(path: Path) -> Arrays | None:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return None
