@@ -2,7 +2,8 @@
 
 First its numbers: the source's own answers are the truth. For every sample (several batch sizes, shapes and seeds)
 and output the artifact is held to a tolerance of its precision; one request's answer must not depend on what else is in
-its batch; names, types and shapes must be what the spec promises. Then what it is for (`accuracy.py`): on each task its
+its batch; names, types and shapes must be what the spec promises; a quantised weight may differ from the source's by
+rounding alone. Then what it is for (`accuracy.py`): on each task its
 mean score may not fall by more than is allowed. What fails is not published, and nothing can make it be.
 """
 
@@ -19,7 +20,9 @@ from builder.gating.accuracy import measure
 from builder.gating.bisect import first_wrong
 from builder.gating.compare import Difference, difference, worst
 from builder.gating.known_scores import KnownScores
+from builder.gating.plain import plain_graph
 from builder.gating.verdict import OutputReport, TaskReport, Verdict, word_of
+from builder.gating.weights import wrong_weights
 from builder.model_spec import ModelSpec
 from builder.sources.base import Answer, Source, Tensors
 from pixelis.errors import PixelisError
@@ -105,6 +108,7 @@ def judge(source: Source, directory: Path, spec: ModelSpec, references: Path | N
     outputs = _ask(source, directory, samples, tally, known)
     for reason in source.check(directory):
         tally.fault(reason)
+    compared = _weights(source, directory, tally)
     return Verdict(
         passed=not tally.reasons,
         verdict=word_of(tally.reasons, tally.warnings),
@@ -115,9 +119,24 @@ def judge(source: Source, directory: Path, spec: ModelSpec, references: Path | N
         shapes=sorted({_shapes(sample) for sample in samples}),
         outputs=outputs,
         tasks=tally.tasks,
+        weights=compared,
         first_wrong=first_wrong(source, directory, spec) if tally.numeric else None,
         elapsed_s=round(time.perf_counter() - started, 3),
     )
+
+
+def _weights(source: Source, directory: Path, tally: _Tally) -> int:
+    """Hold quantised weights of an ONNX graph against those of its source; how many constants were compared."""
+    from builder.formats.onnx import MODEL_FILE
+
+    spec = tally.spec
+    if spec.format != "onnx" or spec.precision not in ("int8", "int4"):
+        return 0
+    with plain_graph(source, spec) as plain:
+        faults, compared = wrong_weights(plain / MODEL_FILE, directory / MODEL_FILE)
+    for fault in faults:
+        tally.fault(fault)
+    return compared
 
 
 def look(form: Format, directory: Path) -> Verdict:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from builder.gating.plain import plain_graph
 from builder.gating.verdict import WrongLayer
 from builder.model_spec import ModelSpec
 from builder.sources.base import Source, Tensors
@@ -38,21 +38,17 @@ def first_wrong(source: Source, directory: Path, spec: ModelSpec) -> WrongLayer:
 
 
 def _bisect(source: Source, directory: Path, spec: ModelSpec) -> WrongLayer:
-    from builder.formats.onnx import MODEL_FILE, OnnxFormat
+    from builder.formats.onnx import MODEL_FILE
+    from builder.gating.bisect_onnx import first_wrong_node
 
     suspect = directory / MODEL_FILE
     if not suspect.is_file():
         return WrongLayer(note=f"a {spec.format} artifact is not looked into")
     found = WrongLayer(note="the source has no samples")
-    with tempfile.TemporaryDirectory(prefix="pixelis-bisect-") as scratch:
-        plain = spec.candidate.model_copy(update={"format": "onnx", "precision": "fp32", "quantization": "none"})
-        source.export_onnx(Path(scratch))
-        OnnxFormat().optimise(Path(scratch), plain)
-        from builder.gating.bisect_onnx import first_wrong_node
-
+    with plain_graph(source, spec) as plain:
         for sample in sorted(source.samples(), key=_size)[:TRIED]:
-            for feeds in source.feeds(Path(scratch), sample):
-                found = first_wrong_node(Path(scratch) / MODEL_FILE, suspect, feeds, spec.precision)
+            for feeds in source.feeds(plain, sample):
+                found = first_wrong_node(plain / MODEL_FILE, suspect, feeds, spec.precision)
                 if found.node:
                     return found
     return found

@@ -104,6 +104,7 @@ class Verdict(BaseModel):
         samples: how many samples were compared.
         seen: what the samples are.
         tasks: accuracy at what the model is for.
+        weights: quantised constants that were held against the source's weights, number by number.
         first_wrong: for a numeric failure, where it begins.
         not_executed: why the artifact cannot run on this machine; then its structure alone was looked at.
     """
@@ -119,6 +120,7 @@ class Verdict(BaseModel):
     shapes: list[str]
     outputs: dict[str, OutputReport]
     tasks: list[TaskReport] = Field(default_factory=list)
+    weights: int = Field(0, description="constants of integers that were held against the source's, one by one")
     first_wrong: WrongLayer | None = None
     not_executed: str = ""
     elapsed_s: float

@@ -32,7 +32,10 @@ FORMAT_LIBRARIES: dict[FormatName, tuple[str, ...]] = {
 """Those that a format adds."""
 JUDGE = (
     "gate.py",
-    *(f"gating/{name}.py" for name in ("accuracy", "bisect", "bisect_onnx", "compare", "paired", "verdict")),
+    *(
+        f"gating/{name}.py"
+        for name in ("accuracy", "bisect", "bisect_onnx", "compare", "paired", "plain", "verdict", "weights")
+    ),
 )
 """The code of the gate, beside that of its tasks."""
 CODE = {"torchscript": ("torch_",), "aotinductor": ("torch_",)}

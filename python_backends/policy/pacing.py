@@ -50,8 +50,8 @@ class Pacing:
         self._step_s[rows] = _smooth(self._step_s.get(rows), seconds)
         if self.target_s is None:
             return
-        if seconds > self.target_s and rows == self.rows:
-            self.rows = max(1, self.rows - 1)
+        if seconds > self.target_s and rows <= self.rows:
+            self.rows = max(1, rows - 1)
         elif seconds < 0.8 * self.target_s and rows >= self.rows:
             self.rows = min(self.slots, self.rows + 1)
 

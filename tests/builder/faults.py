@@ -39,6 +39,16 @@ def weight(at: int = 0, change: Callable[[NDArray[np.generic]], None] | None = N
     return one
 
 
+def constant(name: str, change: Callable[[NDArray[np.generic]], None]) -> Change:
+    """A constant becomes whatever `change` makes of it, in place."""
+
+    def one(model: Any) -> str:
+        _edit(model, name, change)
+        return name
+
+    return one
+
+
 def _outlier(matrix: NDArray[np.generic]) -> None:
     if matrix.dtype in (np.int8, np.uint8):  # its largest step: as wrong as such a weight can be
         matrix.flat[matrix.size // 2] = -128 if matrix.flat[matrix.size // 2] > 0 and matrix.dtype == np.int8 else 127
