@@ -21,6 +21,10 @@ stack trace, a file's content or another request's data.
 
 from __future__ import annotations
 
+import re
+
+_AGAIN = re.compile(r"\bTry again in (\d+(?:\.\d+)?) s\b")
+
 
 class PixelisError(Exception):
     """Root of the tree.
@@ -95,7 +99,7 @@ class Unavailable(ServingError):
     """A model, process or tier that is not up, or has too much to do.
 
     Args:
-        retry_after_s: seconds after which it is worth trying again, where that is known.
+        retry_after_s: seconds after which it is worth trying again; by default what the text says, "Try again in 2 s".
     """
 
     code = "unavailable"
@@ -103,7 +107,8 @@ class Unavailable(ServingError):
 
     def __init__(self, message: str, *, mend: str | None = None, retry_after_s: float | None = None) -> None:
         super().__init__(message, mend=mend)
-        self.retry_after_s = retry_after_s
+        said = _AGAIN.search(str(self)) if retry_after_s is None else None
+        self.retry_after_s = float(said[1]) if said else retry_after_s
 
 
 class DeadlineExceeded(ServingError):

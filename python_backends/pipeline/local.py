@@ -75,8 +75,11 @@ class LocalModels:
 
     @property
     def _policy(self) -> PolicyRuntime:
-        threads = self._config.threads.intra_op
-        return self._once("policy", lambda: PolicyRuntime(artifact(self._config.repository, "policy"), threads=threads))
+        def load() -> PolicyRuntime:
+            directory = artifact(self._config.repository, "policy")
+            return PolicyRuntime(directory, self._config.threads.intra_op, self._config.decoding)
+
+        return self._once("policy", load)
 
     @property
     def _ocr(self) -> EngineOcr:

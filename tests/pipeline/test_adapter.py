@@ -251,6 +251,16 @@ def test_errors_of_siblings_become_typed_again(adapter: ModuleType, message: str
     assert type(raised.value) is error
 
 
+def test_a_full_policy_is_passed_on_with_when_to_come_again(adapter: ModuleType) -> None:
+    full = Unavailable("9 requests wait for the policy, which is as many as may.", mend="Try again in 2.5 s.")
+    InferenceRequest.siblings["policy"] = lambda _: iter([InferenceResponse(error=TritonError(full.wire()))])
+    with pytest.raises(Unavailable) as raised:
+        list(adapter.Caller().stream("policy", {}, ["EVENT"], soon()))
+    assert raised.value.retry_after_s == 2.5
+    passed_on = echo(adapter).refuse(raised.value).error()
+    assert (passed_on.code, passed_on.message()) == (TritonError.UNAVAILABLE, full.wire())
+
+
 def test_a_sibling_that_is_not_there_or_hangs(adapter: ModuleType) -> None:
     with pytest.raises(Unavailable, match="`absent` is not up"):
         adapter.Caller().call("absent", {}, ["OUT"], soon())

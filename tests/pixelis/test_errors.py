@@ -27,3 +27,12 @@ def test_codes_are_unique() -> None:
 
 def test_text_without_a_code_is_the_servers_fault() -> None:
     assert type(errors.from_wire("Stub process is not healthy")) is errors.ServingError
+
+
+def test_when_to_come_again_crosses_in_the_text() -> None:
+    error = errors.Unavailable("9 requests wait.", mend="Try again in 2.5 s.", retry_after_s=2.53)
+    back = errors.from_wire(f"in ensemble 'pixelis', {error.wire()}")
+    assert isinstance(back, errors.Unavailable)
+    assert (error.retry_after_s, back.retry_after_s) == (2.53, 2.5)
+    for said in ("Try again.", "Try again in a moment.", "Try again in 2.5 seconds."):
+        assert errors.Unavailable("Down.", mend=said).retry_after_s is None

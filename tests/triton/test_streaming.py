@@ -20,6 +20,7 @@ import pytest
 import tritonclient.grpc as grpc
 
 from clients.client import PixelisClient
+from pixelis.errors import Unavailable, from_wire
 from pixelis.schema import Event, PipelineResult
 from python_backends.channel.folder import FOLDER
 from server.embedded import EmbeddedTriton
@@ -228,24 +229,62 @@ def test_a_second_question_on_the_same_image_runs_no_encoder(clients: dict[str, 
     assert (second[0] - first[0], second[1] - first[1]) == (0, 1)
 
 
-def test_without_a_channel_a_turn_comes_whole(
-    repository: Path, tmp_path: Path, triton: EmbeddedTriton, clients: dict[str, PixelisClient]
-) -> None:
-    (tmp_path / FOLDER).write_text("in the way")
-    want = hear(clients["grpc"], example(1), **LONG)
-    config = configured(PORT + 3, repository, tmp_path, watchdog=False)
-    with EmbeddedTriton(config=config) as other, PixelisClient(other.grpc_url) as client:
-        hear(client, example(1), k=0, max_tokens=8)
-        heard = hear(client, example(1), **LONG)
-        assert heard.result.answer == want.result.answer == heard.text.strip()
-        assert heard.times[0] > 0.5 * heard.end  # all of it at the end
-        log = other.log.read_text()
-    assert log.count("there is no channel from the policy") == 1
-    assert triton.log.read_text().count("there is no channel from the policy") == 0
-
-
 def test_the_channel_is_private_and_what_the_dead_left_is_gone(triton: EmbeddedTriton, state: Path) -> None:
     folder = state / FOLDER
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     (name,) = (path.name for path in folder.iterdir())
     assert re.fullmatch("[0-9a-f]{32}", name)
+
+
+@pytest.fixture(scope="module")
+def small(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedTriton]:
+    """Two rows, two requests that may wait for one, and no place for a channel. Ports 18173 to 18175."""
+    state = tmp_path_factory.mktemp("small")
+    (state / FOLDER).write_text("in the way")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PIXELIS_DECODING__SLOTS", "2")
+        patch.setenv("PIXELIS_DECODING__MAX_WAITING", "2")
+        with EmbeddedTriton(config=configured(PORT + 3, repository, state, watchdog=False)) as running:
+            yield running
+
+
+def test_without_a_channel_a_turn_comes_whole(small: EmbeddedTriton, clients: dict[str, PixelisClient]) -> None:
+    want = hear(clients["grpc"], example(1), **LONG)
+    with PixelisClient(small.grpc_url) as client:
+        hear(client, example(1), k=0, max_tokens=8)
+        heard = hear(client, example(1), **LONG)
+    assert heard.result.answer == want.result.answer == heard.text.strip()
+    assert heard.times[0] > 0.5 * heard.end  # all of it at the end
+    assert small.log.read_text().count("there is no channel from the policy") == 1
+
+
+def test_more_requests_than_may_wait_are_told_when_to_come_again(small: EmbeddedTriton) -> None:
+    options, count = {**LONG, "timeout_s": 60}, 16
+
+    with PixelisClient(small.grpc_url) as rpc, PixelisClient(small.http_url, "http") as http:
+
+        def one(number: int) -> PipelineResult | Unavailable:
+            client, image = (rpc, http)[number % 2], example(1)
+            try:
+                if number % 4 < 2:
+                    return client.ask(image, QUESTION, **options)
+                *_, last = client.stream(image, QUESTION, **options)
+                if last.event == "error":
+                    error = from_wire(f"{last.code}: {last.text}")
+                    assert isinstance(error, Unavailable), error
+                    return error
+                assert last.result is not None
+                return last.result
+            except Unavailable as error:
+                return error
+
+        with ThreadPoolExecutor(count) as pool:
+            found = list(pool.map(one, range(count)))
+    refused = [one for one in found if isinstance(one, Unavailable)]
+    answered = [one for one in found if isinstance(one, PipelineResult)]
+    assert len(answered) >= 4  # two rows and two places
+    assert len({one.answer for one in answered}) == 1
+    assert len(refused) > 0
+    for error in refused:
+        assert "requests wait for the policy" in str(error)
+        assert error.retry_after_s is not None
