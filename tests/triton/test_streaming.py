@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shutil
 import socket
 import stat
 import time
@@ -22,6 +23,7 @@ import tritonclient.grpc as grpc
 from clients.client import PixelisClient
 from pixelis.errors import Unavailable, from_wire
 from pixelis.schema import Event, PipelineResult
+from python_backends.artifacts import artifact
 from python_backends.channel.folder import FOLDER
 from server.embedded import EmbeddedTriton
 from tests.triton.built import configured, example, inputs, link_repository
@@ -188,6 +190,21 @@ def busy(client: PixelisClient) -> tuple[float, float]:
     return metric(client, "pixelis_policy_active_sequences"), metric(client, "pixelis_policy_waiting_sequences")
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_clients_that_do_not_read_hold_up_nobody(clients: dict[str, PixelisClient], way: str) -> None:
+    client, count = clients[way], 6
+    want = hear(clients["grpc"], example(1), **LONG).result.answer
+    ended = metric(client, "pixelis_policy_turns_total")
+    with contextlib.ExitStack() as open_streams:
+        for _ in range(count):
+            events = open_streams.enter_context(contextlib.closing(client.stream(example(1), QUESTION, **LONGEST)))
+            assert next(events).event == "token"  # and no other one is read
+        assert hear(clients["grpc"], example(1), **LONG).result.answer == want
+        assert until(lambda: metric(client, "pixelis_policy_turns_total") >= ended + count + 1, 20)
+        assert until(lambda: busy(client) == (0, 0), 20), busy(client)
+        assert [event.event for event in events][-1] == "answer"  # it was kept for whoever reads late
+
+
 def test_time_that_runs_out_ends_a_request_with_what_it_has(clients: dict[str, PixelisClient]) -> None:
     client, options, count = clients["grpc"], {**LONGEST, "timeout_s": 1}, 12
 
@@ -234,6 +251,23 @@ def test_the_channel_is_private_and_what_the_dead_left_is_gone(triton: EmbeddedT
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     (name,) = (path.name for path in folder.iterdir())
     assert re.fullmatch("[0-9a-f]{32}", name)
+
+
+def test_an_encoder_that_lies_there_and_is_not_loaded_spoils_no_cache(
+    clients: dict[str, PixelisClient], repository: Path
+) -> None:
+    client, image = clients["grpc"], scene(12)
+    served = artifact(repository, "vision_encoder")
+    newer = served.with_name(str(int(served.name) + 1))
+    shutil.copytree(served, newer, symlinks=True)
+    try:
+        for _ in range(2):
+            before = metric(client, "nv_inference_count", model="vision_encoder")
+            heard = hear(client, image, k=0, max_tokens=8)
+            assert metric(client, "nv_inference_count", model="vision_encoder") == before + 1  # and nothing was kept
+    finally:
+        shutil.rmtree(newer)
+    assert hear(client, image, k=0, max_tokens=8).text == heard.text
 
 
 @pytest.fixture(scope="module")
