@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -92,6 +93,13 @@ class Bench:
         self._watch(f"{self.checkpoint.name} {self.precision}", f"{what}: {system}")
         return self._systems[system].run(load)
 
+    def restart(self, system: str, what: str) -> None:
+        """A new process: where its memory comes to lie makes a tenth of its speed, so rounds have one each."""
+        self._watch(f"{self.checkpoint.name} {self.precision}", f"{what}: start {system} again")
+        self._systems[system].stop()
+        self._systems[system].start()
+        warm(self, system)
+
     @contextmanager
     def variant(self, name: str, *, calling: bool = False, **limits: Any) -> Iterator[str]:
         """The runtime once more under another name, with other limits, as long as this lasts."""
@@ -149,6 +157,7 @@ def measure(
                     found.rows += one.rows
                     found.claims += one.claims
     facts = {**on, "threads": asked.threads, "rounds": 1 if asked.quick else asked.rounds, "tokens": asked.tokens}
+    facts["malloc"] = os.environ.get("GLIBC_TUNABLES", "as it comes")
     return Measurement(
         name="bench policy",
         command=asked.command,

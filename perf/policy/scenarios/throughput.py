@@ -24,10 +24,13 @@ def throughput(bench: Bench) -> Found:
     """Closed loop. All the prompts of a level have the same mix of lengths, so levels can be held against each other.
 
     One at a time is one at a time at any concurrency, so it is measured at 1; its static batch at the other levels.
+    Every round has processes of its own.
     """
     runs: Runs = {}
     written: dict[str, dict[tuple[int, ...], list[int]]] = {}
     for number in range(bench.rounds):
+        for system in bench.systems if number else []:
+            bench.restart(system, f"throughput, round {number + 1}")
         for level in LEVELS:
             jobs = _jobs(bench, level, number)
             for system in bench.turns(_at(bench, level), number):
