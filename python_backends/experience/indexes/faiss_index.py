@@ -292,6 +292,8 @@ class FaissIndex(ABC):
 
     def _named(self, scores: Vectors, rows: Rows, k: int) -> tuple[Vectors, Ids]:
         """Numbers for rows; what is missing at the end, so that there are k."""
+        if rows.shape[1] == k and (rows[:, -1] >= 0).all():
+            return scores, self._table.numbers[rows]
         missing = rows < 0
         found, ranked = np.where(missing, -1, self._table.numbers[rows]), np.where(missing, -np.inf, scores)
         return _padded(ranked, k, -np.inf), _padded(found, k, -1)

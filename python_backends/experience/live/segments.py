@@ -39,7 +39,10 @@ class Segments:
 
     def search(self, queries: Vectors, k: int) -> Found:
         """The k best of all segments."""
-        return best([segment.search(queries, k) for segment in self._filled()], k)
+        filled = self._filled()
+        if len(filled) == 1:
+            return filled[0].search(queries, k)
+        return best([segment.search(queries, k) for segment in filled], k)
 
     def exact_besides(self, base: Found, queries: Vectors, k: int) -> Found:
         """The k best of what was found in the base, as far as it still lives, and of the flat segments."""
