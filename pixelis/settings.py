@@ -98,6 +98,8 @@ class Retrieval(_Section):
         0.999, ge=-1, le=2, description="the same answer, so alike, is counted and not stored again; 2 = never"
     )
     index: IndexConfig | None = Field(None, description="none = what `pixelis tune knn --write` chose, else exact")
+    retune: bool = Field(True, description="choose another index in the background whenever it has grown twofold")
+    recall: float = Field(0.95, gt=0, le=1, description="recall@10 that an index must reach to be chosen")
     live: Live = Field(default_factory=Live, description="when the index is built again while it is searched")
     feedback_requests: int = Field(1000, ge=0, description="newest requests with `read_only: false` that take feedback")
 

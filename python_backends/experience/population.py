@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pixelis.index_config import IndexConfig, Live
 from pixelis.schema import Experience
-from python_backends.experience.live import LiveIndex
+from python_backends.experience.live import LiveIndex, Tuner
 from python_backends.text import normalise
 
 Hit = tuple[Experience, float]
@@ -30,12 +30,18 @@ class Population:
         threads: of the index, for batches.
         config: of the index; none = exact.
         live: when the index is built again.
+        tuner: chooses another index when there are many more.
     """
 
     def __init__(
-        self, width: int, threads: int = 1, config: IndexConfig | None = None, live: Live | None = None
+        self,
+        width: int,
+        threads: int = 1,
+        config: IndexConfig | None = None,
+        live: Live | None = None,
+        tuner: Tuner | None = None,
     ) -> None:
-        self.index = LiveIndex(config or IndexConfig(), width, threads, live)
+        self.index = LiveIndex(config or IndexConfig(), width, threads, live, tuner)
         self._by_id: dict[str, tuple[Experience, int]] = {}
         self._by_number: dict[int, Experience] = {}
         self._heap: list[tuple[float, float, int]] = []

@@ -165,7 +165,8 @@ def _snapshot(store: ExperienceStore, _: KnnCommand, __: NDArray[np.float32] | N
 
 
 def _tune(store: ExperienceStore, _: KnnCommand, __: NDArray[np.float32] | None) -> KnnResult:
-    raise InvalidRequest("`tune` is not available: the exact index has nothing to tune.")
+    store.tune()
+    return KnnResult(stats={"index": store.stats()["index"]})
 
 
 _COMMANDS: dict[str, Handler] = {

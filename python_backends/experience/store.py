@@ -6,7 +6,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
 from pixelis.errors import InvalidRequest, NotFound, SetupError, Unavailable
+from pixelis.index_config import IndexConfig
 from pixelis.schema import Experience, Judgement, Neighbour
 from pixelis.settings import Retrieval
 from python_backends.experience import chosen
@@ -24,14 +25,17 @@ from python_backends.experience import ruling as rulings
 from python_backends.experience import snapshot as snapshots
 from python_backends.experience.asked import Asked, AskedRequests
 from python_backends.experience.identifier import ulid
+from python_backends.experience.indexes import FaissIndex
 from python_backends.experience.journal import Journal, Record
 from python_backends.experience.key import WIDTH
 from python_backends.experience.lease import Lease
-from python_backends.experience.live import Recall
+from python_backends.experience.live import Recall, Tuner
 from python_backends.experience.population import Population
 from python_backends.experience.priority import learning_rate, priority
 from python_backends.experience.records import apply
 from python_backends.experience.seeds import read_seeds
+from python_backends.experience.tuning.choice import Limits
+from python_backends.experience.tuning.retune import retuner
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +88,13 @@ class ExperienceStore:
         self._directory, self._width, self._snapshot_every = directory, width, snapshot_every
         self._capacity, self._cold = config.capacity, config.cold_start_threshold
         self._lock = threading.RLock()  # methods call each other: with a plain lock they would wait for themselves
-        self._population = Population(width, threads, config.index or chosen.read(directory), config.live)
+        self._population = Population(
+            width,
+            threads,
+            config.index or chosen.read(directory),
+            config.live,
+            self._tuner(config) if config.retune and config.index is None else None,
+        )
         self._asked, self._same = AskedRequests(config.feedback_requests), config.confirmed_similarity
         self._alike = config.duplicate_similarity
         self._lease = Lease(directory)
@@ -251,6 +261,10 @@ class ExperienceStore:
                 "index": self._population.index.parameters(),
             }
 
+    def tune(self) -> None:
+        """Choose the index anew, in the background. Raises `InvalidRequest` where there is nothing to tune."""
+        self._population.index.retune()
+
     def snapshot(self) -> int:
         """Write a new generation and start an empty journal; its number. Raises `Unavailable`."""
         with self._lock, self._lease.held():
@@ -276,6 +290,18 @@ class ExperienceStore:
         if not key.any():
             raise InvalidRequest("The key is zero: it has no direction to compare.", mend="Send an embedding.")
         return key
+
+    def _tuner(self, config: Retrieval) -> Tuner:
+        """Chooses, and remembers what it chose for the next start."""
+        choose = retuner(Limits(recall=config.recall))
+
+        def tune(base: FaissIndex, queries: NDArray[np.float32], between: Callable[[], None]) -> IndexConfig | None:
+            found = choose(base, queries, between)
+            if found is not None:
+                chosen.write(self._directory, found)
+            return found
+
+        return tune
 
     def _judged(self, ruling: rulings.Ruling, key: NDArray[np.float32]) -> list[str]:
         """Write a ruling; the ids of the experiences that its own takes the place of."""

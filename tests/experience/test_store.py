@@ -171,6 +171,26 @@ def test_a_store_on_a_trained_index(place: Place) -> None:
     assert not {str(i) for i in range(250)} & set(nearest(again, 3, 150))
 
 
+def test_the_index_is_tuned_in_the_background_and_what_was_chosen_is_kept(place: Place) -> None:
+    config = Retrieval(capacity=2000, cold_start_threshold=0, live=Live(flat_below=200, tail=50), recall=0.5)
+    store = ExperienceStore(place.path, config, width=WIDTH)
+    place.stores.append(store)
+    with pytest.raises(InvalidRequest, match="nothing to tune"):
+        store.tune()
+    for i in range(260):
+        store.insert(experience(str(i)), key(i))
+    assert store._population.index.settle(30)
+    found = store.stats()["index"]
+    assert found["fault"] is None
+    assert 200 < found["learned_from"] <= 260
+    written = (place.path / "index.json").read_text()
+    assert IndexConfig.model_validate_json(written).label == found["wanted"]
+    store.tune()
+    assert store._population.index.settle(30)
+    assert store.stats()["index"]["learned_from"] == 260
+    assert len(store.search(key(5)[None], 3).neighbours[0]) == 3
+
+
 def test_a_zero_key_finds_nothing_and_is_refused(place: Place) -> None:
     with pytest.raises(InvalidRequest, match="no direction"):
         place.open().search(np.zeros((1, WIDTH), np.float32), 1)

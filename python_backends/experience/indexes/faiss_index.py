@@ -168,18 +168,27 @@ class FaissIndex(ABC):
         """From now on nothing is added and no row moves, so that `slices` may run beside searches and removals."""
         self._moves = self.compacts = False
 
-    def slices(self, size: int, most: int | None = None) -> Iterator[tuple[Ids, Vectors]]:
+    def numbers(self, chosen: NDArray[np.bool_] | None = None) -> Ids:
+        """`[rows]` the number of each row, dead ones too; of the `chosen` `[rows]` only."""
+        return self._table.numbers.copy() if chosen is None else self._table.numbers[chosen]
+
+    def slices(
+        self, size: int, most: int | None = None, without: FaissIndex | None = None
+    ) -> Iterator[tuple[Ids, Vectors]]:
         """Numbers `[n]` and vectors `[n, D]` of all that live now, `size` at a time.
 
         Args:
             size: vectors of a slice.
             most: so many at most, evenly spaced.
+            without: an index whose rows are left out, dead ones too.
 
         Raises:
             InvalidRequest: the index keeps codes only.
         """
         self._need_vectors()
         rows = np.flatnonzero(self._table.alive)
+        if without is not None:
+            rows = rows[~np.isin(self._table.numbers[rows], without.numbers())]
         if most is not None and len(rows) > most:
             rows = rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
         for start in range(0, len(rows), size):

@@ -1,14 +1,16 @@
 """An index that is searched while it changes.
 
-    add -> tail (flat) --merge, in the background--> base (trained)
+    add -> tail (flat) --extend--> base (trained) --rebuild, retune--> base
     search -> base + frozen (the tail that is being merged) + tail -> the best of the three
 
-live_index.py: the lock and when to merge; segments.py: the three; building.py: the next base; recall.py: how good it is
+live_index.py: what others call; state.py: what is shared, under its lock; segments.py: the three; worker.py: the thread
+that extends, rebuilds and estimates; recall.py: how much is found
 """
 
 from __future__ import annotations
 
 from python_backends.experience.live.live_index import LiveIndex
 from python_backends.experience.live.recall import Recall
+from python_backends.experience.live.worker import Tuner
 
-__all__ = ["LiveIndex", "Recall"]
+__all__ = ["LiveIndex", "Recall", "Tuner"]

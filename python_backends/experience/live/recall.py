@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from python_backends.experience.live.state import State
 
 Vectors = NDArray[np.float32]
 TIE = 1e-5
@@ -44,6 +48,11 @@ class RecentQueries:
         self._ring = np.zeros((most, width), np.float32)
         self._seen = 0
 
+    @property
+    def most(self) -> int:
+        """How many are kept."""
+        return len(self._ring)
+
     def note(self, queries: Vectors) -> None:
         """Keep the last of `[n, D]`."""
         most = len(self._ring)
@@ -68,3 +77,33 @@ def hits(scores: Vectors, truth: Vectors) -> float:
     found = np.minimum((scores >= worst - TIE).sum(axis=1), there.sum(axis=1))
     asked = there.sum()
     return float(found.sum() / asked) if asked else 1.0
+
+
+def estimate(state: State, k: int) -> Recall:
+    """Measure recall@k on the last queries, or on stored vectors where none was asked; kept in `state.recall`.
+
+    The exact side is found beside searches and changes; the lock is held for one query at a time.
+    """
+    with state.lock:
+        base, count, queries = state.segments.base, len(state.segments), state.queries.all()
+        state.searches = 0
+    if base is None or not len(base):
+        state.recall = Recall(1.0, k, 0, "exact", count)
+        return state.recall
+    source, own = "asked", 0
+    if not len(queries):
+        most = state.queries.most
+        source, own, (_, queries) = "stored", 1, next(base.slices(most, most))  # it finds itself: no achievement
+    truth = base.exact(queries, 2 * k + own)
+    found, best = [], []
+    for i in range(len(queries)):
+        asked = queries[i : i + 1]
+        with state.lock:
+            if state.segments.base is not base:
+                break
+            found.append(state.segments.search(asked, k + own)[0][0, own:])
+            near = state.segments.exact_besides((truth[0][i : i + 1], truth[1][i : i + 1]), asked, k + own)
+            best.append(near[0][0, own:])
+    if found:
+        state.recall = Recall(hits(np.stack(found), np.stack(best)), k, len(found), source, count)
+    return state.recall

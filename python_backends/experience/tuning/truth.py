@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ from python_backends.experience.live.recall import TIE
 Vectors = NDArray[np.float32]
 Ids = NDArray[np.int64]
 
-SLICE = 4096
+SLICE = 512
 BATCH = 64
 
 
@@ -74,11 +75,12 @@ class Truth:
         return np.minimum(shares, 1.0)
 
 
-def fill(index: FaissIndex, vectors: Vectors) -> FaissIndex:
-    """`index` with `vectors` under their positions, trained on them where it has to be."""
+def fill(index: FaissIndex, vectors: Vectors, between: Callable[[], None] = lambda: None) -> FaissIndex:
+    """`index` with `vectors` under their positions, trained on them where it has to be; `between` runs now and then."""
     if not index.trained:
         index.train(vectors)
     for start in range(0, len(vectors), SLICE):
         part = vectors[start : start + SLICE]
         index.add(np.arange(start, start + len(part), dtype=np.int64), part)
+        between()
     return index

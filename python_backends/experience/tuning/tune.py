@@ -24,7 +24,7 @@ def tune(
     grids: Sequence[Grid] = GRIDS,
     threads: int = 1,
     watch: Watch = lambda _: None,
-    stop: Callable[[], bool] = lambda: False,
+    between: Callable[[], None] = lambda: None,
 ) -> list[Trial]:
     """Trials of everything that the grids list, in their order.
 
@@ -34,7 +34,7 @@ def tune(
         grids: what is tried; all are measured, also those that cannot be chosen in the end.
         threads: to build with; what is timed takes one.
         watch: told what is being built.
-        stop: asked between two trials; what was measured so far is returned.
+        between: called now and then; what it raises ends the tuning.
 
     Raises:
         InvalidRequest: fewer than k vectors are stored, or nobody asks.
@@ -49,9 +49,7 @@ def tune(
     for grid in grids:
         for config in grid.builds(len(split.stored), split.width):
             watch(config.label)
-            trials += _tried(grid, config, split, truth, threads, stop)
-            if stop():
-                return trials
+            trials += _tried(grid, config, split, truth, threads, between)
     return trials
 
 
@@ -61,17 +59,16 @@ def builds(split: Split, grids: Sequence[Grid]) -> int:
 
 
 def _tried(
-    grid: Grid, config: IndexConfig, split: Split, truth: Truth, threads: int, stop: Callable[[], bool]
+    grid: Grid, config: IndexConfig, split: Split, truth: Truth, threads: int, between: Callable[[], None]
 ) -> list[Trial]:
     start = time.perf_counter()
-    index = fill(open_index(config, split.width, threads), split.stored)
+    index = fill(open_index(config, split.width, threads), split.stored, between)
     build_s = time.perf_counter() - start
     size = index.size_bytes()
     made: list[Trial] = []
     for chain in grid.searches(config):
         for setting in chain:
-            if stop():
-                return made
+            between()
             index.adjust(setting)
             made.append(attempt(index, split.queries, truth, size, build_s))
             if made[-1].recall >= THOROUGH:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -13,8 +14,9 @@ from hypothesis import strategies as st
 from pixelis.errors import InvalidRequest, NotFound, SetupError
 from pixelis.index_config import Hnsw, IndexConfig, IvfFlat, IvfPq, Live, Pca, Refine
 from python_backends.experience.indexes import FaissIndex
-from python_backends.experience.live import LiveIndex, live_index
+from python_backends.experience.live import LiveIndex, worker
 from python_backends.experience.live.recall import RecentQueries, hits
+from python_backends.experience.live.state import ESTIMATE_EVERY
 from tests.experience.indexes.configs import WIDTH, clustered, recall
 
 CONFIGS = {
@@ -59,14 +61,14 @@ def test_a_new_vector_is_found_by_the_very_next_search_whatever_is_merged(name: 
 def test_what_is_removed_during_a_merge_stays_removed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     index = opened(name, 400)
     building, go = threading.Event(), threading.Event()
-    build = live_index.build
+    clone = FaissIndex.clone
 
-    def slowly(*arguments: object) -> FaissIndex:
+    def slowly(base: FaissIndex) -> FaissIndex:
         building.set()
         assert go.wait(10)
-        return build(*arguments)  # type: ignore[arg-type]
+        return clone(base)
 
-    monkeypatch.setattr(live_index, "build", slowly)
+    monkeypatch.setattr(FaissIndex, "clone", slowly)
     index.add(np.arange(400, 440), POOL[400:440])
     assert building.wait(10)
     gone = [3, 7, 410, 439]
@@ -106,7 +108,7 @@ def test_it_learns_again_when_it_has_grown() -> None:
     for start in range(400, 1200, 40):
         index.add(np.arange(start, start + 40), POOL[start : start + 40])
         index.settle(20)
-    assert index._learned_from in range(800, 900)
+    assert index.parameters()["learned_from"] in range(800, 900)
 
 
 def test_another_index_takes_over_while_it_is_searched() -> None:
@@ -141,7 +143,7 @@ def test_recall_is_estimated_on_what_was_asked() -> None:
     assert estimate.value < 0.95
     assert (found >= 0).all()
     before = index.recall
-    for _ in range(live_index.ESTIMATE_EVERY // len(QUERIES)):
+    for _ in range(ESTIMATE_EVERY // len(QUERIES)):
         index.search(QUERIES, 1)
     assert index.settle(20)
     assert index.recall is not before
@@ -171,10 +173,10 @@ def test_recent_queries_are_the_last() -> None:
 def test_a_merge_that_fails_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     index = opened("hnsw", 400)
 
-    def broken(*_: object) -> FaissIndex:
+    def broken(_: FaissIndex) -> FaissIndex:
         raise MemoryError("no room")
 
-    monkeypatch.setattr(live_index, "build", broken)
+    monkeypatch.setattr(FaissIndex, "clone", broken)
     index.add(np.arange(400, 440), POOL[400:440])
     assert index.settle(10)
     assert index.parameters()["fault"] == "MemoryError: no room"
@@ -184,6 +186,69 @@ def test_a_merge_that_fails_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> No
     index.add(np.arange(440, 480), POOL[440:480])
     assert index.settle(10)
     assert (index.parameters()["fault"], index.parameters()["base"], index.parameters()["tail"]) == (None, 480, 0)
+
+
+def test_the_tail_is_merged_and_nothing_lost_while_all_is_learned_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rebuild that takes long: what comes meanwhile goes into the old base, and then into the new one."""
+    index = opened("hnsw", 400)
+    monkeypatch.setattr(worker, "SLICE", 20)
+    between, steps, count = worker.Worker._between, 0, 400
+
+    def change(self: worker.Worker) -> None:
+        nonlocal steps, count
+        steps += 1
+        if count < 1000:
+            index.add(np.arange(count, count + 30), POOL[count : count + 30])
+            index.remove(np.array([steps, count]))
+            count += 30
+        between(self)
+
+    monkeypatch.setattr(worker.Worker, "_between", change)
+    index.rebuild(CONFIGS["ivf_flat"])
+    assert index.settle(20)
+    parameters = index.parameters()
+    assert (count, parameters["label"], parameters["fault"]) == (1000, "ivf8", None)
+    assert parameters["merges"] > 3
+    gone = {*range(1, steps + 1), *range(400, 1000, 30)}
+    found = set(index.exact(POOL[:1], 1000)[1][0].tolist()) - {-1}
+    assert found >= set(range(1000)) - gone - set(range(21, 400))
+    assert not found & set(range(400, 1000, 30))
+    assert len(index) == len(found)
+
+
+def test_a_tuner_chooses_whenever_the_index_has_grown() -> None:
+    asked: list[tuple[int, int]] = []
+
+    def tuner(base: FaissIndex, queries: np.ndarray, between: Callable[[], None]) -> IndexConfig | None:
+        between()
+        asked.append((len(base), len(queries)))
+        return CONFIGS["ivf_flat"] if len(asked) > 1 else None
+
+    index = LiveIndex(CONFIGS["hnsw"], WIDTH, live=LIVE, tuner=tuner)
+    index.search(QUERIES[:5], 1)
+    with pytest.raises(InvalidRequest, match="0 vectors are compared one by one"):
+        index.retune()
+    index.add(np.arange(400), POOL[:400])
+    assert index.settle(20)
+    assert asked == [], "what is configured is built before it is judged"
+    index.retune()
+    assert index.settle(20)
+    assert (asked, index.parameters()["label"]) == ([(400, 5)], CONFIGS["hnsw"].label)
+    for start in range(400, 1000, 40):
+        index.add(np.arange(start, start + 40), POOL[start : start + 40])
+        assert index.settle(20)
+    assert len(asked) == 2
+    assert index.parameters()["label"] == "ivf8"
+    assert len(index) == 1000
+    asked.clear()
+    exact = LiveIndex(IndexConfig(), WIDTH, live=LIVE, tuner=tuner)
+    for start in range(0, 1000, 100):
+        exact.add(np.arange(start, start + 100), POOL[start : start + 100])
+        assert exact.settle(20)
+    assert [count for count, _ in asked] == [400, 800]
+    assert (exact.parameters()["label"], len(exact)) == ("ivf8", 1000)
+    with pytest.raises(InvalidRequest, match="Unset"):
+        opened("hnsw", 400).retune()
 
 
 def test_closing_gives_up_a_merge(monkeypatch: pytest.MonkeyPatch) -> None:

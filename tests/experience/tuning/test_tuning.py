@@ -9,6 +9,7 @@ from pixelis.errors import GateFailed, InvalidRequest
 from pixelis.index_config import Flat, Hnsw, IndexConfig, IvfFlat, Storage
 from python_backends.experience.indexes import open_index
 from python_backends.experience.tuning import GRIDS, Grid, Limits, Split, Trial, Truth, choose, pareto, tune
+from python_backends.experience.tuning.retune import retuner
 from python_backends.experience.tuning.trial import low
 from python_backends.experience.tuning.truth import fill
 from tests.experience.indexes.configs import clustered, recall
@@ -130,7 +131,25 @@ def test_ties_count_as_found() -> None:
     assert truth.recalls(np.array([[9, 5]])).tolist() == [0.0]
 
 
-def test_it_can_be_stopped() -> None:
-    asked = iter([False, False, True, True, True, True, True])
-    made = tune(SPLIT, 10, SMALL, stop=lambda: next(asked))
-    assert 0 < len(made) < 5
+def test_it_can_be_given_up() -> None:
+    calls = 0
+
+    def between() -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 9:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tune(SPLIT, 10, SMALL, between=between)
+
+
+def test_a_live_index_is_tuned_on_what_it_holds_and_was_asked() -> None:
+    base = fill(open_index(IndexConfig(), SPLIT.width), SPLIT.stored)
+    chosen = retuner(Limits(recall=0.9), SMALL)(base, SPLIT.queries[:64], lambda: None)
+    assert chosen is not None
+    index = fill(open_index(chosen, SPLIT.width), SPLIT.stored)
+    assert Truth(SPLIT, 10).recalls(index.search(SPLIT.queries, 10)[1]).mean() >= 0.88
+    without = retuner(Limits(recall=0.9), SMALL)(base, SPLIT.queries[:0], lambda: None)
+    assert without is not None
+    assert retuner(Limits(recall=0.9, memory_mib=0.01), SMALL)(base, SPLIT.queries, lambda: None) is None

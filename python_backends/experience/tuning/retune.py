@@ -1,0 +1,69 @@
+"""Tuning of an index that serves: on what it holds and was asked last, in the background."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixelis.errors import GateFailed
+from pixelis.index_config import IndexConfig, Storage
+from python_backends.experience.indexes import FaissIndex
+from python_backends.experience.tuning.choice import Limits, choose
+from python_backends.experience.tuning.grid import Grid
+from python_backends.experience.tuning.truth import Split
+from python_backends.experience.tuning.tune import tune
+
+log = logging.getLogger(__name__)
+
+Vectors = NDArray[np.float32]
+Tuner = Callable[[FaissIndex, Vectors, Callable[[], None]], "IndexConfig | None"]
+
+MOST = 50_000
+"""Stored vectors, evenly spaced, that are tuned on."""
+ENOUGH = 32
+"""Queries that were really asked; with fewer, stored vectors are held out."""
+HELD_OUT = 200
+K = 10
+SLICE = 4096
+
+SERVING: tuple[Grid, ...] = (
+    Grid(kind="flat"),
+    Grid(kind="flat", pca=[64], refine=[Storage.FLOAT32], factors=[2, 8, 32]),
+    Grid(
+        kind="ivf_flat",
+        built={"lists": [64, 256, 1024]},
+        searched={"probes": [1, 2, 4, 8, 16, 32, 64]},
+        pca=[64],
+        refine=[Storage.FLOAT32],
+        factors=[4, 8],
+    ),
+    Grid(
+        kind="hnsw",
+        built={"m": [16], "ef_construction": [100]},
+        searched={"ef_search": [16, 32, 64, 128, 256]},
+        pca=[64, 128],
+        refine=[Storage.FLOAT32],
+        factors=[2, 4, 8],
+    ),
+)
+"""One of each way, all of which can be built while others are served."""
+
+
+def retuner(limits: Limits, grids: Sequence[Grid] = SERVING) -> Tuner:
+    """A tuner for `LiveIndex`: the fastest that reaches the recall; where nothing does, the index stays what it is."""
+
+    def retune(base: FaissIndex, queries: Vectors, between: Callable[[], None]) -> IndexConfig | None:
+        stored = np.concatenate([vectors for _, vectors in base.slices(SLICE, MOST)])
+        split = Split(stored, queries) if len(queries) >= ENOUGH else Split.held_out(stored, HELD_OUT)
+        try:
+            chosen = choose(tune(split, K, grids, between=between), limits)
+        except GateFailed as error:
+            log.warning("the index was not tuned: %s", error)
+            return None
+        log.info("the index is tuned: %s, recall %.3f", chosen.config.label, chosen.recall)
+        return chosen.config
+
+    return retune
