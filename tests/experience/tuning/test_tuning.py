@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -58,8 +60,9 @@ def test_what_is_chosen_finds_enough_and_is_the_fastest_that_does(trials: list[T
     chosen = choose(trials, limits)
     assert chosen.recall_low >= 0.9
     assert chosen.p50_ms == min(one.p50_ms for one in trials if one.recall_low >= 0.9)
-    quickest = min(trials, key=lambda one: one.p50_ms)
-    assert quickest.recall_low < 0.9, "the grid holds something faster that finds too little"
+    poor = min(trials, key=lambda one: one.recall_low)
+    assert poor.recall_low < 0.9
+    assert choose([*trials, replace(poor, p50_ms=1e-9)], limits) == chosen, "however fast it is"
     index = fill(open_index(chosen.config, SPLIT.width), SPLIT.stored)
     fresh = Split(SPLIT.stored, clustered(400, 77))
     assert Truth(fresh, 10).recalls(index.search(fresh.queries, 10)[1]).mean() >= 0.89
