@@ -128,8 +128,8 @@ def test_confident_wrong_neighbours_that_are_near_do_not_outvote_the_agent(
                 created_at=time.time(),
             )  # fmt: skip
             client.knn(KnnCommand(command="insert", experience=said), key)
-    result = ask(client, asked, k=5)
-    assert [n.occurrences for n in result.provenance.neighbours] == [3] * 5
+    result = ask(client, asked, k=len(near))
+    assert [n.occurrences for n in result.provenance.neighbours] == [3] * len(near)
     assert result.provenance.neighbours[0].similarity > 0.95
     assert {n.answer for n in result.provenance.neighbours}.isdisjoint({alone.answer})
     assert (result.answer, result.confidence) == (alone.answer, pytest.approx(alone.confidence, abs=1e-6))
