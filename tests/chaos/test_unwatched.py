@@ -32,8 +32,10 @@ PICTURE, QUESTION, _ = asked()[0]
 def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedTriton]:
     repository = link_repository(tmp_path_factory.mktemp("unwatched") / "repository")
     config = configured(18153, repository, tmp_path_factory.mktemp("state"), watchdog=False)
-    with EmbeddedTriton(config=config) as running:
-        yield running
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PIXELIS_CACHE__CACHE_SIZE", "0")  # or nobody would miss a dead encoder: the pictures come again
+        with EmbeddedTriton(config=config) as running:
+            yield running
 
 
 @pytest.fixture(scope="module")
