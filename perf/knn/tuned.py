@@ -101,7 +101,7 @@ def read_grids(path: Path | None) -> Sequence[Grid]:
     try:
         return TypeAdapter(list[Grid]).validate_python(json.loads(path.read_bytes()))
     except (OSError, ValueError, ValidationError) as error:
-        raise InvalidRequest(f"{path} holds no grids: {error}.", mend="See perf/knn and docs/retrieval.md.") from error
+        raise InvalidRequest(f"{path} holds no grids: {error}.", mend="docs/retrieval.md shows one.") from error
 
 
 def _file(path: Path) -> np.ndarray[Any, np.dtype[np.float32]]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from perf.knn.tuned import read_grids
 from perf.tune_knn import app
 from pixelis.errors import GateFailed, InvalidRequest, SetupError
 from pixelis.index_config import Hnsw, IndexConfig, Pca, Refine
@@ -111,3 +112,11 @@ def test_data_and_grids_that_are_none(place: Path) -> None:
     ):
         with pytest.raises(InvalidRequest, match=says):
             tuned(place, *words)
+
+
+def test_the_grid_in_the_docs_is_one(place: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "retrieval.md").read_text()
+    (line,) = [line for line in page.splitlines() if line.startswith('{"kind"')]
+    (place / "grid.json").write_text(f"[{line}]")
+    (grid,) = read_grids(place / "grid.json")
+    assert len(list(grid.builds(5000, 512))) == 4
