@@ -18,7 +18,7 @@ from perf.policy.prompts import Prompts
 from pixelis.errors import PixelisError, SetupError
 from pixelis.schema import Claim, Measurement
 
-RUNTIME, ONE, BATCH = "pixelis", "transformers", "transformers-batch"
+RUNTIME, ONE, BATCH, PADDED = "pixelis", "transformers", "transformers-batch", "pixelis-padded"
 SYSTEMS = (RUNTIME, ONE, BATCH, "onnxruntime-genai", "openvino-genai")
 MAX_LEN = 1024
 SLOTS = 16
@@ -101,11 +101,11 @@ class Bench:
         warm(self, system)
 
     @contextmanager
-    def variant(self, name: str, *, calling: bool = False, **limits: Any) -> Iterator[str]:
-        """The runtime once more under another name, with other limits, as long as this lasts."""
+    def variant(self, name: str, *, system: str = RUNTIME, calling: bool = False, **limits: Any) -> Iterator[str]:
+        """The runtime once more under another name, as long as this lasts: with other limits, or its graph alone."""
         spec = self._systems[RUNTIME].spec
         log = spec.log.with_name(f"bench-policy-{name}.log")
-        changed = replace(spec, limits={**spec.limits, **limits}, calling=calling, log=log)
+        changed = replace(spec, system=system, limits={**spec.limits, **limits}, calling=calling, log=log)
         with SystemProcess(changed) as process:
             self._systems[name] = process
             try:

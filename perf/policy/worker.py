@@ -35,6 +35,10 @@ def open_system(asked: argparse.Namespace) -> System:
         from perf.policy.systems.openvino_system import OpenVino
 
         return OpenVino(model, asked.precision, slots, threads)
+    if name == "pixelis-padded":
+        from perf.policy.systems.padded import Padded
+
+        return Padded(model, BATCH, threads, asked.limits["max_len"])
     from perf.policy.systems.runtime import Runtime
 
     return Runtime(model, threads, calling=asked.calling, slots=slots, **asked.limits)
