@@ -49,11 +49,11 @@ def run(name: str, inputs: Tensors, threads: int = 1, steps: int = 8) -> Tensors
 
 def decode(directory: Path, inputs: Tensors, threads: int, steps: int) -> Tensors:
     """What the policy in `directory` writes after a prompt, greedily, `steps` tokens at most."""
-    from python_backends.policy.graph import DecoderGraph
+    from python_backends.policy.executors import open_decoder
     from python_backends.policy.positions import mrope_positions
 
     ids = inputs["PROMPT_IDS"].astype(np.int64)
-    graph = DecoderGraph(directory, 1, len(ids) + steps, threads)
+    graph = open_decoder(directory, 1, len(ids) + steps, threads)
     config = graph.config
     grids = [(int(f), int(h), int(w)) for f, h, w in inputs.get("GRIDS", [])]
     embeds = np.array(graph.embeddings[ids])

@@ -46,9 +46,9 @@ def executor(directory: Path) -> str:
 
 class _Decoder:
     def __init__(self, directory: Path, threads: int) -> None:
-        from python_backends.policy.graph import DecoderGraph
+        from python_backends.policy.executors import open_decoder
 
-        self._graph = DecoderGraph(directory, SLOTS, MAX_LEN, threads)
+        self._graph = open_decoder(directory, SLOTS, MAX_LEN, threads)
 
     def timed(self, inputs: Inputs) -> Timed:
         """Prefill of the first row, or one token for the first rows, always at the same place."""

@@ -235,12 +235,12 @@ class _Runner:
 
     def _fitting(self, rows: int, length: int) -> DecoderGraph:
         """A graph with room; a larger one takes the place of one that is too small."""
-        from python_backends.policy.graph import DecoderGraph
+        from python_backends.policy.executors import open_decoder
 
         held = self._graph
         if held is None or held.slots < rows or held.max_len < min(length, held.config.max_positions):
             rows, length = max(rows, held.slots if held else 0), max(length, held.max_len if held else 0)
-            self._graph = held = DecoderGraph(self._directory, rows, length, threads=self._threads)
+            self._graph = held = open_decoder(self._directory, rows, length, threads=self._threads)
         return held
 
     def _visual(self, view: NDArray[np.uint8]) -> tuple[NDArray[np.float32], tuple[int, int, int]]:

@@ -1,68 +1,54 @@
-"""The decoder graph bound to its KV cache: prefill into rows, go on in a row, decode all rows, nothing copied.
+"""What the scheduler needs of an executor: a decoder and its KV cache, row by row.
 
-The graph comes from the onnxruntime-genai model builder (`builder/sources/decoder.py`). Past and present of a layer are
-bound to the same preallocated buffer, in which one row belongs to one sequence; the fused attention appends in place.
-Ragged batches are padded on the right: the attention mask carries each row's true length.
+A row is one sequence's keys and values. Rows 0 to n-1 decode together, so who decodes is a matter of `move` and `swap`.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
-from pixelis.errors import SetupError
-from python_backends.engine.onnxruntime_engine import open_session
 from python_backends.policy.checkpoint import CheckpointConfig
 from python_backends.policy.embeddings import EmbeddingTable
 
 Floats = NDArray[np.float32]
-Cells = NDArray[np.float32] | NDArray[np.float16]
+Cells = NDArray[np.generic]
 Ints = NDArray[np.int64]
 
-MASK_STEP = 64
-"""The mask's width grows in these steps, so that a decode step seldom has to bind a new one."""
 
-
-class DecoderGraph:
-    """`model.onnx` of a policy artifact, its embedding table and its cache. For one thread.
+class DecoderGraph(ABC):
+    """The decoder of a policy artifact. For one thread. `executors.open_decoder` finds the one that runs an artifact.
 
     Args:
         directory: version folder.
         slots: rows of the cache, hence sequences at once.
-        max_len: tokens of one row; at most what the rotary tables cover.
+        max_len: tokens of one row.
         threads: threads of one step.
 
     Attributes:
+        executor: what runs it, with its version.
+        config: of the checkpoint.
+        embeddings: the table of its tokens.
+        slots: rows of the cache, hence sequences at once.
+        max_len: tokens of one row; at most what the rotary tables cover.
         token_bytes: bytes of the cache that one token takes.
     """
 
-    def __init__(self, directory: Path, slots: int, max_len: int, threads: int) -> None:
-        self.config = config = CheckpointConfig.load(directory)
-        self.slots = slots
-        self.max_len = min(max_len, config.max_positions)
-        self._session = open_session(directory / "model.onnx", threads)
-        self.embeddings = EmbeddingTable.load(directory, config)
-        types = {node.name: node.type for node in self._session.get_inputs()}
-        dtype = np.dtype(np.float16 if types.get("past_key_values.0.key") == "tensor(float16)" else np.float32)
-        # Memory is taken page by page as rows are written, so what no sequence reaches costs nothing.
-        cells = (slots, config.kv_heads, self.max_len, config.head_dim)
-        self._cache = {
-            f"{layer}.{part}": np.zeros(cells, dtype) for layer in range(config.layers) for part in ("key", "value")
-        }
-        self.token_bytes = len(self._cache) * config.kv_heads * config.head_dim * dtype.itemsize
-        wanted = {"inputs_embeds", "attention_mask", "position_ids", "logits_at"}
-        wanted |= {f"past_key_values.{name}" for name in self._cache}
-        if types.keys() != wanted:
-            raise SetupError(
-                f"The graph's inputs are not a decoder's: {sorted(types.keys() ^ wanted)}.",
-                mend="Build it again with `pixelis build policy`.",
-            )
-        self._steps: dict[int, _Step] = {}
+    executor: str
+    config: CheckpointConfig
+    embeddings: EmbeddingTable
+    slots: int
+    max_len: int
+    token_bytes: int
 
+    @abstractmethod
+    def __init__(self, directory: Path, slots: int, max_len: int, threads: int) -> None: ...
+
+    @abstractmethod
     def prefill(self, row: int, embeds: Sequence[Floats], positions: Sequence[Ints]) -> Floats:
         """Read whole prompts into the rows from `row` on.
 
@@ -74,20 +60,10 @@ class DecoderGraph:
         Returns:
             logits at the last token of each prompt `[len(embeds), vocabulary]`.
         """
-        lengths = np.array([len(part) for part in embeds])
-        count, width = len(embeds), int(lengths.max())
-        padded = np.zeros((count, width, self.config.hidden), np.float32)
-        places = np.zeros((3, count, width), np.int64)
-        for i, (part, place) in enumerate(zip(embeds, positions, strict=True)):
-            padded[i, : len(part)] = part
-            places[:, i, : len(part)] = place
-        mask = (np.arange(width) < lengths[:, None]).astype(np.int64)
-        return self._run(row, padded, places, mask, lengths[:, None] - 1)[:, 0]
 
+    @abstractmethod
     def extend(self, row: int, past: int, embeds: Floats, positions: Ints, logits: int = 1) -> Floats:
         """Read more tokens into a row that holds `past` tokens: a chunk of a prompt, or a draft.
-
-        One row only: the fused attention takes several new tokens behind a past for a batch of one.
 
         Args:
             row: the row.
@@ -99,12 +75,8 @@ class DecoderGraph:
         Returns:
             logits `[logits, vocabulary]`.
         """
-        count = len(embeds)
-        mask = np.ones((1, past + count), np.int64)
-        at = np.arange(count - logits, count, dtype=np.int64)[None]
-        answer: Floats = self._run(row, embeds[None], positions[:, None], mask, at)[0]
-        return answer
 
+    @abstractmethod
     def decode(self, tokens: Ints, positions: Ints, lengths: Ints) -> Floats:
         """One token for each of the first rows.
 
@@ -116,97 +88,19 @@ class DecoderGraph:
         Returns:
             logits `[n, vocabulary]`, valid until the next call with the same n.
         """
-        count = len(tokens)
-        step = self._steps.get(count)
-        if step is None:
-            step = self._steps[count] = _Step(self, count)
-        step.set(tokens, positions, lengths)
-        self._session.run_with_iobinding(step.binding)
-        return step.logits[:, 0]
 
+    @abstractmethod
     def move(self, source: int, target: int, length: int) -> None:
-        """Copy the first `length` tokens of row `source` over row `target`."""
-        for buffer in self._cache.values():
-            buffer[target, :, :length] = buffer[source, :, :length]
+        """Put the first `length` tokens of row `source` into row `target`; what `source` holds then is undefined."""
 
+    @abstractmethod
     def swap(self, one: int, other: int, length: int) -> None:
         """Exchange the first `length` tokens of two rows."""
-        for buffer in self._cache.values():
-            held = buffer[one, :, :length].copy()
-            buffer[one, :, :length] = buffer[other, :, :length]
-            buffer[other, :, :length] = held
 
+    @abstractmethod
     def read(self, row: int, start: int, stop: int) -> Cells:
         """A copy of the cache of tokens `start` to `stop` of a row: `[2 layers, heads, stop - start, head_dim]`."""
-        cells: Cells = np.stack([buffer[row, :, start:stop] for buffer in self._cache.values()])
-        return cells
 
+    @abstractmethod
     def write(self, row: int, start: int, cells: Cells) -> None:
         """Put what `read` gave into a row, from token `start` on."""
-        stop = start + cells.shape[2]
-        for buffer, part in zip(self._cache.values(), cells, strict=True):
-            buffer[row, :, start:stop] = part
-
-    def _run(self, row: int, embeds: Floats, positions: Ints, mask: Ints, at: Ints) -> Floats:
-        logits = np.empty((*at.shape, self.config.vocabulary), np.float32)
-        binding = self._bind(row, len(embeds), logits)
-        # The binding holds addresses alone; these names hold what is there until the run is over.
-        embeds, positions, at = np.ascontiguousarray(embeds), np.ascontiguousarray(positions), np.ascontiguousarray(at)
-        _bind_input(binding, "inputs_embeds", embeds)
-        _bind_input(binding, "position_ids", positions)
-        _bind_input(binding, "attention_mask", mask)
-        _bind_input(binding, "logits_at", at)
-        self._session.run_with_iobinding(binding)
-        return logits
-
-    def _bind(self, row: int, count: int, logits: Floats) -> onnxruntime.IOBinding:
-        """A binding of `count` cache rows from `row` on, as past and as present, and of the logits."""
-        binding = self._session.io_binding()
-        for name, buffer in self._cache.items():
-            rows = buffer[row : row + count]
-            _bind_input(binding, f"past_key_values.{name}", rows)
-            _bind_output(binding, f"present.{name}", rows)
-        _bind_output(binding, "logits", logits)
-        return binding
-
-
-class _Step:
-    """Buffers and binding of a decode step over `count` rows; made once for each count."""
-
-    def __init__(self, graph: DecoderGraph, count: int) -> None:
-        config = graph.config
-        self._table = graph.embeddings
-        self._max_len = graph.max_len
-        self._width = 0
-        self._columns = np.arange(graph.max_len, dtype=np.int64)
-        self._mask_memory = np.zeros(count * graph.max_len, np.int64)
-        self._mask = self._mask_memory[:0].reshape(count, 0)
-        self._embeds = np.zeros((count, 1, config.hidden), np.float32)
-        self._positions = np.zeros((3, count, 1), np.int64)
-        self._at = np.zeros((count, 1), np.int64)
-        self.logits = np.empty((count, 1, config.vocabulary), np.float32)
-        self.binding = graph._bind(0, count, self.logits)
-        _bind_input(self.binding, "inputs_embeds", self._embeds)
-        _bind_input(self.binding, "position_ids", self._positions)
-        _bind_input(self.binding, "logits_at", self._at)
-
-    def set(self, tokens: Ints, positions: Ints, lengths: Ints) -> None:
-        """Fill the buffers for the next run."""
-        self._table.take(tokens, self._embeds[:, 0])
-        self._positions[:, :, 0] = positions
-        needed = int(lengths.max()) + 1
-        width = min(-(-needed // MASK_STEP) * MASK_STEP, self._max_len)
-        if width != self._width:
-            self._width = width
-            self._mask = self._mask_memory[: len(tokens) * width].reshape(len(tokens), width)
-            _bind_input(self.binding, "attention_mask", self._mask)
-        np.less_equal(self._columns[:width], lengths[:, None], out=self._mask)
-
-
-def _bind_input(binding: onnxruntime.IOBinding, name: str, array: NDArray[np.generic]) -> None:
-    """Bind by address: the caller keeps `array` (C-contiguous) alive until the run is over."""
-    binding.bind_input(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
-
-
-def _bind_output(binding: onnxruntime.IOBinding, name: str, array: NDArray[np.generic]) -> None:
-    binding.bind_output(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)

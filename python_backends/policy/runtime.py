@@ -13,6 +13,7 @@ from pixelis.errors import SetupError, Unavailable
 from pixelis.settings import Decoding
 from python_backends.policy.calls.vocabulary import Vocabulary
 from python_backends.policy.checkpoint import CheckpointConfig
+from python_backends.policy.executors import open_decoder
 from python_backends.policy.grammar import CallGrammar
 from python_backends.policy.graph import DecoderGraph
 from python_backends.policy.metrics import PolicyMetrics
@@ -46,7 +47,7 @@ class PolicyRuntime:
 
     def __init__(self, directory: Path, threads: int = 1, limits: Decoding | None = None, **changed: Any) -> None:
         wanted = Decoding.model_validate({**(limits or Decoding()).model_dump(), **changed})
-        graph = DecoderGraph(directory, _fitting(directory, wanted), wanted.max_len, threads)
+        graph = open_decoder(directory, _fitting(directory, wanted), wanted.max_len, threads)
         _try_out(graph)
         self.config = graph.config
         self.limits = wanted.model_copy(update={"slots": graph.slots, "max_len": graph.max_len})

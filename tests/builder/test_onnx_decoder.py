@@ -15,7 +15,7 @@ from builder.sources.decoder import Decoder
 from builder.sources.random_checkpoint import write_checkpoint
 from builder.tolerance import Precision
 from pixelis.errors import BuildError
-from python_backends.policy.graph import DecoderGraph
+from python_backends.policy.executors import open_decoder
 from tests.builder.test_random_checkpoint import SMALL_TEXT, SMALL_VISION
 
 pytestmark = pytest.mark.slow
@@ -68,7 +68,7 @@ def test_logits_are_near(
 def test_the_cache_is_of_the_graphs_type(small: Path, single: Path, tmp_path: Path) -> None:
     _build(small, tmp_path / "half", "fp16", "none")
     for folder, dtype in ((tmp_path / "half", np.float16), (single, np.float32)):
-        graph = DecoderGraph(folder, slots=2, max_len=64, threads=1)
+        graph = open_decoder(folder, slots=2, max_len=64, threads=1)
         assert {buffer.dtype for buffer in graph._cache.values()} == {np.dtype(dtype)}
 
 

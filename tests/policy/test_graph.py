@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from pixelis.errors import SetupError
+from python_backends.policy.executors import open_decoder
 from python_backends.policy.graph import DecoderGraph
 
 LENGTHS = (11, 70, 8, 130)
@@ -16,7 +17,7 @@ LENGTHS = (11, 70, 8, 130)
 
 @pytest.fixture(scope="module")
 def graph(policy_artifact: Path) -> DecoderGraph:
-    return DecoderGraph(policy_artifact, slots=8, max_len=256, threads=1)
+    return open_decoder(policy_artifact, slots=8, max_len=256, threads=1)
 
 
 def _prompts(graph: DecoderGraph) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -73,14 +74,14 @@ def test_what_an_earlier_sequence_left_behind_is_not_seen(graph: DecoderGraph) -
 
 
 def test_a_full_row_can_be_used_to_its_last_place(policy_artifact: Path) -> None:
-    graph = DecoderGraph(policy_artifact, slots=1, max_len=100, threads=1)
+    graph = open_decoder(policy_artifact, slots=1, max_len=100, threads=1)
     embeds = np.zeros((99, graph.config.hidden), np.float32)
     graph.prefill(0, [embeds], [np.tile(np.arange(99), (3, 1))])
     assert np.isfinite(graph.decode(np.array([20]), np.array([99]), np.array([99]))).all()
 
 
 def test_max_len_stays_within_the_rotary_tables(policy_artifact: Path) -> None:
-    assert DecoderGraph(policy_artifact, slots=1, max_len=10**6, threads=1).max_len == 2048
+    assert open_decoder(policy_artifact, slots=1, max_len=10**6, threads=1).max_len == 2048
 
 
 def test_files_that_do_not_fit_are_found_at_load(policy_artifact: Path, tmp_path: Path) -> None:
@@ -88,7 +89,7 @@ def test_files_that_do_not_fit_are_found_at_load(policy_artifact: Path, tmp_path
     shutil.copytree(policy_artifact, broken)
     np.save(broken / "embed_tokens.npy", np.zeros((3, 3), np.float32))
     with pytest.raises(SetupError, match=r"float32\[3, 3\]"):
-        DecoderGraph(broken, slots=1, max_len=64, threads=1)
+        open_decoder(broken, slots=1, max_len=64, threads=1)
     (broken / "embed_tokens.npy").unlink()
     with pytest.raises(SetupError, match=r"has no embed_tokens\.npy"):
-        DecoderGraph(broken, slots=1, max_len=64, threads=1)
+        open_decoder(broken, slots=1, max_len=64, threads=1)

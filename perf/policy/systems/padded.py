@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from perf.policy.systems.base import BatchSystem
-from python_backends.policy.graph import DecoderGraph
+from python_backends.policy.executors import open_decoder
 from python_backends.policy.positions import mrope_positions
 
 
@@ -25,7 +25,7 @@ class Padded(BatchSystem):
 
     def __init__(self, artifact: Path, batch: int, threads: int, max_len: int) -> None:
         super().__init__(batch)
-        self._graph = DecoderGraph(artifact, batch, max_len, threads)
+        self._graph = open_decoder(artifact, batch, max_len, threads)
 
     def generate(self, prompts: Sequence[Sequence[int]], count: int) -> tuple[list[list[int]], list[float]]:
         """See `BatchSystem.generate`."""
