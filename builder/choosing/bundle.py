@@ -28,9 +28,10 @@ from builder.pipeline import Pipeline
 from builder.store import Store
 from pixelis.errors import BuildError, NotFound
 from python_backends.engine import ENGINES
+from python_backends.policy.executors import EXECUTORS
 
 OURS = ("pixelis", "python_backends")
-DECODER = ("python_backends.policy.graph", "python_backends.policy.positions")
+DECODER = ("python_backends.policy.executors", "python_backends.policy.positions")
 STEPS = 4
 """Tokens of the policy that `run.py --check` holds against each other."""
 
@@ -73,8 +74,7 @@ def write_bundle(store: Store, known: Pipeline, keys: Mapping[str, str], output:
     with tempfile.TemporaryDirectory(prefix=".tmp-bundle-", dir=output.parent) as scratch:
         staged = Path(scratch) / "bundle"
         entries = [_model(store, known[name], key, staged / "models" / name) for name, key in keys.items()]
-        modules = [_engine(staged / "models" / entry.model) for entry in entries if entry.kind != "policy"]
-        modules += [name for entry in entries if entry.kind == "policy" for name in DECODER]
+        modules = [name for entry in entries for name in _modules(entry.kind, staged / "models" / entry.model)]
         _copy_code(modules, staged / "lib")
         shutil.copyfile(bundle_run.__file__, staged / "run.py")
         used = sorted({"numpy", *(entry.executor for entry in entries)})
@@ -134,12 +134,13 @@ def _tensors(arrays: Inputs) -> list[str]:
     return [f"{name} {array.dtype.name}{list(array.shape)}" for name, array in arrays.items()]
 
 
-def _engine(folder: Path) -> str:
-    """The module of the engine that runs the artifact."""
-    for file, (module, _) in ENGINES.items():
+def _modules(kind: str, folder: Path) -> tuple[str, ...]:
+    """What runs the artifact; which of the executors is chosen by name when it is opened."""
+    known, room = (EXECUTORS, DECODER[0]) if kind == "policy" else (ENGINES, "python_backends.engine")
+    for file, (module, _) in known.items():
         if (folder / file).is_file():
-            return f"python_backends.engine.{module}"
-    raise NotFound(f"No engine runs what is in {folder.name}.", mend=f"There are {', '.join(ENGINES)}.")
+            return (f"{room}.{module}", *(DECODER if kind == "policy" else ()))
+    raise NotFound(f"Nothing runs what is in {folder.name}.", mend=f"There are {', '.join(ENGINES)}.")
 
 
 def _copy_code(modules: list[str], lib: Path) -> None:
