@@ -18,6 +18,7 @@ from pixelis.errors import SetupError
 from python_backends.engine.onnxruntime_engine import open_session
 from python_backends.policy.checkpoint import CheckpointConfig
 from python_backends.policy.embeddings import EmbeddingTable
+from python_backends.policy.executors.huge_pages import use_huge_pages
 from python_backends.policy.graph import Cells, DecoderGraph, Floats, Ints
 
 MASK_STEP = 64
@@ -41,6 +42,7 @@ class OnnxRuntimeDecoder(DecoderGraph):
         self.slots = slots
         self.max_len = min(max_len, config.max_positions)
         self._session = open_session(directory / "model.onnx", threads)
+        use_huge_pages()  # before the cache is there, whose rows take memory when they are written
         self.embeddings = EmbeddingTable.load(directory, config)
         types = {node.name: node.type for node in self._session.get_inputs()}
         dtype = np.dtype(np.float16 if types.get("past_key_values.0.key") == "tensor(float16)" else np.float32)
