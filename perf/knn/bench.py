@@ -115,7 +115,7 @@ def _swept(asked: Asked, data: Dataset, watch: Watch) -> tuple[list[dict[str, An
         if name in asked.libraries and name not in swept.best
     ]
     if asked.pictures is not None:
-        title = f"{data.name}: {len(split.stored)} {data.about}"
+        title = f"{len(split.stored)} {data.about}"
         picture.save(title, swept.rows, asked.recall, asked.pictures / f"knn-{data.name}.png")
     about = f"{len(split.stored)} x {split.width}, recall@{K} >= {asked.recall:g}"
     return rows, claims(data.name, about, duelled), swept.best.get(LIBRARY)

@@ -18,7 +18,7 @@ TITLES = {
     "live": "Searches while the index changes",
     "absent": "Not measured",
 }
-HIDDEN = ("row", "config")
+HIDDEN = ("row", "config", "family")
 
 
 def show(measured: Measurement) -> None:

@@ -64,7 +64,7 @@ def sweep(
         for chain in plan.chains:
             for setting in chain:
                 contender.set(setting)
-                row = {"library": plan.library, "index": plan.label, **shown(setting), **built}
+                row = {"library": plan.library, "family": plan.family, "index": plan.label, **shown(setting), **built}
                 row |= measured(contender, split.queries, truth)
                 found.rows.append(row)
                 _keep(found, plan, contender, setting, row, target)

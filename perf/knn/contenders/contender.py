@@ -33,12 +33,14 @@ class Plan:
 
     Attributes:
         library: whose it is.
-        label: its name in tables and pictures.
+        label: its name in tables.
+        family: its name in pictures, that of all of its kind.
         build: makes it, of `[n, D]` vectors, on so many threads.
         chains: settings, each chain from the quick to the thorough.
     """
 
     library: str
     label: str
+    family: str
     build: Callable[[Vectors, int], Contender]
     chains: Sequence[Sequence[Setting]]

@@ -46,4 +46,4 @@ def hnswlib_plans(ms: Sequence[int], efs: Sequence[int], ef_construction: int = 
         def build(vectors: Vectors, threads: int, m: int = m) -> Hnswlib:
             return Hnswlib(vectors, threads, m, ef_construction)
 
-        yield Plan(LIBRARY, f"hnswlib M{m}", build, [[{"ef_search": ef} for ef in efs]])
+        yield Plan(LIBRARY, f"hnswlib M{m}", LIBRARY, build, [[{"ef_search": ef} for ef in efs]])

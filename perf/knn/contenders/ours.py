@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from perf.knn.contenders.contender import Ids, Plan, Setting, Vectors
-from pixelis.index_config import IndexConfig
+from pixelis.index_config import IndexConfig, IvfPq
 from python_backends.experience.indexes import FaissIndex, open_index
 from python_backends.experience.tuning import Grid
 from python_backends.experience.tuning.truth import fill
@@ -37,7 +37,7 @@ class Ours:
 
 def exact() -> Plan:
     """The exact index."""
-    return Plan(EXACT, "exact (flat)", partial(_build, IndexConfig()), [[{}]])
+    return Plan(EXACT, "exact (flat)", "exact", partial(_build, IndexConfig()), [[{}]])
 
 
 def ours(grids: Sequence[Grid], count: int, width: int) -> Iterator[Plan]:
@@ -45,7 +45,13 @@ def ours(grids: Sequence[Grid], count: int, width: int) -> Iterator[Plan]:
     for grid in grids:
         for config in grid.builds(count, width):
             chains = [[_setting(one) for one in chain] for chain in grid.searches(config)]
-            yield Plan(LIBRARY, config.label, partial(_build, config), chains)
+            yield Plan(LIBRARY, config.label, family(config), partial(_build, config), chains)
+
+
+def family(config: IndexConfig) -> str:
+    """Its kind, whatever stands around it."""
+    fast = isinstance(config.index, IvfPq) and config.index.fast_scan
+    return f"{LIBRARY} {config.index.kind}{' fast-scan' if fast else ''}"
 
 
 def _build(config: IndexConfig, vectors: Vectors, threads: int) -> Ours:

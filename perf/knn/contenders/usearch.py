@@ -48,4 +48,4 @@ def usearch_plans(
             def build(vectors: Vectors, threads: int, m: int = m, dtype: str = dtype) -> Usearch:
                 return Usearch(vectors, threads, m, ef_construction, dtype)
 
-            yield Plan(LIBRARY, f"usearch M{m} {dtype}", build, [[{"ef_search": ef} for ef in efs]])
+            yield Plan(LIBRARY, f"usearch M{m} {dtype}", f"usearch {dtype}", build, [[{"ef_search": ef} for ef in efs]])

@@ -47,11 +47,13 @@ class _Source:
 
 
 DATASETS: dict[str, _Source] = {
-    "keys": _Source("keys of this pipeline: crops of photographs and clips, and questions, x 1664", crop_keys, 100_000),
-    "keys-512": _Source("the same keys, by PCA of them x 512", projected(crop_keys, 512), 100_000),
-    "glove": _Source("GloVe 6B word vectors, x 50", glove, 100_000),
-    "glove-400k": _Source("GloVe 6B word vectors, all of them, x 50", glove, 399_000),
-    "sift-1m": _Source("SIFT descriptors of photographs and clip frames, x 128", sift, 1_000_000),
+    "keys": _Source("keys of this pipeline: crops and clip frames, and questions, x 1664", crop_keys, 100_000),
+    "keys-512": _Source(
+        "keys of this pipeline: crops and clip frames, and questions, by PCA x 512", projected(crop_keys, 512), 100_000
+    ),
+    "glove": _Source("GloVe 6B word vectors x 50", glove, 100_000),
+    "glove-400k": _Source("GloVe 6B word vectors x 50", glove, 399_000),
+    "sift-1m": _Source("SIFT descriptors of photographs and clip frames x 128", sift, 1_000_000),
 }
 
 

@@ -33,23 +33,24 @@ SERVING: tuple[Grid, ...] = (
     Grid(kind="flat"),
     Grid(kind="flat", pca=[64], refine=[Storage.FLOAT32], factors=[2, 8, 32]),
     Grid(
-        kind="ivf_flat",
-        built={"lists": [64, 256, 1024]},
+        kind="ivf_pq",
+        built={"lists": [64, 256, 1024], "bits": [4], "fast_scan": [True]},
         searched={"probes": [1, 2, 4, 8, 16, 32, 64]},
-        pca=[64],
+        subvector=[2],
+        pca=[64, 128],
         refine=[Storage.FLOAT32],
-        factors=[4, 8],
+        factors=[8, 16, 32],
     ),
     Grid(
         kind="hnsw",
         built={"m": [16], "ef_construction": [100]},
         searched={"ef_search": [16, 32, 64, 128, 256]},
-        pca=[64, 128],
+        pca=[128],
         refine=[Storage.FLOAT32],
         factors=[2, 4, 8],
     ),
 )
-"""One of each way, all of which can be built while others are served."""
+"""One of each way, after `pixelis bench knn` on the keys of this pipeline."""
 
 
 def retuner(limits: Limits, grids: Sequence[Grid] = SERVING) -> Tuner:
