@@ -117,5 +117,5 @@ def _swept(asked: Asked, data: Dataset, watch: Watch) -> tuple[list[dict[str, An
     if asked.pictures is not None:
         title = f"{len(split.stored)} {data.about}"
         picture.save(title, swept.rows, asked.recall, asked.pictures / f"knn-{data.name}.png")
-    about = f"{len(split.stored)} x {split.width}, recall@{K} >= {asked.recall:g}"
-    return rows, claims(data.name, about, duelled), swept.best.get(LIBRARY)
+    claimed = claims(data.name, len(split.stored), split.width, asked.recall, duelled)
+    return rows, claimed, swept.best.get(LIBRARY)

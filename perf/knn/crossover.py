@@ -15,7 +15,15 @@ SIZES = (500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000)
 FULL = [Storage.FLOAT32]
 TRAINED: tuple[Grid, ...] = (
     Grid(kind="flat", pca=[64], refine=FULL, factors=[2, 4, 8, 16, 32]),
-    Grid(kind="ivf_flat", built={"lists": [16, 64, 256, 1024]}, searched={"probes": [1, 2, 4, 8, 16, 32, 64]}),
+    Grid(
+        kind="ivf_pq",
+        built={"lists": [16, 64, 256], "bits": [4], "fast_scan": [True]},
+        searched={"probes": [1, 2, 4, 8, 16, 32, 64]},
+        subvector=[2],
+        pca=[0, 64, 128],
+        refine=FULL,
+        factors=[8, 16, 32],
+    ),
     Grid(
         kind="hnsw",
         built={"m": [16], "ef_construction": [100]},
