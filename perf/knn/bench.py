@@ -9,6 +9,7 @@ from typing import Any
 
 from perf.knn import picture
 from perf.knn.claims import claims
+from perf.knn.compact import compact
 from perf.knn.contenders import LIBRARIES, plans
 from perf.knn.contenders.ours import LIBRARY, Ours
 from perf.knn.contenders.plans import installed
@@ -23,7 +24,7 @@ from pixelis.index_config import Hnsw, IndexConfig, Pca, Refine
 from pixelis.schema import Claim, Measurement
 from python_backends.experience.tuning import Truth
 
-PARTS = ("sweep", "crossover", "live")
+PARTS = ("sweep", "crossover", "live", "compact")
 QUICK_COUNT = 4000
 CHANGING = IndexConfig(index=Hnsw(ef_construction=200), transform=Pca(width=32), refine=Refine(factor=8))
 """What `live` measures where no sweep has found anything better."""
@@ -91,6 +92,10 @@ def _measured(asked: Asked, data: Dataset, watch: Watch) -> tuple[list[dict[str,
         config = own.contender.index.config if own is not None and isinstance(own.contender, Ours) else CHANGING
         changing, claimed = live(data, config, 1 if asked.quick else 20, watch, 64 if asked.quick else 512)
         rows += [{"row": "live", "index": config.label, **row} for row in changing]
+        made += claimed
+    if "compact" in asked.parts:
+        small, claimed = compact(data, Truth(data.split, K, asked.threads), asked.threads, watch)
+        rows += [{"row": "compact", **row} for row in small]
         made += claimed
     return rows, made
 

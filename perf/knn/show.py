@@ -16,6 +16,7 @@ TITLES = {
     "crossover": "Exact search and the fastest trained index at the target, by number of vectors",
     "crossed": "Vectors from which on a trained index is faster at every size measured",
     "live": "Searches while the index changes",
+    "compact": "An index of codes, in a process of its own",
     "absent": "Not measured",
 }
 HIDDEN = ("row", "config", "family")

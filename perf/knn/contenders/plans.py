@@ -18,6 +18,8 @@ LISTS = [64, 256, 1024, 4096]
 FULL = [Storage.FLOAT32]
 MS = (16, 32)
 DTYPES = ("f32", "bf16", "i8")
+MANY = 500_000
+"""Of more vectors only the smaller graphs are built: each takes many minutes."""
 
 OURS: tuple[Grid, ...] = (
     Grid(kind="flat", pca=[32, 64, 128], refine=FULL, factors=[1, 2, 4, 8, 16, 32, 64]),
@@ -70,12 +72,18 @@ def plans(count: int, width: int, libraries: Sequence[str] = LIBRARIES, quick: b
     if ours.EXACT in libraries:
         yield ours.exact()
     if ours.LIBRARY in libraries:
-        yield from ours.ours(QUICK if quick else OURS, count, width)
+        grids = QUICK if quick else OURS
+        yield from ours.ours([_smaller(grid) for grid in grids] if count > MANY else grids, count, width)
     efs, construction = (EF[::4], 40) if quick else (EF, 200)
+    few = quick or count > MANY
     if hnswlib.LIBRARY in libraries and installed(hnswlib.LIBRARY):
-        yield from hnswlib.hnswlib_plans(MS[:1] if quick else MS, efs, construction)
+        yield from hnswlib.hnswlib_plans(MS[:1] if few else MS, efs, construction)
     if usearch.LIBRARY in libraries and installed(usearch.LIBRARY):
-        yield from usearch.usearch_plans(MS[:1] if quick else MS, efs, DTYPES[:1] if quick else DTYPES, construction)
+        yield from usearch.usearch_plans(MS[:1] if few else MS, efs, DTYPES[:1] if quick else DTYPES, construction)
+
+
+def _smaller(grid: Grid) -> Grid:
+    return grid.model_copy(update={"built": {**grid.built, "m": grid.built["m"][:1]}}) if "m" in grid.built else grid
 
 
 def installed(library: str) -> bool:

@@ -53,7 +53,11 @@ def test_the_whole_bench(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     measured = measure(asked, tmp_path, lambda _: None)
     again = Measurement.model_validate(measured.model_dump(exclude={"rows"}) | {"rows": measured.rows})
     kinds = {row["row"] for row in again.rows}
-    assert {"sweep", "duel", "crossover", "crossed", "live"} <= kinds
+    assert {"sweep", "duel", "crossover", "crossed", "live", "compact"} <= kinds
+    (small,) = [row for row in again.rows if row["row"] == "compact"]
+    assert small["recall"] >= 0.9
+    assert small["file_mib"] < 0.7 * DATA.split.stored.nbytes / 2**20
+    assert small["memory_mib"] >= 0
     absent = {row["library"] for row in again.rows if row["row"] == "absent"}
     assert absent == {name for name in LIBRARIES if not installed(name)}
     duelled = {row["library"]: row for row in again.rows if row["row"] == "duel"}
