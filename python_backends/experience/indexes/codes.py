@@ -30,3 +30,11 @@ def move_last_to(index: Any, row: int) -> None:
     codes[row] = codes[last]
     index.codes.resize(last * size)
     index.ntotal = last
+
+
+def reserve(index: Any, rows: int) -> None:
+    """Give an `IndexFlatCodes` memory for so many rows, so that adding to it copies nothing until they are used up."""
+    used, wanted = index.codes.size(), rows * index.code_size
+    if wanted > used:
+        index.codes.resize(wanted)
+        index.codes.resize(used)

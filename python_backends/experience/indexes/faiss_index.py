@@ -55,7 +55,7 @@ class FaissIndex(ABC):
         self._table = RowTable()
         self._faiss: Any = None
         self._asked: dict[int, Any] = {}
-        self._moves, self.compacts = self.movable, True
+        self._moves, self.compacts, self._room = self.movable, True, 0
         if self.needed == 0:
             self._faiss = self._assembled(None, width)
 
@@ -109,9 +109,11 @@ class FaissIndex(ABC):
             raise InvalidRequest(f"{len(ids)} numbers for {len(made)} vectors.")
         if not self.trained:
             self.train(made)
-        self._table.append(np.ascontiguousarray(ids, np.int64))
+        numbers = np.ascontiguousarray(ids, np.int64)
+        self._table.check(numbers)
         faiss.omp_set_num_threads(self._threads)
         self._faiss.add(made)
+        self._table.append(numbers)
         self._asked = {}
 
     def remove(self, ids: Ids) -> int:
@@ -164,9 +166,23 @@ class FaissIndex(ABC):
         found: NDArray[np.bool_] = self._table.rows(np.ascontiguousarray(ids, np.int64)) >= 0
         return found
 
-    def freeze(self) -> None:
-        """From now on nothing is added and no row moves, so that `slices` may run beside searches and removals."""
+    def freeze(self, room: int = 0) -> None:
+        """From now on no row moves, so that `slices` and `exact` may run beside searches and removals.
+
+        Args:
+            room: vectors that can be added before the memory of the originals has to be copied.
+        """
         self._moves = self.compacts = False
+        own, _, refine = self._parts()
+        rows = len(self._table) + room
+        for index in filter(None, (self._whole(own), faiss.downcast_index(refine.refine_index) if refine else None)):
+            codes.reserve(index, rows)
+        self._room = rows
+
+    @property
+    def room(self) -> int:
+        """How many more can be added before memory has to be copied, as `freeze` was told."""
+        return self._room - len(self._table)
 
     def numbers(self, chosen: NDArray[np.bool_] | None = None) -> Ids:
         """`[rows]` the number of each row, dead ones too; of the `chosen` `[rows]` only."""
@@ -285,6 +301,10 @@ class FaissIndex(ABC):
     def _own(self, selector: Any, candidates: int) -> Any:
         """The kind's own search parameters, none where it needs none."""
         return _selecting(selector)
+
+    def _whole(self, own: Any) -> Any:
+        """The part of the kind's own index that keeps one code after the other, if any."""
+        return own if self.movable else None
 
     def _scores(self, scores: Vectors, queries: Vectors) -> Vectors:
         """What FAISS found, as inner products."""

@@ -37,6 +37,9 @@ class HnswIndex(FaissIndex):
         ef = max(self._hnsw.ef_search, candidates)  # FAISS stops at `efSearch` even where more are asked for
         return faiss.SearchParametersHNSW(efSearch=ef, **({"sel": selector} if selector is not None else {}))
 
+    def _whole(self, own: Any) -> Any:
+        return faiss.downcast_index(own.storage)
+
     def _scanned(
         self, source: Any, own: bool, queries: NDArray[np.float32], k: int, selector: Any
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

@@ -39,24 +39,23 @@ class RowTable:
         """`[rows]`."""
         return self._alive[: self._count]
 
-    def append(self, numbers: NDArray[np.int64]) -> None:
-        """New rows at the end.
-
-        Raises:
-            InvalidRequest: a number is negative, comes twice, or was there before.
-        """
-        if len(numbers) == 0:
+    def check(self, numbers: NDArray[np.int64]) -> None:
+        """Raises `InvalidRequest` where a number is negative, comes twice, or was there before."""
+        if len(numbers) == 0 or self._follow(numbers):
             return
-        last = self._numbers[self._count - 1] if self._count else -1
-        grows = self._grows and bool(numbers[0] > last and (np.diff(numbers) > 0).all())
-        if not grows:
-            self._refuse(numbers)
+        taken = len(np.unique(numbers)) < len(numbers) or bool(np.isin(numbers, self.numbers).any())
+        if taken or numbers.min() < 0:
+            raise InvalidRequest("A number is negative or was given out before.", mend="Count upwards from 0.")
+
+    def append(self, numbers: NDArray[np.int64]) -> None:
+        """New rows at the end; their numbers were checked."""
+        grows = self._follow(numbers) or not len(numbers)
         end = self._count + len(numbers)
         if end > len(self._numbers):
             room = max(end, 2 * len(self._numbers), 64)
             self._numbers, self._alive = np.resize(self._numbers, room), np.resize(self._alive, room)
         self._numbers[self._count : end], self._alive[self._count : end] = numbers, True
-        self._count, self._grows = end, grows
+        self._count, self._grows = end, self._grows and grows
 
     def rows(self, numbers: NDArray[np.int64]) -> Rows:
         """`[n]` rows of living numbers; -1 where there is none."""
@@ -84,7 +83,7 @@ class RowTable:
             self._numbers[row], self._alive[row] = self._numbers[self._count], self._alive[self._count]
             self._grows = False
 
-    def _refuse(self, numbers: NDArray[np.int64]) -> None:
-        taken = len(np.unique(numbers)) < len(numbers) or bool(np.isin(numbers, self.numbers).any())
-        if taken or numbers.min() < 0:
-            raise InvalidRequest("A number is negative or was given out before.", mend="Count upwards from 0.")
+    def _follow(self, numbers: NDArray[np.int64]) -> bool:
+        """Whether they go on upwards from the last one."""
+        last = self._numbers[self._count - 1] if self._count else -1
+        return bool(self._grows and len(numbers) and numbers[0] > last and (np.diff(numbers) > 0).all())

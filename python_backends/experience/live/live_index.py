@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from pixelis.errors import InvalidRequest
 from pixelis.index_config import IndexConfig, Live
-from python_backends.experience.live.recall import Recall, estimate
-from python_backends.experience.live.state import RECALL_K, State
+from python_backends.experience.live.recall import Recall
+from python_backends.experience.live.state import ESTIMATE_EVERY, State
 from python_backends.experience.live.worker import Tuner, Worker
 
 Ids = NDArray[np.int64]
@@ -20,9 +20,9 @@ Vectors = NDArray[np.float32]
 class LiveIndex:
     """See `Index`. What is added is found by the very next search, what is removed by none.
 
-    New vectors go into a flat tail. A thread of lower priority adds it to a copy of the trained base, or learns
-    anew where the index has grown or too much of it is dead, and the copy takes the base's place under the lock, which
-    searches hold too. Until then the old base and the tail answer.
+    New vectors go into a flat tail. A thread of lower priority moves them into the trained base, a few at a time under
+    the lock, which searches hold too. Where the base is full or too much of it is dead, or the index has grown, it
+    builds another one beside it, which takes its place under the lock; until then the old one and the tail answer.
 
     Args:
         config: of the base; of an exact one nothing is ever merged, unless a tuner finds something better.
@@ -59,8 +59,6 @@ class LiveIndex:
         """See `Index.remove`."""
         with self._state.lock:
             removed = self._state.segments.remove(ids)
-            if self._state.segments.frozen is not None:
-                self._state.gone.append(np.array(ids, np.int64))
             self._worker.start_if_due()
             return removed
 
@@ -76,15 +74,8 @@ class LiveIndex:
 
     def exact(self, queries: Vectors, k: int) -> tuple[Vectors, Ids]:
         """As `search`, by comparing with every vector."""
-        while True:
-            base = self._state.segments.base
-            near = base.exact(queries, k) if base is not None else None  # beside whatever else goes on
-            with self._state.lock:
-                if self._state.segments.base is not base:
-                    continue
-                if near is None:
-                    return self._state.segments.search(queries, k)
-                return self._state.segments.exact_besides(near, queries, k)
+        with self._state.lock:
+            return self._state.segments.exact(queries, k)
 
     def vectors(self, ids: Ids) -> Vectors:
         """See `Index.vectors`."""
@@ -95,7 +86,7 @@ class LiveIndex:
         """See `Index.parameters`; and what lies where, and how good it is."""
         state = self._state
         with state.lock:
-            base, frozen = state.segments.base, state.segments.frozen
+            base = state.segments.base
             chosen = base.config if base is not None else IndexConfig()
             return {
                 "kind": chosen.index.kind,
@@ -106,8 +97,7 @@ class LiveIndex:
                 "wanted": state.config.label,
                 "base": len(base) if base is not None else 0,
                 "dead": round(base.dead_share, 4) if base is not None else 0.0,
-                "frozen": len(frozen) if frozen is not None else 0,
-                "tail": len(state.segments.tail),
+                "tail": state.segments.waiting,
                 "learned_from": state.learned_from,
                 "merges": state.merges,
                 "fault": state.fault,
@@ -143,9 +133,13 @@ class LiveIndex:
             self._state.forced = self._state.untuned = True
             self._worker.start_if_due()
 
-    def estimate_recall(self, k: int = RECALL_K) -> Recall:
-        """Measure recall@k now; see `estimate`."""
-        return estimate(self._state, k)
+    def estimate_recall(self) -> Recall:
+        """Measure recall now, and wait for it; see `estimate`."""
+        with self._state.lock:
+            self._state.searches = ESTIMATE_EVERY
+            self._worker.start_if_due()
+        self.settle()
+        return self._state.recall
 
     def settle(self, timeout_s: float | None = None) -> bool:
         """Wait until nothing is being merged; whether that came to pass."""

@@ -82,7 +82,8 @@ def hits(scores: Vectors, truth: Vectors) -> float:
 def estimate(state: State, k: int) -> Recall:
     """Measure recall@k on the last queries, or on stored vectors where none was asked; kept in `state.recall`.
 
-    The exact side is found beside searches and changes; the lock is held for one query at a time.
+    The exact side is found beside searches and removals, by the thread that alone adds to the base; the lock is held
+    for one query at a time.
     """
     with state.lock:
         base, count, queries = state.segments.base, len(state.segments), state.queries.all()

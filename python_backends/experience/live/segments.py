@@ -22,35 +22,46 @@ class Segments:
 
     Attributes:
         tail: what came last, flat.
-        frozen: the tail that is being merged, flat; none between two merges.
         base: the trained index; none until there is enough to train one.
+        draining: the tail that is being moved into the base, flat; none between two merges.
     """
 
     tail: FaissIndex
-    frozen: FaissIndex | None = None
     base: FaissIndex | None = None
+    draining: FaissIndex | None = None
 
     def __len__(self) -> int:
         return sum(map(len, self.all()))
 
     def all(self) -> list[FaissIndex]:
         """Those that are there, the base first."""
-        return [segment for segment in (self.base, self.frozen, self.tail) if segment is not None]
+        return [segment for segment in (self.base, self.draining, self.tail) if segment is not None]
+
+    @property
+    def waiting(self) -> int:
+        """How many are not in the base yet."""
+        return len(self.tail) + (len(self.draining) if self.draining is not None else 0)
 
     def search(self, queries: Vectors, k: int) -> Found:
-        """The k best of all segments."""
+        """The k best of all."""
         filled = self._filled()
         if len(filled) == 1:
             return filled[0].search(queries, k)
         return best([segment.search(queries, k) for segment in filled], k)
 
+    def exact(self, queries: Vectors, k: int) -> Found:
+        """The k best of all, by comparing with every vector."""
+        if self.base is None:
+            return self.tail.search(queries, k)
+        return self.exact_besides(self.base.exact(queries, k), queries, k)
+
     def exact_besides(self, base: Found, queries: Vectors, k: int) -> Found:
-        """The k best of what was found in the base, as far as it still lives, and of the flat segments."""
+        """The k best of what was found in the base, as far as it still lives, and of the others."""
         scores, ids = base
         gone = ~self.base.holds(ids.ravel()).reshape(ids.shape) if self.base is not None else np.ones_like(ids, bool)
         living = (np.where(gone, -np.inf, scores), np.where(gone, -1, ids))
-        flat = [segment for segment in self._filled() if segment is not self.base]
-        return best([living, *(segment.search(queries, k) for segment in flat)], k)
+        flat = [segment.search(queries, k) for segment in self._filled() if segment is not self.base]
+        return best([living, *flat], k)
 
     def add(self, ids: Ids, vectors: Vectors) -> None:
         """Into the tail. Raises `InvalidRequest` as `Index.add` does."""

@@ -19,6 +19,9 @@ RECENT = 64
 RECALL_K = 10
 ESTIMATE_EVERY = 1000
 """Searches after which recall is estimated again."""
+SPARE = 0.125
+"""Room that is left, as a share of what a base has learned from, when the next one is begun: it takes the tail
+meanwhile. A third of `ROOM`, so that a base whose number stays is built again for its dead ones."""
 
 
 class State:
@@ -35,10 +38,10 @@ class State:
         lock: taken for moments.
         config: of the base that is wanted.
         segments: what is searched.
-        gone: removed since the tail was frozen.
         queries: the last ones.
         searches: since recall was estimated.
         learned_from: vectors that the base has learned from.
+        tuned_at: vectors that there were when the configuration was chosen.
         forced: whether the base is to be built again without further reason.
         untuned: whether the tuner is to be asked first, then.
         merges: new bases so far.
@@ -51,9 +54,8 @@ class State:
         self.width, self.threads, self.live, self._tuned = width, threads, live, tuned
         self.lock = threading.Lock()
         self.segments = Segments(self.flat())
-        self.gone: list[Ids] = []
         self.queries = RecentQueries(RECENT, width)
-        self.searches = self.learned_from = self.merges = 0
+        self.searches = self.learned_from = self.tuned_at = self.merges = 0
         self.forced = self.untuned = self.closed = False
         self.fault: str | None = None
         self.recall = Recall(1.0, RECALL_K, 0, "exact", 0)
@@ -84,12 +86,13 @@ class State:
         return len(self.segments) <= max(self._enough // 2, self._needed)
 
     def grown(self) -> bool:
-        """Whether there is much more than the base has learned from."""
-        return len(self.segments) >= self.live.growth * max(self.learned_from, 1)
+        """Whether there is much more than when the configuration was chosen."""
+        return len(self.segments) >= self.live.growth * max(self.tuned_at, 1)
 
     def to_extend(self) -> bool:
-        """Whether the tail should go into the base."""
-        return self.segments.base is not None and len(self.segments.tail) >= max(self.live.tail, self._extend_at)
+        """Whether the tail should go into the base, which has room for it."""
+        base = self.segments.base
+        return base is not None and self._waited() and base.room >= self.segments.waiting
 
     def to_rebuild(self) -> bool:
         """Whether the base should be built again, or for the first time."""
@@ -100,11 +103,16 @@ class State:
             return False
         if base is None:
             return count > self._enough and (self.grown() or not self.config.exact)
-        return base.dead_share >= self.live.dead_share or (self.grown() and count > self._enough)
+        full = self._waited() and (not self.to_extend() or base.room < SPARE * self.learned_from)
+        grown = self._tuned and self.grown() and count > self._enough
+        return full or base.dead_share >= self.live.dead_share or grown
+
+    def _waited(self) -> bool:
+        return self.segments.waiting >= max(self.live.tail, self._extend_at)
 
     def to_tune(self) -> bool:
         """Whether the tuner is to be asked before the base is built again: not for a configuration that is new."""
-        tried = self.learned_from > 0 or self.config.exact
+        tried = self.tuned_at > 0 or self.config.exact
         return not self.few and (self.untuned or (tried and self.grown() and not self.forced))
 
     def to_estimate(self) -> bool:
@@ -119,4 +127,4 @@ class State:
     def failed(self, fault: str) -> None:
         """A job failed: it is tried again when there is twice as much to do."""
         self.fault, self.forced, self.untuned, self.searches = fault, False, False, 0
-        self._extend_at, self._rebuild_at = 2 * len(self.segments.tail), 2 * len(self.segments)
+        self._extend_at, self._rebuild_at = 2 * self.segments.waiting, 2 * len(self.segments)

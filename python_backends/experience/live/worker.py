@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -22,12 +23,17 @@ log = logging.getLogger(__name__)
 Ids = NDArray[np.int64]
 Vectors = NDArray[np.float32]
 Tuner = Callable[[FaissIndex, Vectors, Callable[[], None]], "IndexConfig | None"]
-"""(the frozen base, the last queries, to be called now and then) -> another configuration, or none: it stays."""
+"""(the base, the last queries, to be called now and then) -> another configuration, or none: it stays."""
 
 NICE = 5
 """Of the thread. Not 19: it holds the lock and the interpreter for moments, and must get through them."""
 SLICE = 256
 """Vectors that are added in one go; between two, the tail is looked after, and the work can be given up."""
+HELD_S = 0.0003
+"""About so long the lock is held to move some of the tail."""
+PAUSE_S = 0.0002
+ROOM = 0.375
+"""Of a base's vectors, so many more can be added to it; see `state.SPARE`."""
 LEARN_FROM = 32_768
 """Vectors, evenly spaced, that an index is trained on."""
 
@@ -105,96 +111,98 @@ class Worker:
             self._extend()
 
     def _extend(self) -> None:
-        """Add the tail to a copy of the base."""
-        state = self._state
+        """Move the tail into the base, so many at a time that a search waits for moments only."""
+        state, step = self._state, 1
         with state.lock:
-            base, frozen = state.segments.base, state.segments.tail
-            if base is None or not len(frozen):
-                return
-            frozen.freeze()
-            state.segments, state.gone = Segments(state.flat(), frozen, base), []
-        try:
-            made = base.clone()
-            made.compacts = False
-            _add(made, frozen.slices(SLICE))
-        except BaseException:
-            self._thaw(frozen)
-            raise
-        with state.lock:
-            if state.gone:
-                made.remove(np.concatenate(state.gone))
-            made.freeze()
-            state.segments, state.gone = Segments(state.segments.tail, None, made), []
-            state.succeeded()
-
-    def _thaw(self, frozen: FaissIndex) -> None:
-        """What could not be added is in the tail again."""
-        state = self._state
-        with state.lock:
-            tail = state.flat()
-            for part in (frozen, state.segments.tail):
-                _add(tail, part.slices(SLICE))
-            state.segments, state.gone = Segments(tail, None, state.segments.base), []
+            segments = state.segments
+            if segments.draining is None:
+                segments.tail.freeze()
+                segments.draining, segments.tail = segments.tail, state.flat()
+        while not state.closed:
+            with state.lock:
+                base, draining = segments.base, segments.draining
+                if base is None or draining is None or not len(draining):
+                    segments.draining = None
+                    state.succeeded()
+                    return
+                start = time.perf_counter()
+                ids, vectors = next(draining.slices(step))
+                base.add(ids, vectors)
+                draining.remove(ids)
+                held = time.perf_counter() - start
+            step = min(2 * step, SLICE) if held < HELD_S / 2 else max(step // 2, 1) if held > HELD_S else step
+            pause()
 
     def _rebuild(self) -> None:
         """Build another base beside the present one and put it in its place; the old one takes the tail meanwhile."""
         state = self._state
         with state.lock:
-            source, tuning = self._promoted(), state.to_tune()
+            base, tuning = self._promoted(), state.to_tune()
             state.forced = state.untuned = False
         if tuning and self._tuner is not None:
-            self._retune(source, self._tuner)
+            self._retune(base, self._tuner)
         with state.lock:
             config = IndexConfig() if state.few else state.config
         made = open_index(config, state.width, state.threads)
         made.compacts = False
         if made.needed:
-            made.train(np.concatenate([v for _, v in source.slices(SLICE, max(LEARN_FROM, made.needed))]))
+            made.train(np.concatenate([v for _, v in base.slices(SLICE, max(LEARN_FROM, made.needed))]))
         self._between()
-        _add(made, source.slices(SLICE), self._between)
-        while (base := state.segments.base) is not source and base is not None:  # what was extended meanwhile
-            _add(made, base.slices(SLICE, without=made), self._between)
-            source = base
-        self._replace(made)
+        while _add(made, base.slices(SLICE, without=made), self._between):  # until nothing has come meanwhile
+            pass
+        self._replace(base, made)
 
     def _promoted(self) -> FaissIndex:
         """The base; where there is none, the tail becomes one, flat. The lock is held."""
         segments = self._state.segments
-        if segments.base is None:
-            segments.tail.freeze()
-            self._state.segments = segments = Segments(self._state.flat(), None, segments.tail)
-        assert segments.base is not None
-        return segments.base
+        if segments.base is not None:
+            return segments.base
+        base = segments.tail
+        base.freeze()
+        self._state.segments = Segments(self._state.flat(), base)
+        return base
 
-    def _replace(self, made: FaissIndex) -> None:
-        """`made` in the place of the base; what has been removed since is removed from it too."""
-        state = self._state
+    def _replace(self, base: FaissIndex, made: FaissIndex) -> None:
+        """`made` in the place of `base`; what has been removed since is removed from it too."""
+        state, exact = self._state, made.config.exact
         with state.lock:
-            base = state.segments.base
-            if base is not None:
-                made.remove(made.numbers(~base.holds(made.numbers())))
-            state.learned_from = len(made)
-            if made.config.exact:
-                _add(made, state.segments.tail.slices(max(len(state.segments.tail), 1)))
+            waiting = state.segments.waiting
+        if not exact:
+            made.freeze(int(ROOM * len(made)) + 2 * state.live.tail + waiting)
+        with state.lock:
+            made.remove(made.numbers(~base.holds(made.numbers())))
+            segments = state.segments
+            if exact:
+                for flat in filter(None, (segments.draining, segments.tail)):
+                    _add(made, flat.slices(SLICE))
                 made.compacts = True
-                state.segments = Segments(made)
-            else:
-                made.freeze()
-                state.segments = Segments(state.segments.tail, None, made)
+            state.segments = Segments(made) if exact else Segments(segments.tail, made, segments.draining)
+            state.learned_from = len(made)
+            state.tuned_at = state.tuned_at or len(made)
             state.succeeded()
 
-    def _retune(self, source: FaissIndex, tuner: Tuner) -> None:
+    def _retune(self, base: FaissIndex, tuner: Tuner) -> None:
         """Let the tuner choose; where it cannot, the configuration stays."""
         state = self._state
         with state.lock:
             queries = state.queries.all()
-        config = tuner(source, queries, self._between)
-        if config is not None:
-            with state.lock:
+        config = tuner(base, queries, self._between)
+        with state.lock:
+            state.tuned_at = len(state.segments)
+            if config is not None:
                 state.use(config)
 
 
-def _add(made: FaissIndex, slices: Iterable[tuple[Ids, Vectors]], between: Callable[[], None] = lambda: None) -> None:
+def pause() -> None:
+    """Let those who wait for the lock have it."""
+    time.sleep(PAUSE_S)
+
+
+def _add(made: FaissIndex, slices: Iterable[tuple[Ids, Vectors]], between: Callable[[], None] = lambda: None) -> int:
+    """Add all slices; how many vectors they held."""
+    added = 0
     for ids, vectors in slices:
         made.add(ids, vectors)
+        added += len(ids)
         between()
+    return added

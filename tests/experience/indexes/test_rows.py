@@ -21,8 +21,9 @@ def test_rows_are_found_whatever_happened(steps: list[tuple[str, list[int]]], mo
         if what == "append":
             if set(numbers) & set(model):
                 with pytest.raises(InvalidRequest, match="given out before"):
-                    table.append(np.array(numbers, np.int64))
+                    table.check(np.array(numbers, np.int64))
             else:
+                table.check(np.array(numbers, np.int64))
                 table.append(np.array(numbers, np.int64))
                 model += numbers
         elif what == "kill" and not moves:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pixelis.errors import InvalidRequest, NotFound, SetupError
 from pixelis.index_config import Hnsw, IndexConfig, IvfFlat, IvfPq, Live, Pca, Refine
 from python_backends.experience.indexes import FaissIndex
+from python_backends.experience.indexes.hnsw import HnswIndex
 from python_backends.experience.live import LiveIndex, worker
 from python_backends.experience.live.recall import RecentQueries, hits
 from python_backends.experience.live.state import ESTIMATE_EVERY
@@ -60,27 +61,27 @@ def test_a_new_vector_is_found_by_the_very_next_search_whatever_is_merged(name: 
 @every
 def test_what_is_removed_during_a_merge_stays_removed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     index = opened(name, 400)
-    building, go = threading.Event(), threading.Event()
-    clone = FaissIndex.clone
+    moving, go = threading.Event(), threading.Event()
 
-    def slowly(base: FaissIndex) -> FaissIndex:
-        building.set()
+    def pause() -> None:
+        moving.set()
         assert go.wait(10)
-        return clone(base)
 
-    monkeypatch.setattr(FaissIndex, "clone", slowly)
+    monkeypatch.setattr(worker, "pause", pause)
     index.add(np.arange(400, 440), POOL[400:440])
-    assert building.wait(10)
+    assert moving.wait(10)
     gone = [3, 7, 410, 439]
     assert index.remove(np.array(gone)) == 4
     index.add(np.arange(440, 450), POOL[440:450])
     assert index.remove(np.array([445, 3])) == 1
-    assert index.parameters()["frozen"] == 38
+    assert index.parameters()["base"] == 399, "one of the tail has moved"
+    assert index.parameters()["tail"] == 46
     assert index.search(POOL[441:442], 1)[1].tolist() == [[441]]
+    assert index.search(POOL[430:431], 1)[1].tolist() == [[430]]
     go.set()
     assert index.settle(10)
     gone.append(445)
-    assert (len(index), index.parameters()["frozen"]) == (445, 0)
+    assert (len(index), index.parameters()["tail"]) == (445, 9)
     assert not np.isin(index.search(POOL[gone], 20)[1], gone).any()
     kept = np.setdiff1d(np.arange(450), gone)
     assert (index.vectors(kept) == POOL[kept]).all()
@@ -101,14 +102,6 @@ def test_the_dead_are_swept_and_few_are_compared_one_by_one(name: str) -> None:
     index.add(np.arange(1000, 1600), POOL[1000:1600])
     assert index.settle(20)
     assert index.parameters()["base"] == 650
-
-
-def test_it_learns_again_when_it_has_grown() -> None:
-    index = opened("ivf_flat", 400)
-    for start in range(400, 1200, 40):
-        index.add(np.arange(start, start + 40), POOL[start : start + 40])
-        index.settle(20)
-    assert index.parameters()["learned_from"] in range(800, 900)
 
 
 def test_another_index_takes_over_while_it_is_searched() -> None:
@@ -173,10 +166,10 @@ def test_recent_queries_are_the_last() -> None:
 def test_a_merge_that_fails_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     index = opened("hnsw", 400)
 
-    def broken(_: FaissIndex) -> FaissIndex:
+    def broken(*_: object) -> None:
         raise MemoryError("no room")
 
-    monkeypatch.setattr(FaissIndex, "clone", broken)
+    monkeypatch.setattr(HnswIndex, "add", broken)
     index.add(np.arange(400, 440), POOL[400:440])
     assert index.settle(10)
     assert index.parameters()["fault"] == "MemoryError: no room"
@@ -185,7 +178,18 @@ def test_a_merge_that_fails_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.undo()
     index.add(np.arange(440, 480), POOL[440:480])
     assert index.settle(10)
-    assert (index.parameters()["fault"], index.parameters()["base"], index.parameters()["tail"]) == (None, 480, 0)
+    parameters = index.parameters()
+    assert (parameters["fault"], parameters["base"], parameters["tail"]) == (None, 480, 0)
+
+
+def test_a_base_without_room_is_built_again_and_never_copied() -> None:
+    index = opened("hnsw+pca+refine", 400)
+    assert index.parameters()["learned_from"] == 400
+    for start in range(400, 700, 40):
+        index.add(np.arange(start, start + 40), POOL[start : start + 40])
+        assert index.settle(10)
+    assert 560 <= index.parameters()["learned_from"] <= 700
+    assert len(index) == 720
 
 
 def test_the_tail_is_merged_and_nothing_lost_while_all_is_learned_again(monkeypatch: pytest.MonkeyPatch) -> None:
