@@ -101,11 +101,15 @@ class Bench:
         warm(self, system)
 
     @contextmanager
-    def variant(self, name: str, *, system: str = RUNTIME, calling: bool = False, **limits: Any) -> Iterator[str]:
-        """The runtime once more under another name, as long as this lasts: with other limits, or its graph alone."""
-        spec = self._systems[RUNTIME].spec
+    def variant(
+        self, name: str, *, of: str = RUNTIME, system: str | None = None, calling: bool = False, **limits: Any
+    ) -> Iterator[str]:
+        """A system once more under another name, as long as this lasts: with other limits, or as another system."""
+        spec = self._systems[of].spec
         log = spec.log.with_name(f"bench-policy-{name}.log")
-        changed = replace(spec, system=system, limits={**spec.limits, **limits}, calling=calling, log=log)
+        changed = replace(
+            spec, system=system or spec.system, limits={**spec.limits, **limits}, calling=calling, log=log
+        )
         with SystemProcess(changed) as process:
             self._systems[name] = process
             try:

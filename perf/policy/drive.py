@@ -24,6 +24,8 @@ class _Drive:
         self._start = time.perf_counter()
         self._end = self._start + load.limit_s
         self._answers = [Answer(due=job.at) for job in load.jobs]
+        self._prompts = [job.prompt for job in load.jobs]
+        self._following = {job.after: number for number, job in enumerate(load.jobs) if job.after is not None}
         self._open: set[int] = set()
         self._lanes: dict[int, deque[int]] = {}
         self._coming = deque(range(len(load.jobs)))
@@ -31,7 +33,8 @@ class _Drive:
             self._coming = deque(sorted(self._coming, key=lambda number: load.jobs[number].at))
         else:
             for number in self._coming:
-                self._lanes.setdefault(load.jobs[number].lane, deque()).append(number)
+                if load.jobs[number].after is None:
+                    self._lanes.setdefault(load.jobs[number].lane, deque()).append(number)
             self._coming = deque()
 
     def run(self) -> list[Answer]:
@@ -68,7 +71,7 @@ class _Drive:
     def _submit(self, number: int) -> None:
         self._open.add(number)
         try:
-            self._system.submit(number, self._load.jobs[number])
+            self._system.submit(number, self._load.jobs[number].model_copy(update={"prompt": self._prompts[number]}))
         except PixelisError as error:
             self._over(number, error.wire())
 
@@ -85,8 +88,21 @@ class _Drive:
     def _over(self, number: int, error: str | None) -> None:
         self._answers[number].error = error
         self._open.discard(number)
-        if self._load.concurrency is not None:
+        following = self._following.get(number)
+        if following is not None:
+            self._go_on(number, following)
+        elif self._load.concurrency is not None:
             self._next(self._load.jobs[number].lane)
+
+    def _go_on(self, number: int, following: int) -> None:
+        """The next turn of a conversation; it cannot go on from a turn that failed."""
+        answer = self._answers[number]
+        self._answers[following].due = time.perf_counter() - self._start
+        self._prompts[following] = [*self._prompts[number], *answer.tokens, *self._load.jobs[following].prompt]
+        if answer.error is None:
+            self._submit(following)
+        else:
+            self._over(following, answer.error)
 
     def _fail(self) -> None:
         late = DeadlineExceeded(f"Not over within {self._load.limit_s:g} s.").wire()

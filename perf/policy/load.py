@@ -25,6 +25,8 @@ class Job(_Plain):
         prompt: token ids, the image token repeated once a visual token.
         tokens: tokens to generate; the checkpoint's own end tokens do not end it.
         at: seconds after the start at which it arrives, in an open loop.
+        after: an earlier job of a closed loop, whose prompt and answer this one's prompt goes on from; it takes the
+            place of that one when that is over.
         lane: in a closed loop, jobs of lane 0 share `Load.concurrency` places; every other lane is a place of its own.
         picture: of the prompt's image, if it has one.
         sampling: more fields of `Sampling`, for the runtime alone.
@@ -33,6 +35,7 @@ class Job(_Plain):
     prompt: list[int]
     tokens: int
     at: float = 0.0
+    after: int | None = None
     lane: int = 0
     picture: Picture | None = None
     sampling: dict[str, Any] = Field(default_factory=dict)

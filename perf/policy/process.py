@@ -28,7 +28,7 @@ class Spec:
         system: its name.
         model: folder that it reads.
         slots: requests at once, where the system has such a limit.
-        limits: fields of `Decoding`, of the runtime.
+        limits: fields of `Decoding`, of the runtime; of another system what it takes (`prefix_caching`).
         calling: every turn of the runtime begins inside a tool call, if it is decoded under the grammar.
         log: gets what it prints.
     """

@@ -34,7 +34,7 @@ def open_system(asked: argparse.Namespace) -> System:
     if name == "openvino-genai":
         from perf.policy.systems.openvino_system import OpenVino
 
-        return OpenVino(model, asked.precision, slots, threads)
+        return OpenVino(model, asked.precision, slots, threads, **asked.limits)
     if name == "pixelis-padded":
         from perf.policy.systems.padded import Padded
 

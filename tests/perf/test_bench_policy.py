@@ -10,7 +10,7 @@ import time
 from itertools import pairwise
 from pathlib import Path
 from statistics import mean
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import psutil
 import pytest
@@ -59,7 +59,7 @@ class Counting(System):
         return pieces
 
 
-def jobs(count: int, tokens: int = 3, **columns: float) -> list[Job]:
+def jobs(count: int, tokens: int = 3, **columns: Any) -> list[Job]:
     return [Job(prompt=[1], tokens=tokens, **columns) for _ in range(count)]
 
 
@@ -91,6 +91,28 @@ def test_an_open_loop_does_not_wait_for_answers() -> None:
     assert system.at_once == 5
     assert [answer.due for answer in run.answers] == [job.at for job in asked]
     assert run.answers[4].first_s < 0.1
+
+
+def test_a_conversation_goes_on_from_its_own_answers() -> None:
+    class Noting(Counting):
+        prompts: ClassVar[dict[int, list[int]]] = {}
+
+        def submit(self, number: int, job: Job) -> None:
+            self.prompts[number] = job.prompt
+            super().submit(number, job)
+
+    asked = [Job(prompt=[10 + i], tokens=2, after=i - 1 if i % 3 else None) for i in range(9)]
+    system = Noting()
+    run = drive(system, Load(jobs=asked, concurrency=2))
+    assert system.at_once == 2
+    assert system.prompts[2] == [10, 1, 0, 11, 1, 0, 12]
+    assert all(answer.tokens == [1, 0] for answer in run.answers)
+    assert run.answers[6].due >= min(run.answers[2].times[-1], run.answers[5].times[-1])
+
+
+def test_a_conversation_ends_with_a_turn_that_fails() -> None:
+    run = drive(Counting(most=0), Load(jobs=[*jobs(1), *jobs(1, after=0), *jobs(1, after=1)], concurrency=1))
+    assert [code_of(answer.error or "") for answer in run.answers] == ["unavailable"] * 3
 
 
 def test_refusals_and_what_takes_too_long_are_errors_of_their_requests() -> None:
@@ -180,7 +202,9 @@ def test_every_system_writes_what_transformers_writes(
     random_checkpoint: Path, policy_artifact: Path, tmp_path: Path
 ) -> None:
     pytest.importorskip("openvino_genai")
-    asked = Asked(SYSTEMS, ("fp32",), ("throughput", "turns", "padding"), 1, 8, 1, True, "pixelis bench policy")
+    asked = Asked(
+        SYSTEMS, ("fp32",), ("throughput", "turns", "padding", "agents"), 1, 8, 1, True, "pixelis bench policy"
+    )
     checkpoint = Checkpoint("random", random_checkpoint, trained=False)
     measured = measure(asked, [checkpoint], lambda one, precision: policy_artifact, tmp_path, lambda one, what: None)
     compared = {row["system"]: row for row in measured.rows if row["row"] == "agreement"}
@@ -194,7 +218,10 @@ def test_every_system_writes_what_transformers_writes(
     assert {(row["system"], row["concurrency"]) for row in served} >= {("pixelis", 16), ("openvino-genai", 16)}
     assert all(row["tokens_per_s"] > 0 and row["failed"] == 0 for row in served)
     assert [row["turn"] for row in measured.rows if row["row"] == "turn"] == [1, 2, 3, 4]
-    assert len(measured.claims) == 7
+    told = {row["system"]: row for row in measured.rows if row["row"] == "agents"}
+    assert told.keys() == {*SYSTEMS, "openvino-genai-prefixes"} - {"openvino-genai"}
+    assert all(row["failed"] == 0 for row in told.values())
+    assert len(measured.claims) == 10
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from perf.policy.bench import Scenario
+from perf.policy.scenarios.agents import agents
 from perf.policy.scenarios.arrivals import arrivals
 from perf.policy.scenarios.grammar import grammar
 from perf.policy.scenarios.image import image
@@ -15,6 +16,7 @@ from perf.policy.scenarios.turns import turns
 
 SCENARIOS: dict[str, Scenario] = {
     "throughput": throughput,
+    "agents": agents,
     "arrivals": arrivals,
     "stalls": stalls,
     "turns": turns,

@@ -26,15 +26,16 @@ class OpenVino(System):
         precision: fp32 computes and caches in fp32; int8 has int8 weights, the rest as the pipeline likes it.
         slots: most requests at once.
         threads: of one step.
+        prefix_caching: whether it keeps what it has read; it costs where no prompt comes twice.
     """
 
-    def __init__(self, folder: Path, precision: str, slots: int, threads: int) -> None:
+    def __init__(self, folder: Path, precision: str, slots: int, threads: int, *, prefix_caching: bool = False) -> None:
         scheduler = openvino_genai.SchedulerConfig()
         scheduler.cache_size = CACHE_GB
         scheduler.max_num_seqs = slots
         scheduler.max_num_batched_tokens = STEP_TOKENS
         scheduler.dynamic_split_fuse = True
-        scheduler.enable_prefix_caching = False  # no prompt comes twice
+        scheduler.enable_prefix_caching = prefix_caching
         properties: dict[str, Any] = {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}
         properties["INFERENCE_PRECISION_HINT"] = "f32"
         if precision == "fp32":
