@@ -59,9 +59,9 @@ def _row(bench: Bench, system: str, runs: Sequence[Run], reference: Sequence[Run
     row = bench.row("agents", system=system, agents=len(runs[0].answers) // TURNS, turns=TURNS)
     row |= spread("tokens_per_s", [run.tokens_per_s for run in runs], 1)
     row |= service(runs)
-    read = [run.counted("prefill_tokens") for run in runs]
-    if all(read):
-        row |= spread("tokens_read", [tokens or 0.0 for tokens in read], 0)
+    if runs[0].counted("steps"):
+        for title, name in (("tokens_read", "prefill_tokens"), ("reading_s", "prefill_s"), ("decoding_s", "step_s")):
+            row |= spread(title, [run.counted(name) or 0.0 for run in runs])
     if reference is not None and reference is not runs:
         pairs = [pair for a, b in zip(runs, reference, strict=True) for pair in zip(a.answers, b.answers, strict=True)]
         row["equal_share"] = round(sum(mine.tokens == other.tokens for mine, other in pairs) / len(pairs), 3)
