@@ -101,6 +101,9 @@ class Retrieval(_Section):
     retune: bool = Field(True, description="choose another index in the background whenever it has grown twofold")
     recall: float = Field(0.95, gt=0, le=1, description="recall@10 that an index must reach to be chosen")
     live: Live = Field(default_factory=Live, description="when the index is built again while it is searched")
+    search_cache_bytes: int = Field(
+        8 * 2**20, ge=0, description="results of searches, kept until anything changes; 0 = none is kept"
+    )
     feedback_requests: int = Field(1000, ge=0, description="newest requests with `read_only: false` that take feedback")
 
 

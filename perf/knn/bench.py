@@ -20,14 +20,23 @@ from perf.knn.live import live
 from perf.knn.sweep import Best, K, sweep
 from perf.machine import machine, versions
 from pixelis.errors import InvalidRequest
-from pixelis.index_config import Hnsw, IndexConfig, Pca, Refine
+from pixelis.index_config import Hnsw, IndexConfig, IvfPq, Pca, Refine
 from pixelis.schema import Claim, Measurement
 from python_backends.experience.tuning import Truth
 
 PARTS = ("sweep", "crossover", "live", "compact")
 QUICK_COUNT = 4000
-CHANGING = IndexConfig(index=Hnsw(ef_construction=200), transform=Pca(width=32), refine=Refine(factor=8))
-"""What `live` measures where no sweep has found anything better."""
+CHANGING = (
+    IndexConfig(
+        index=IvfPq(lists=256, probes=48, subquantizers=64, bits=4, fast_scan=True),
+        transform=Pca(width=128),
+        refine=Refine(factor=16),
+    ),
+    IndexConfig(index=Hnsw(ef_search=192), transform=Pca(width=128), refine=Refine(factor=8)),
+)
+"""What `live` measures where no sweep has found anything better: lists and a graph, as the serving tuner takes them."""
+NARROW = IndexConfig(index=Hnsw(ef_search=64))
+"""The same for vectors that are no wider than those."""
 Watch = Callable[[str], None]
 
 
@@ -89,15 +98,22 @@ def _measured(asked: Asked, data: Dataset, watch: Watch) -> tuple[list[dict[str,
         rows += [{"row": "crossover", **row} for row in sized]
         rows += [{"row": "crossed", "trained_is_faster_from": crossed(sized)}]
     if "live" in asked.parts:
-        config = own.contender.index.config if own is not None and isinstance(own.contender, Ours) else CHANGING
-        changing, claimed = live(data, config, 1 if asked.quick else 20, watch, 64 if asked.quick else 512)
-        rows += [{"row": "live", "index": config.label, **row} for row in changing]
-        made += claimed
+        for config in _changing(own, data.split.width):
+            changing, claimed = live(data, config, 1 if asked.quick else 20, watch, 64 if asked.quick else 512)
+            rows += [{"row": "live", "index": config.label, **row} for row in changing]
+            made += claimed
     if "compact" in asked.parts:
         small, claimed = compact(data, Truth(data.split, K, asked.threads), asked.threads, watch)
         rows += [{"row": "compact", **row} for row in small]
         made += claimed
     return rows, made
+
+
+def _changing(own: Best | None, width: int) -> tuple[IndexConfig, ...]:
+    if own is not None and isinstance(own.contender, Ours):
+        return (own.contender.index.config,)
+    fits = tuple(one for one in CHANGING if one.transform is not None and one.transform.width < width)
+    return fits or (NARROW,)
 
 
 def _swept(asked: Asked, data: Dataset, watch: Watch) -> tuple[list[dict[str, Any]], list[Claim], Best | None]:

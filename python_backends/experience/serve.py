@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pixelis.errors import InvalidRequest, PixelisError
 from pixelis.schema import KnnCommand, KnnResult, Neighbour
 from pixelis.settings import Settings
+from python_backends.experience.search_cache import SearchCache
 from python_backends.experience.store import ExperienceStore
 from python_backends.text import normalise
 
@@ -48,21 +49,26 @@ def open_store(settings: Settings, seeds: Path | None) -> ExperienceStore:
     return ExperienceStore(settings.state / "experiences", settings.retrieval, seeds, threads=settings.threads.intra_op)
 
 
-def execute(store: ExperienceStore, requests: Sequence[KnnRequest]) -> list[KnnReply | PixelisError]:
+def execute(
+    store: ExperienceStore, requests: Sequence[KnnRequest], cache: SearchCache | None = None
+) -> list[KnnReply | PixelisError]:
     """Answer `requests` in order; a bad one is an error in its place and leaves the others alone.
 
-    The order matters: a search that follows an insert in the same batch finds it.
+    The order matters: a search that follows an insert in the same batch finds it. With `cache`, which is of `store`,
+    searches go through it.
     """
     replies: list[KnnReply | PixelisError] = []
     for searches, group in groupby(requests, key=lambda request: request.searches):
         if searches:
-            replies += _search(store, list(group))
+            replies += _search(store, list(group), cache)
         else:
             replies += [_attempt(store, request) for request in group]
     return replies
 
 
-def _search(store: ExperienceStore, requests: list[KnnRequest]) -> list[KnnReply | PixelisError]:
+def _search(
+    store: ExperienceStore, requests: list[KnnRequest], cache: SearchCache | None
+) -> list[KnnReply | PixelisError]:
     checked = [_checked(store, request) for request in requests]
     good = [pair for pair in checked if not isinstance(pair, PixelisError)]
     if not good:
@@ -73,7 +79,7 @@ def _search(store: ExperienceStore, requests: list[KnnRequest]) -> list[KnnReply
         if not isinstance(pair, PixelisError)
     ]
     try:
-        found = store.search(np.stack([key for key, _ in good]), [k for _, k in good], counts)
+        found = (cache or store).search(np.stack([key for key, _ in good]), [k for _, k in good], counts)
     except PixelisError as error:
         return [pair if isinstance(pair, PixelisError) else error for pair in checked]
     rows = iter(found.neighbours)

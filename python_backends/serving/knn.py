@@ -9,6 +9,7 @@ from pixelis.schema import KnnCommand
 from pixelis.settings import settings
 from python_backends.adapter import UnaryModel
 from python_backends.experience.live import Recall
+from python_backends.experience.search_cache import SearchCache
 from python_backends.experience.serve import KnnReply, KnnRequest, execute, open_store
 from python_backends.rows import Row, Tensors, json_text, text
 
@@ -20,6 +21,7 @@ class Knn(UnaryModel):
         """Open the store; the version folder's seeds fill it at its first start."""
         seeds = self.directory if (self.directory / "experiences.jsonl").exists() else None
         self._store = open_store(settings(), seeds)
+        self._cache = SearchCache(self._store, settings().retrieval.search_cache_bytes)
         self._recall: Recall | None = None
 
     def finalize(self) -> None:
@@ -29,7 +31,8 @@ class Knn(UnaryModel):
     def answer(self, rows: Sequence[Row]) -> Sequence[Tensors | BaseException]:
         """Replies in the order of the requests; a malformed one is an error in its place."""
         requests = [_request(row) for row in rows]
-        replies = iter(execute(self._store, [found for found in requests if isinstance(found, KnnRequest)]))
+        good = [found for found in requests if isinstance(found, KnnRequest)]
+        replies = iter(execute(self._store, good, self._cache))
         answers: list[Tensors | BaseException] = []
         for found in requests:
             reply = found if isinstance(found, PixelisError) else next(replies)
@@ -38,8 +41,12 @@ class Knn(UnaryModel):
         return answers
 
     def _report(self) -> None:
-        """Metrics; recall only where it was estimated anew, as each one costs a message to Triton."""
+        """Metrics; what has not changed is left out, as each one costs a message to Triton."""
         self.metrics.gauge("pixelis_experiences", len(self._store))
+        hits, misses = self._cache.counted()
+        for name, searches in (("hits", hits), ("misses", misses)):
+            if searches:
+                self.metrics.count(f"pixelis_search_cache_{name}_total", searches)
         if self._store.recall is not self._recall:
             self._recall = self._store.recall
             self.metrics.gauge("pixelis_index_recall_ratio", self._recall.value)
