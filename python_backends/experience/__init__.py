@@ -1,8 +1,11 @@
 """Experiences and their index (model: knn).
 
-KnnRequest -> serve.py -> store.py (lock, lease)
-                            |- population.py  in memory: by id, by priority, by key (indexes/)
-                            `- journal.py     on disk: what changed since the last snapshot.py
+KnnRequest -> serve.py -> store.py (lock)
+                            `- ledger.py: entry.py -> records.py (what it does)
+                                 |- memory.py    population.py: by id, by priority, by key (live/, indexes/); asked.py
+                                 `- database/    SQLite; the log of all entries
+                          keeper.py    beside the writes: snapshot.py
+                          opening.py   at start: snapshot + log; recovery.py where something is damaged
 """
 
 from __future__ import annotations

@@ -7,8 +7,6 @@ was right, or what would have been.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pixelis.schema import Experience
 
 Key = NDArray[np.float32]
+Remembered = dict[str, tuple["Asked", Key]]
 
 
 class Asked(BaseModel):
@@ -51,7 +50,7 @@ class AskedRequests:
     """
 
     def __init__(self, most: int) -> None:
-        self._most = most
+        self.most = most
         self._found: dict[str, tuple[Asked, Key]] = {}
 
     def __len__(self) -> int:
@@ -65,7 +64,7 @@ class AskedRequests:
         """Keep a request; one of the same id is forgotten, and the oldest where there are too many."""
         self._found.pop(asked.request_id, None)
         self._found[asked.request_id] = (asked, key)
-        while len(self._found) > self._most:
+        while len(self._found) > self.most:
             del self._found[next(iter(self._found))]
 
     def judged(self, asked: Asked) -> None:
@@ -74,14 +73,21 @@ class AskedRequests:
         if found is not None:
             self._found[asked.request_id] = (asked, found[1])
 
-    def extend(self, requests: Iterable[Asked], keys: Iterable[Key]) -> None:
-        """Keep many, oldest first."""
-        for asked, key in zip(requests, keys, strict=True):
-            self.note(asked, key)
+    def forgotten_by(self, request_id: str) -> list[str]:
+        """Who is forgotten when a request of this id is noted: an older one of the same id, and the oldest."""
+        same = [request_id] if request_id in self._found else []
+        over = len(self._found) - len(same) + 1 - self.most
+        oldest = (one for one in self._found if one != request_id)
+        return same + [next(oldest) for _ in range(min(over, len(self._found) - len(same)))]
 
-    def everything(self, width: int) -> tuple[list[Asked], Key]:
-        """All of them, oldest first, and their keys `[n, width]`."""
-        keys = [key for _, key in self._found.values()]
-        return [asked for asked, _ in self._found.values()], np.stack(keys) if keys else np.zeros(
-            (0, width), np.float32
-        )
+    def remembered(self) -> Remembered:
+        """All of them, for `restore`."""
+        return dict(self._found)
+
+    def restore(self, remembered: Remembered) -> None:
+        """Back to what there was."""
+        self._found = dict(remembered)
+
+    def everything(self) -> list[tuple[Asked, Key]]:
+        """All of them, oldest first, with their keys `[D]`."""
+        return list(self._found.values())

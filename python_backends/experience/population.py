@@ -14,6 +14,8 @@ from python_backends.experience.live import LiveIndex, Tuner
 from python_backends.text import normalise
 
 Hit = tuple[Experience, float]
+Line = tuple[float, float, int, int]
+"""Priority, creation, row, number: the order in which experiences go. The row is the same after every restart."""
 
 TWINS = 10
 """So many of the nearest are looked at for one that says the same."""
@@ -42,9 +44,9 @@ class Population:
         tuner: Tuner | None = None,
     ) -> None:
         self.index = LiveIndex(config or IndexConfig(), width, threads, live, tuner)
-        self._by_id: dict[str, tuple[Experience, int]] = {}
+        self._by_id: dict[str, tuple[int, int]] = {}
         self._by_number: dict[int, Experience] = {}
-        self._heap: list[tuple[float, float, int]] = []
+        self._heap: list[Line] = []
         self._next = 0
 
     def __len__(self) -> int:
@@ -54,30 +56,49 @@ class Population:
         return experience_id in self._by_id
 
     def get(self, experience_id: str) -> Experience | None:
-        """The living experience itself, not a copy."""
+        """The living experience itself, not a copy; a change puts another in its place."""
         found = self._by_id.get(experience_id)
-        return found[0] if found else None
+        return self._by_number[found[0]] if found else None
+
+    def row(self, experience_id: str) -> int:
+        """The row that a living experience was added with."""
+        return self._by_id[experience_id][1]
+
+    def whole(self, experience_id: str) -> tuple[Experience, int, NDArray[np.float32]]:
+        """A living experience, its row and its key `[D]`."""
+        number, row = self._by_id[experience_id]
+        return self._by_number[number], row, self.index.vectors(np.array([number], np.int64))[0]
 
     def living(self) -> Iterable[Experience]:
         """All of them, in no order."""
         return self._by_number.values()
 
-    def add(self, experiences: Sequence[Experience], keys: NDArray[np.float32]) -> None:
-        """Put experiences in with their keys `[n, D]`; their ids are new."""
+    def add(self, experiences: Sequence[Experience], keys: NDArray[np.float32], rows: Sequence[int]) -> None:
+        """Put experiences in with their keys `[n, D]`; their ids are new. Of the same age, the lower row goes first."""
         numbers = np.arange(self._next, self._next + len(experiences), dtype=np.int64)
         self.index.add(numbers, keys)
         self._next += len(experiences)
-        for experience, number in zip(experiences, numbers.tolist(), strict=True):
-            self._by_id[experience.experience_id] = (experience, number)
+        for experience, number, row in zip(experiences, numbers.tolist(), rows, strict=True):
+            self._by_id[experience.experience_id] = (number, row)
             self._by_number[number] = experience
-            heapq.heappush(self._heap, (experience.priority, experience.created_at, number))
+            heapq.heappush(self._heap, (experience.priority, experience.created_at, row, number))
 
     def remove(self, experience_id: str) -> None:
         """Take an experience out, its key included; an unknown id is ignored."""
         found = self._by_id.pop(experience_id, None)
         if found is not None:
-            del self._by_number[found[1]]
-            self.index.remove(np.array([found[1]], np.int64))
+            del self._by_number[found[0]]
+            self.index.remove(np.array([found[0]], np.int64))
+
+    def replace(self, experience: Experience) -> None:
+        """Put another in the place of the living experience of the same id; the key stays."""
+        number, row = self._by_id[experience.experience_id]
+        before = self._by_number[number]
+        self._by_number[number] = experience
+        if (before.priority, before.created_at) != (experience.priority, experience.created_at):
+            heapq.heappush(self._heap, (experience.priority, experience.created_at, row, number))
+            if len(self._heap) > 2 * len(self) + 64:
+                self._heap = sorted({line for line in self._heap if self._current(*line)})
 
     def like(self, key: NDArray[np.float32], similarity: float) -> list[str]:
         """Ids of all experiences at least so similar to `key` `[D]`, in no order; every one is compared."""
@@ -98,21 +119,17 @@ class Population:
         same = (e for e, score in found if score >= similarity and normalise(e.answer) == normalise(answer))
         return next(same, None)
 
-    def again(self, experience_id: str, created_at: float) -> None:
-        """An experience has come about once more: it counts one more, and is as young as the last."""
-        experience, number = self._by_id[experience_id]
-        experience.occurrences += 1
-        experience.created_at = max(experience.created_at, created_at)
-        heapq.heappush(self._heap, (experience.priority, experience.created_at, number))
-        if len(self._heap) > 2 * len(self) + 64:
-            self._heap = [line for line in self._heap if self._current(*line)]
-            heapq.heapify(self._heap)
-
-    def lowest(self) -> Experience | None:
-        """The one that goes first: lowest priority, then the oldest."""
+    def lowest(self, count: int = 1, besides: frozenset[str] = frozenset()) -> list[Experience]:
+        """Those that go first: lowest priority, then the oldest."""
         while self._heap and not self._current(*self._heap[0]):
             heapq.heappop(self._heap)
-        return self._by_number[self._heap[0][2]] if self._heap else None
+        if count < 1:
+            return []
+        if count == 1 and not besides and self._heap:
+            return [self._by_number[self._heap[0][3]]]
+        lines = {line for line in self._heap if self._current(*line)}
+        order = (self._by_number[line[3]] for line in sorted(lines))
+        return [one for one in order if one.experience_id not in besides][:count]
 
     def search(self, queries: NDArray[np.float32], ks: Sequence[int]) -> list[list[Hit]]:
         """Per query `[D]`, at most its k best, best first; one call of the index for all of them."""
@@ -121,7 +138,7 @@ class Population:
             return [[] for _ in ks]
         return self._hits(*self.index.search(queries, widest), ks)
 
-    def _current(self, priority: float, created_at: float, number: int) -> bool:
+    def _current(self, priority: float, created_at: float, _: int, number: int) -> bool:
         """Whether a line of the heap still says what is."""
         living = self._by_number.get(number)
         return living is not None and (living.priority, living.created_at) == (priority, created_at)
@@ -132,7 +149,8 @@ class Population:
             for row, values, k in zip(numbers, scores, ks, strict=True)
         ]
 
-    def everything(self) -> tuple[list[Experience], NDArray[np.float32]]:
-        """All experiences, oldest number first, and their keys `[n, D]`."""
-        numbers = np.array(sorted(self._by_number), np.int64)
-        return [self._by_number[n] for n in numbers.tolist()], self.index.vectors(numbers)
+    def everything(self) -> tuple[list[Experience], list[int], NDArray[np.float32]]:
+        """All experiences, lowest row first, their rows and their keys `[n, D]`."""
+        held = sorted(self._by_id.values(), key=lambda one: one[1])
+        numbers = np.array([number for number, _ in held], np.int64)
+        return [self._by_number[n] for n, _ in held], [row for _, row in held], self.index.vectors(numbers)

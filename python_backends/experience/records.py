@@ -1,77 +1,130 @@
-"""What a journal record means: the same at the moment it is written and when it is replayed."""
+"""What an entry means: the same when it is written, when it is replayed and when another replica reads it.
+
+Whatever an entry does follows from the entry and from what is there when its turn comes, never from a setting or a
+clock of the process that applies it. So all who apply the same entries in the same order hold the same experiences;
+and an entry that cannot be applied (the experience that it is about is gone) is refused by all of them alike.
+"""
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Callable, Iterable
 
-from pixelis.errors import NotFound, SetupError
+from pixelis.errors import InvalidRequest, NotFound, SetupError
 from pixelis.schema import Experience
-from python_backends.experience.asked import Asked, AskedRequests
-from python_backends.experience.journal import Record
-from python_backends.experience.population import Population
-
-Key = NDArray[np.float32]
+from python_backends.experience.asked import Asked
+from python_backends.experience.entry import Effects, Entry, Record
+from python_backends.experience.memory import Memory
 
 
-def apply(population: Population, asked: AskedRequests, record: Record, key: Key | None) -> None:
-    """Change `population` and `asked` as `record` says.
+def plan(memory: Memory, entry: Entry) -> Effects:
+    """What `entry` does where `memory` is what is there; nothing is changed yet.
 
     Raises:
         NotFound: it is about an experience that is not there.
-        SetupError: it is of a kind that is not known.
+        InvalidRequest: it brings an experience under an id that is taken.
+        SetupError: it is of a kind that is not known, or lacks a part.
     """
-    op = record["op"]
-    if op == "insert" and key is not None:
-        _insert(population, Experience.model_validate(record["experience"]), key, record["evicted"])
-    elif op == "asked" and key is not None:
-        request = Asked.model_validate(record["asked"])
-        asked.note(request, key)
-        if record.get("again") and request.experience_id is not None:
-            _again(population, request.experience_id, request.experience.created_at)
-        elif request.experience_id is not None:
-            _insert(population, request.experience.model_copy(), key, record["evicted"])
-    elif op == "again":
-        _again(population, record["id"], record["created_at"])
-    elif op == "judged":
-        _judged(population, record, key)
-        asked.judged(Asked.model_validate(record["asked"]))
-    elif op == "delete":
-        population.remove(record["id"])
-    elif op == "success":
-        _known(population, record["id"]).success_count += 1
-    elif op == "retrieved":
-        for experience_id in record["ids"]:
-            _known(population, experience_id).retrieval_count += 1
-    else:
-        raise SetupError(f"The journal holds an unknown record {op!r}.", mend="It was written by a newer version.")
+    try:
+        return _PLANS[entry.record["op"]](memory, entry.record)
+    except KeyError as error:
+        raise SetupError(f"The log holds an unknown entry ({error}).", mend="It was written by a newer version.") from (
+            error
+        )
 
 
-def _again(population: Population, experience_id: str, created_at: float) -> None:
-    _known(population, experience_id)
-    population.again(experience_id, created_at)
+def _insert(memory: Memory, record: Record) -> Effects:
+    experience = Experience.model_validate(record["experience"])
+    return Effects(added=experience, removed=_room(memory, experience, record))
 
 
-def _insert(population: Population, experience: Experience, key: Key, evicted: str | None) -> None:
-    if evicted is not None:
-        population.remove(evicted)
-    population.add([experience], key[np.newaxis])
+def _asked(memory: Memory, record: Record) -> Effects:
+    request = Asked.model_validate(record["asked"])
+    noted = request if memory.asked.most else None
+    forgotten = memory.asked.forgotten_by(request.request_id)
+    if request.experience_id is None:
+        return Effects(noted=noted, forgotten=forgotten)
+    if record["again"]:
+        changed = _occurred(memory, request.experience_id, request.experience.created_at)
+        return Effects(noted=noted, forgotten=forgotten, changed=[changed])
+    added = request.experience.model_copy()
+    return Effects(noted=noted, forgotten=forgotten, added=added, removed=_room(memory, added, record))
 
 
-def _judged(population: Population, record: Record, key: Key | None) -> None:
-    for ids, step in ((record["credited"], 1), (record["uncredited"], -1)):
-        for living in filter(None, map(population.get, ids)):
-            living.success_count = max(living.success_count + step, 0)
-    for experience_id in record["removed"]:
-        population.remove(experience_id)
-    if record["experience"] is not None and key is not None:
-        made = Experience.model_validate(record["experience"])
-        population.remove(made.experience_id)
-        population.add([made], key[np.newaxis])
+def _again(memory: Memory, record: Record) -> Effects:
+    return Effects(changed=[_occurred(memory, record["id"], record["created_at"])])
 
 
-def _known(population: Population, experience_id: str) -> Experience:
-    found = population.get(experience_id)
+def _judged(memory: Memory, record: Record) -> Effects:
+    steps = dict.fromkeys(record["credited"], 1) | dict.fromkeys(record["uncredited"], -1)
+    living = filter(None, map(memory.population.get, steps))
+    changed = [_counted(one, success_count=max(one.success_count + steps[one.experience_id], 0)) for one in living]
+    removed = [one for one in record["removed"] if one in memory.population]
+    added = None
+    if record["experience"] is not None:
+        added = Experience.model_validate(record["experience"])
+        removed += [one for one in [added.experience_id] if one in memory.population and one not in removed]
+        removed += _crowded_out(memory, record, removed)
+    return Effects(changed=changed, removed=removed, added=added, judged=Asked.model_validate(record["asked"]))
+
+
+def _delete(memory: Memory, record: Record) -> Effects:
+    return Effects(removed=[_known(memory, record["id"]).experience_id])
+
+
+def _success(memory: Memory, record: Record) -> Effects:
+    experience = _known(memory, record["id"])
+    return Effects(changed=[_counted(experience, success_count=experience.success_count + 1)])
+
+
+def _retrieved(memory: Memory, record: Record) -> Effects:
+    times: dict[str, int] = {}
+    for experience_id in record["ids"]:
+        times[experience_id] = times.get(experience_id, 0) + 1
+    living = filter(None, map(memory.population.get, times))  # one that went meanwhile needs no count
+    return Effects(
+        changed=[_counted(one, retrieval_count=one.retrieval_count + times[one.experience_id]) for one in living]
+    )
+
+
+_PLANS: dict[str, Callable[[Memory, Record], Effects]] = {
+    "insert": _insert,
+    "asked": _asked,
+    "again": _again,
+    "judged": _judged,
+    "delete": _delete,
+    "success": _success,
+    "retrieved": _retrieved,
+}
+
+
+def _room(memory: Memory, added: Experience, record: Record) -> list[str]:
+    """Who goes for a new experience."""
+    if added.experience_id in memory.population:
+        raise InvalidRequest(f"Experience {added.experience_id} exists.", mend="Leave the id empty to get one.")
+    return _crowded_out(memory, record, [])
+
+
+def _crowded_out(memory: Memory, record: Record, removed: Iterable[str]) -> list[str]:
+    """The lowest priorities that go so that one more stays within the capacity of whoever wrote the record."""
+    going = frozenset(removed)
+    over = len(memory.population) - len(going) + 1 - record["capacity"]
+    return [one.experience_id for one in memory.population.lowest(over, going)] if over > 0 else []
+
+
+def _occurred(memory: Memory, experience_id: str, created_at: float) -> Experience:
+    """An experience that has come about once more: it counts one more, and is as young as the last."""
+    experience = _known(memory, experience_id)
+    return _counted(
+        experience, occurrences=experience.occurrences + 1, created_at=max(experience.created_at, created_at)
+    )
+
+
+def _counted(experience: Experience, **fields: float) -> Experience:
+    return experience.model_copy(update=fields)
+
+
+def _known(memory: Memory, experience_id: str) -> Experience:
+    found = memory.population.get(experience_id)
     if found is None:
-        raise NotFound(f"There is no experience {experience_id!r}.")
+        raise NotFound(f"There is no experience {experience_id!r}.", mend="It was deleted, evicted or never there.")
     return found

@@ -1,4 +1,4 @@
-"""What feedback on a request means: pure functions from what is known to the one journal record that is written.
+"""What feedback on a request means: pure functions from what is known to the one entry that is written.
 
     --correct       the answer that was given is right
     --answer TEXT   TEXT is right (the same as --correct where it is what was given)

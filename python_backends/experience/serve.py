@@ -1,4 +1,7 @@
-"""Requests of the model `knn` to replies; consecutive searches share one pass over the index."""
+"""Requests of the model `knn` to replies.
+
+Consecutive searches share one pass over the index, consecutive changes one commit.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ from python_backends.text import normalise
 
 DEFAULT_K = 5
 MAX_K = 100
+CHANGES = ("insert", "asked", "delete", "feedback")
 
 
 @dataclass(frozen=True)
@@ -58,11 +62,30 @@ def execute(
     searches go through it.
     """
     replies: list[KnnReply | PixelisError] = []
-    for searches, group in groupby(requests, key=lambda request: request.searches):
-        if searches:
+    for kind, group in groupby(requests, key=_kind):
+        if kind == "search":
             replies += _search(store, list(group), cache)
+        elif kind == "change":
+            replies += _change(store, list(group))
         else:
             replies += [_attempt(store, request) for request in group]
+    return replies
+
+
+def _kind(request: KnnRequest) -> str:
+    if request.searches or request.command is None:
+        return "search"
+    return "change" if request.command.command in CHANGES else "other"
+
+
+def _change(store: ExperienceStore, requests: list[KnnRequest]) -> list[KnnReply | PixelisError]:
+    """Changes that are committed together, so that one sync of the disk acknowledges all of them."""
+    replies: list[KnnReply | PixelisError] = []
+    try:
+        with store.together():
+            replies += [_attempt(store, request) for request in requests]
+    except PixelisError as error:
+        return [reply if isinstance(reply, PixelisError) else error for reply in replies] or [error] * len(requests)
     return replies
 
 
@@ -167,7 +190,7 @@ def _stats(store: ExperienceStore, _: KnnCommand, __: NDArray[np.float32] | None
 
 
 def _snapshot(store: ExperienceStore, _: KnnCommand, __: NDArray[np.float32] | None) -> KnnResult:
-    return KnnResult(stats={"generation": store.snapshot()})
+    return KnnResult(stats={"snapshot": store.snapshot()})
 
 
 def _tune(store: ExperienceStore, _: KnnCommand, __: NDArray[np.float32] | None) -> KnnResult:

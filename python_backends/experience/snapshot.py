@@ -1,19 +1,24 @@
-"""Generations: a whole population on disk, each with the journal of what came after it.
+"""Snapshots: all experiences as they were after one entry of the log, in one file.
 
-    <directory>/generation-00000003/   experiences.jsonl  keys.f32  asked.jsonl  asked.f32  meta.json
-                                       + journal.jsonl  journal.f32
+    experiences-000000001234.snapshot      the number is the entry's
 
-A generation appears by one rename, whole and synced; the older ones go afterwards. What a crash leaves behind is
-either the old generation with its journal or the new one, never half of one.
+    line 1   JSON: what follows, and for whom (`Head`)
+    text     `[row, experience]` a line, then `[row, request]` a line
+    keys     float32 `[n + m, D]`, in the same order
+    32 bytes BLAKE2b over all of that
+
+A snapshot is copied from the database beside the writes. It appears by one rename, whole and synced. The two newest are
+kept, and the log behind the older of them.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
-import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,92 +28,106 @@ from pydantic import BaseModel, ValidationError
 from pixelis.errors import SetupError
 from pixelis.schema import Experience
 from python_backends.experience.asked import Asked
+from python_backends.experience.database import FILE, Held, reader
+from python_backends.experience.database.reads import bodies, matrix, meta, vectors
 
-_NAME = re.compile(r"generation-(\d{8})")
+FORMAT = 1
+SUFFIX = ".snapshot"
+KEPT = 2
+_NAME = re.compile(rf"experiences-(\d{{12}}){re.escape(SUFFIX)}")
+_SUM = 32
 
 
-class Meta(BaseModel):
-    """`meta.json`: what the files beside it must hold."""
+class Head(BaseModel):
+    """The first line."""
 
+    format: int
     width: int
-    count: int
-    epoch: int
-    asked: int = 0
+    store: str
+    sequence: int
+    position: str
+    text: int
+    experiences: int
+    asked: int
 
 
-@dataclass
-class Snapshot:
-    """A population as it was, and the requests that take feedback."""
-
-    experiences: list[Experience]
-    keys: NDArray[np.float32]
-    epoch: int
-    asked: list[Asked] = field(default_factory=list)
-    asked_keys: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
-
-
-def generations(directory: Path) -> list[tuple[int, Path]]:
-    """(number, path) of every whole generation, oldest first."""
-    found = ((_NAME.fullmatch(path.name), path) for path in directory.glob("generation-*"))
+def snapshots(directory: Path) -> list[tuple[int, Path]]:
+    """(sequence, path) of every snapshot, oldest first; whether they are sound is for `read` to say."""
+    found = ((_NAME.fullmatch(path.name), path) for path in directory.glob(f"*{SUFFIX}"))
     return sorted((int(match[1]), path) for match, path in found if match)
 
 
-def write(directory: Path, number: int, snapshot: Snapshot, width: int) -> Path:
-    """Write `snapshot` as generation `number` and remove the older ones."""
-    final = directory / f"generation-{number:08d}"
-    draft = directory / f"draft-{number:08d}"
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    try:
-        counts = {"count": len(snapshot.experiences), "asked": len(snapshot.asked)}
-        meta = Meta(width=width, epoch=snapshot.epoch, **counts)
-        _synced(draft / "experiences.jsonl", _lines(snapshot.experiences))
-        _synced(draft / "keys.f32", np.ascontiguousarray(snapshot.keys, np.float32).tobytes())
-        _synced(draft / "asked.jsonl", _lines(snapshot.asked))
-        _synced(draft / "asked.f32", np.ascontiguousarray(snapshot.asked_keys, np.float32).tobytes())
-        _synced(draft / "meta.json", meta.model_dump_json().encode())
-        sync_directory(draft)
-        draft.rename(final)
-    except OSError:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
-    sync_directory(directory)
-    for older, path in generations(directory):
-        if older < number:
-            shutil.rmtree(path, ignore_errors=True)
-    return final
-
-
-def read(path: Path, width: int) -> Snapshot:
-    """The snapshot of the generation at `path`.
+def write(directory: Path) -> tuple[int, Path]:
+    """Copy the database of `directory` into a snapshot; its sequence and path.
 
     Raises:
-        SetupError: it was written for keys of another width, or its files do not fit each other.
+        OSError: it could not be written; nothing is left of it.
+        sqlite3.Error: the database could not be read.
+    """
+    with reader(directory / FILE) as connection:
+        said = meta(connection)
+        tables = ("experiences", "asked")
+        lines = [[f"[{row},{body}]\n" for row, body in bodies(connection, table)] for table in tables]
+        text = "".join(line for table in lines for line in table).encode()
+        counts = {table: len(table_lines) for table, table_lines in zip(tables, lines, strict=True)}
+        head = Head(format=FORMAT, **vars(said), text=len(text), **counts)
+
+        def parts() -> Iterator[bytes]:
+            yield head.model_dump_json().encode() + b"\n"
+            yield text
+            for table in tables:
+                yield from vectors(connection, table)
+
+        path = directory / f"experiences-{said.sequence:012d}{SUFFIX}"
+        _written(path, parts())
+    for _, old in snapshots(directory)[:-KEPT]:
+        old.unlink(missing_ok=True)
+    return said.sequence, path
+
+
+def read(path: Path) -> Held:
+    """What a snapshot holds.
+
+    Raises:
+        SetupError: it is damaged, or of another format.
     """
     try:
-        meta = Meta.model_validate_json((path / "meta.json").read_bytes())
-        lines = (path / "experiences.jsonl").read_bytes().splitlines()  # of bytes: U+2028 in a text ends no line
-        experiences = [Experience.model_validate_json(line) for line in lines]
-        raw = np.fromfile(path / "keys.f32", np.float32)
-        asked, asked_raw = _asked(path, meta)
-    except (OSError, ValidationError) as error:
-        raise SetupError(f"The experiences in {path} cannot be read: {error}.", mend=_mend(path)) from error
-    if meta.width != width:
-        raise SetupError(f"The experiences in {path} have keys of width {meta.width}, not {width}.", mend=_mend(path))
-    sizes = (len(experiences), raw.size, len(asked), asked_raw.size)
-    if sizes != (meta.count, meta.count * width, meta.asked, meta.asked * width):
-        raise SetupError(f"The files in {path} do not fit each other.", mend=_mend(path))
-    return Snapshot(experiences, raw.reshape(-1, width), meta.epoch, asked, asked_raw.reshape(-1, width))
+        data = path.read_bytes()
+        body = memoryview(data)[:-_SUM]
+        head = Head.model_validate_json(data[: data.index(b"\n")])
+        if head.format != FORMAT:
+            raise SetupError(f"{path.name} has format {head.format}, and this version reads {FORMAT}.")
+        if hashlib.blake2b(body, digest_size=_SUM).digest() != data[-_SUM:]:
+            raise SetupError(f"{path.name} is damaged: its checksum is another.")
+        start = data.index(b"\n") + 1
+        lines = data[start : start + head.text].split(b"\n")[:-1]  # of bytes: U+2028 in a text ends no line
+        keys = np.frombuffer(body[start + head.text :], np.float32).reshape(-1, head.width).copy()  # aligned
+        rows = [json.loads(line) for line in lines]
+        experiences = [(row, Experience.model_validate(one)) for row, one in rows[: head.experiences]]
+        asked = [(row, Asked.model_validate(one)) for row, one in rows[head.experiences :]]
+    except (OSError, ValueError, ValidationError) as error:
+        raise SetupError(f"{path.name} cannot be read: {error}.") from error
+    n = head.experiences
+    return Held(head.width, head.store, head.sequence, head.position, experiences, keys[:n], asked, keys[n:])
 
 
 def newest_keys(directory: Path, width: int) -> NDArray[np.float32]:
-    """Keys `[n, width]` of the newest generation, also while a server uses it; none where there is none.
+    """Keys `[n, width]` of the living experiences, also while a server uses them; none where there are none.
 
     Raises:
-        SetupError: see `read`.
+        SetupError: the database cannot be read, or has keys of another width.
     """
-    found = generations(directory)
-    return read(found[-1][1], width).keys if found else np.zeros((0, width), np.float32)
+    path = directory / FILE
+    if not path.exists():
+        return np.zeros((0, width), np.float32)
+    try:
+        with reader(path) as connection:
+            said = meta(connection)
+            if said.width != width:
+                raise SetupError(f"The experiences in {directory} have keys of width {said.width}, not {width}.")
+            return matrix(connection, "experiences", width)
+    except sqlite3.Error as error:
+        raise SetupError(f"{path} cannot be read: {error}.", mend="pixelis experience verify says more.") from error
 
 
 def sync_directory(path: Path) -> None:
@@ -120,24 +139,20 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def _asked(path: Path, meta: Meta) -> tuple[list[Asked], NDArray[np.float32]]:
-    """Requests and their keys; a generation of before they were kept has none."""
-    if not meta.asked:
-        return [], np.zeros(0, np.float32)
-    lines = (path / "asked.jsonl").read_bytes().splitlines()
-    return [Asked.model_validate_json(line) for line in lines], np.fromfile(path / "asked.f32", np.float32)
-
-
-def _lines(objects: Sequence[BaseModel]) -> bytes:
-    return "".join(one.model_dump_json() + "\n" for one in objects).encode()
-
-
-def _synced(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _mend(path: Path) -> str:
-    return f"Move {path.parent} away to start again from the seeds, or restore it from a copy."
+def _written(path: Path, parts: Iterator[bytes]) -> None:
+    """Write `parts` and their checksum to `path`: whole and synced, or not at all."""
+    draft = path.with_name(f"{path.name}.draft")
+    made = hashlib.blake2b(digest_size=_SUM)
+    try:
+        with draft.open("wb") as file:
+            for part in parts:
+                file.write(part)
+                made.update(part)
+            file.write(made.digest())
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)

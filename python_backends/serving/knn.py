@@ -25,7 +25,7 @@ class Knn(UnaryModel):
         self._recall: Recall | None = None
 
     def finalize(self) -> None:
-        """Close the journal."""
+        """Close the store."""
         self._store.close()
 
     def answer(self, rows: Sequence[Row]) -> Sequence[Tensors | BaseException]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pixelis.schema import Experience
 from pixelis.settings import Retrieval
 from python_backends.experience import ExperienceStore
+from python_backends.experience.database import FILE
 
 WIDTH = 8
 
@@ -40,8 +41,30 @@ class Place:
         self.stores.append(ExperienceStore(self.path, config, seeds, width=WIDTH, snapshot_every=every))
         return self.stores[-1]
 
-    def generation(self) -> Path:
-        return sorted(self.path.glob("generation-*"))[-1]
+    def snapshots(self) -> list[Path]:
+        return sorted(self.path.glob("experiences-*.snapshot"))
+
+    @property
+    def database(self) -> Path:
+        return self.path / FILE
+
+    def closed(self) -> Path:
+        """The database, with everything in it that was written."""
+        while self.stores:
+            self.stores.pop().close()
+        return self.database
+
+
+def picture(store: ExperienceStore) -> list[tuple[object, ...]]:
+    """Everything that a search can say, in an order of its own."""
+    found = store.search(key(5)[None], 1000).neighbours[0]
+    return sorted(
+        (n.experience_id, n.answer, round(n.similarity, 6), n.retrieval_count, n.success_count) for n in found
+    )
+
+
+def fill(store: ExperienceStore, count: int, start: int = 0) -> list[str]:
+    return [store.insert(experience(str(i), confidence=i / 1000), key(i)) for i in range(start, start + count)]
 
 
 @pytest.fixture

@@ -168,17 +168,6 @@ def test_it_survives_a_restart_and_a_snapshot(place: Place) -> None:
     assert last.stats()["confirmed"] == 3
 
 
-def test_a_generation_without_requests_is_read(place: Place) -> None:
-    store = place.open()
-    store.insert(experience(), key(1))
-    store.snapshot()
-    for name in ("asked.jsonl", "asked.f32"):
-        (place.generation() / name).unlink()
-    meta = place.generation() / "meta.json"
-    meta.write_text(meta.read_text().replace(',"asked":0', ""))
-    assert len(place.open()) == 1
-
-
 def test_only_the_newest_requests_are_remembered(place: Place) -> None:
     store = ExperienceStore(place.path, Retrieval(cold_start_threshold=0, feedback_requests=3), width=8)
     place.stores.append(store)

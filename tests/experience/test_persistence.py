@@ -1,33 +1,21 @@
-"""What is on disk after a restart, a crash, a torn write and a full disk."""
+"""What is on disk after a restart, a crash and a full disk."""
 
 from __future__ import annotations
 
-import logging
-import os
 import resource
 import signal
-import subprocess
-import sys
+import sqlite3
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pixelis.errors import SetupError, Unavailable
-from python_backends.experience import ExperienceStore
-from tests.experience.conftest import WIDTH, Place, experience, key
-
-
-def picture(store: ExperienceStore) -> list[tuple[object, ...]]:
-    """Everything that a search can say, in an order of its own."""
-    found = store.search(key(5)[None], 1000).neighbours[0]
-    return sorted(
-        (n.experience_id, n.answer, round(n.similarity, 6), n.retrieval_count, n.success_count) for n in found
-    )
-
-
-def fill(store: ExperienceStore, count: int) -> list[str]:
-    return [store.insert(experience(str(i), confidence=i / count), key(i)) for i in range(count)]
+from python_backends.experience import ExperienceStore, KnnReply, execute
+from python_backends.experience.database import reader
+from tests.experience.conftest import WIDTH, Place, experience, fill, key, picture
+from tests.experience.test_serve import insert, search
 
 
 def test_a_restart_rebuilds_the_log_and_the_index(place: Place) -> None:
@@ -44,27 +32,134 @@ def test_a_restart_rebuilds_the_log_and_the_index(place: Place) -> None:
         assert again.epoch == epoch
 
 
-def test_a_snapshot_says_the_same_as_its_journal(place: Place) -> None:
+def test_a_snapshot_says_the_same_as_its_log(place: Place) -> None:
     store = place.open(capacity=8)
     fill(store, 12)
     before, epoch = picture(store), store.epoch
-    assert store.snapshot() == 2
-    assert store.stats()["journal_records"] == 0
+    assert store.snapshot() == 12
+    assert store.stats()["since_snapshot"] == 0
     store.insert(experience("after the \u2028 snapshot"), key(99))
     again = place.open(capacity=8)
     assert len(set(picture(again)) - set(before)) == 1
     assert again.epoch == epoch + 1
-    assert [p.name for p in place.path.glob("generation-*")] == ["generation-00000002"]
-    assert again.snapshot() == 3
+    assert again.snapshot() == 13
+    assert [p.name[12:24] for p in place.snapshots()] == ["000000000012", "000000000013"], "the two newest are kept"
     assert picture(place.open(capacity=8)) == picture(again)
+    with reader(place.database) as connection:
+        (first,) = connection.execute("SELECT min(sequence) FROM log").fetchone()
+        (keys,) = connection.execute("SELECT count(*) FROM keys").fetchone()
+    assert (first, keys) == (13, 8), "the log behind the older snapshot, and the keys of the living and of that log"
 
 
 def test_snapshots_come_by_themselves(place: Place) -> None:
     store = place.open(every=5)
     fill(store, 12)
-    assert store.stats()["generation"] == 3
-    assert store.stats()["journal_records"] == 2
+    end = time.monotonic() + 10
+    while store.stats()["since_snapshot"] >= 5 and time.monotonic() < end:
+        time.sleep(0.01)
+    assert store.stats()["snapshot"] >= 5
+    assert store.stats()["faults"] == []
     assert picture(place.open()) == picture(store)
+
+
+def test_changes_of_one_batch_are_one_commit(place: Place) -> None:
+    store = place.open()
+    commits: list[str] = []
+    store._ledger.database.connection.set_trace_callback(commits.append)
+    replies = execute(store, [insert(i) for i in range(8)] + [search(3)] + [insert(9)])
+    assert all(isinstance(reply, KnnReply) for reply in replies)
+    assert commits.count("COMMIT") == 2
+    assert len(place.open()) == 9
+
+
+def test_a_draft_of_a_snapshot_is_none(place: Place) -> None:
+    store = place.open()
+    fill(store, 3)
+    draft = place.path / "experiences-000000000003.snapshot.draft"
+    draft.write_text("{")
+    assert picture(place.open()) == picture(store)
+    assert not draft.exists()
+
+
+class Limit:
+    """Files cannot grow beyond `size` bytes: a real write that really fails half-way."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def __enter__(self) -> None:
+        self.before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        self.handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (self.size, self.before[1]))
+
+    def __exit__(self, *_: object) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, self.before)
+        signal.signal(signal.SIGXFSZ, self.handler)
+
+
+@pytest.mark.parametrize("batch", [1, 5])
+def test_a_full_disk_is_said_and_leaves_the_store_as_it_was(place: Place, batch: int) -> None:
+    store = place.open(capacity=4)
+    fill(store, 6)
+    before, epoch, stats = picture(store), store.epoch, store.stats()
+    wal = place.database.with_name(f"{place.database.name}-wal")
+    with Limit(wal.stat().st_size + 300):
+        replies = execute(store, [insert(20 + i) for i in range(batch)])
+        assert all(isinstance(reply, Unavailable) for reply in replies)
+        assert "not recorded" in str(replies[0])
+        assert len(store.search(key(1)[None], 2, count=True).neighbours[0]) == 2, "a search goes on, uncounted"
+        with pytest.raises(Unavailable, match="Free some disk"):
+            store.insert(experience(), key(9))
+    with Limit(64), pytest.raises(Unavailable, match="No snapshot"):
+        store.snapshot()
+    assert (picture(store), store.epoch, store.stats()) == (before, epoch, stats)
+    assert not list(place.path.glob("*.draft"))
+    store.insert(experience("9", confidence=0.0), key(9))
+    assert len(store) == store.stats()["indexed"] == 4
+    assert picture(place.open(capacity=4)) == picture(store)
+
+
+def test_a_database_that_may_not_grow(place: Place) -> None:
+    store = place.open()
+    fill(store, 3)
+    connection = store._ledger.database.connection
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    connection.execute(f"PRAGMA max_page_count = {pages}")
+    replies = [execute(store, [insert(i)])[0] for i in range(10, 60)]
+    kept = [reply for reply in replies if isinstance(reply, KnnReply)]
+    assert "disk is full" in str(replies[-1])
+    assert 3 <= len(store) == 3 + len(kept) == store.stats()["indexed"] < 53
+    assert picture(place.open()) == picture(store)
+
+
+def test_a_commit_that_fails_is_no_change(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory goes back: what was evicted, counted and asked too."""
+    store = place.open(capacity=4)
+    fill(store, 4)
+    store.asked("r", experience("blue"), key(50), "blue", [], learn=True)
+    before, epoch = picture(store), store.epoch
+
+    def change() -> None:
+        with store.together():
+            fill(store, 3, start=100)
+            store.judge("r", None, "green")
+            store.asked("s", experience("red"), key(51), "red", [], learn=True)
+            store.delete(picture(store)[0][0])
+
+    real = store._ledger.database._run
+
+    def run(statement: str, *values: str | int | bytes) -> sqlite3.Cursor:
+        if statement == "COMMIT":
+            raise Unavailable("no commit")
+        return real(statement, *values)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store._ledger.database, "_run", run)
+        with pytest.raises(Unavailable):
+            change()
+    assert (picture(store), store.epoch, store.stats()["feedback_requests"]) == (before, epoch, 1)
+    assert store.judge("r", True, None).right_answer == "blue"
+    assert picture(place.open(capacity=4)) == picture(store)
 
 
 def test_a_lower_capacity_evicts_at_the_next_start(place: Place) -> None:
@@ -72,118 +167,6 @@ def test_a_lower_capacity_evicts_at_the_next_start(place: Place) -> None:
     smaller = place.open(capacity=4)
     assert sorted(n[1] for n in picture(smaller)) == ["0", "1", "2", "3"]  # the least sure have the highest priority
     assert len(place.open(capacity=4)) == 4
-
-
-@pytest.mark.parametrize("cut", [1, 7, 60])
-@pytest.mark.parametrize("name", ["journal.jsonl", "journal.f32"])
-def test_a_torn_tail_is_cut_and_said(place: Place, caplog: pytest.LogCaptureFixture, name: str, cut: int) -> None:
-    fill(place.open(), 5)
-    path = place.generation() / name
-    os.truncate(path, path.stat().st_size - min(cut, 4 * WIDTH - 1))
-    with caplog.at_level(logging.WARNING):
-        again = place.open()
-    assert sorted(n[1] for n in picture(again)) == ["0", "1", "2", "3"]
-    assert "torn tail" in caplog.text
-    again.insert(experience("5"), key(5))
-    caplog.clear()
-    assert sorted(n[1] for n in picture(place.open())) == ["0", "1", "2", "3", "5"]
-    assert not caplog.text
-
-
-def test_a_key_without_its_line_is_cut(place: Place) -> None:
-    fill(place.open(), 3)
-    keys = place.generation() / "journal.f32"
-    keys.write_bytes(keys.read_bytes() + b"\x00" * 21)
-    again = place.open()
-    again.insert(experience("3"), key(3))
-    final = place.open()
-    assert final.search(key(3)[None], 1).neighbours[0][0].similarity == pytest.approx(1, abs=1e-6)
-
-
-def test_damage_in_the_middle_keeps_what_it_cannot_read(place: Place, caplog: pytest.LogCaptureFixture) -> None:
-    fill(place.open(), 6)
-    path = place.generation() / "journal.jsonl"
-    data = bytearray(path.read_bytes())
-    data[data.index(b"\n") + 3] = 0
-    path.write_bytes(data)
-    with caplog.at_level(logging.ERROR):
-        again = place.open()
-    assert [n[1] for n in picture(again)] == ["0"]
-    assert "5 records are not read" in caplog.text
-    assert (path.with_name("damaged-journal.jsonl")).read_bytes() == data
-
-
-def test_a_flipped_bit_in_a_key_is_noticed(place: Place) -> None:
-    fill(place.open(), 3)
-    path = place.generation() / "journal.f32"
-    data = bytearray(path.read_bytes())
-    data[-3] ^= 1
-    path.write_bytes(data)
-    assert sorted(str(n[1]) for n in picture(place.open())) == ["0", "1"]
-
-
-def test_half_a_generation_is_not_one(place: Place) -> None:
-    store = place.open()
-    fill(store, 3)
-    draft = place.path / "draft-00000002"
-    draft.mkdir()
-    (draft / "experiences.jsonl").write_text("{")
-    again = place.open()
-    assert picture(again) == picture(store)
-    assert again.snapshot() == 2
-    assert not draft.exists()
-
-
-WRITER = """
-import sys
-from pathlib import Path
-from pixelis.settings import Retrieval
-from python_backends.experience import ExperienceStore
-from tests.experience.conftest import WIDTH, experience, key
-store = ExperienceStore(Path(sys.argv[1]), Retrieval(capacity=10**6), width=WIDTH, snapshot_every=40)
-for i in range(10**6):
-    print(store.insert(experience(str(i)), key(i)), flush=True)
-"""
-
-
-@pytest.mark.timeout(60)
-@pytest.mark.parametrize("after", [1, 39, 40, 97])
-def test_kill_9_loses_nothing_that_was_acknowledged(place: Place, after: int) -> None:
-    root = Path(__file__).parents[2]
-    command = [sys.executable, "-c", WRITER, str(place.path)]
-    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as writer:
-        assert writer.stdout is not None
-        said = [writer.stdout.readline().strip() for _ in range(after)]
-        writer.send_signal(signal.SIGKILL)
-        said += [line.strip() for line in writer.stdout]
-    again = place.open(capacity=10**6)
-    assert len(said) <= len(again) <= len(said) + 1
-    for i, identifier in enumerate(said):
-        assert again.get(identifier).answer == str(i)
-    assert again.stats()["indexed"] == len(again)
-    last = again.search(key(len(said) - 1)[None], 1).neighbours[0][0]
-    assert last.experience_id == said[-1]
-
-
-@pytest.mark.timeout(60)
-def test_a_full_disk_is_said_and_leaves_the_store_as_it_was(place: Place) -> None:
-    store = place.open()
-    fill(store, 3)
-    before, size = picture(store), (place.generation() / "journal.jsonl").stat().st_size
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 40, hard))  # a real write that really fails half-way
-    try:
-        with pytest.raises(Unavailable, match="not recorded"):
-            store.insert(experience(), key(9))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (64, hard))
-        with pytest.raises(Unavailable, match="No snapshot"):
-            store.snapshot()
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert picture(store) == before
-    store.insert(experience("9"), key(9))
-    assert picture(place.open()) == picture(store)
 
 
 def test_the_store_that_was_opened_last_writes(place: Place) -> None:

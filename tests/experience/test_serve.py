@@ -111,7 +111,7 @@ def test_other_commands(store: ExperienceStore) -> None:
         store, [command("stats"), command("snapshot"), command("tune"), command("insert"), command("delete")]
     )
     assert good(stats).result.stats["indexed"] == 10
-    assert good(snapshot).result.stats["generation"] == 2
+    assert good(snapshot).result.stats["snapshot"] == 10
     assert isinstance(tune, InvalidRequest)
     assert "nothing to tune" in str(tune)
     assert isinstance(insert_, InvalidRequest)
