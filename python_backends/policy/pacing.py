@@ -9,7 +9,11 @@ decode together.
 from __future__ import annotations
 
 IDLE_CHUNK = 512
-"""Prompt tokens read in one go while nobody decodes: an arrival waits for no more than this."""
+"""Prompt tokens read in one go at most."""
+IDLE_S = 0.15
+"""Seconds of reading in one go while nobody decodes: an arrival waits for no more than this."""
+IDLE_SMALLEST = 64
+"""Below, the same: a slow machine is not to be slower still."""
 SMALLEST_CHUNK = 16
 """Below, a chunk takes nearly as long: every one of them reads all weights from memory."""
 CHUNK_SHARE = 0.8
@@ -58,7 +62,7 @@ class Pacing:
     def chunk(self, decoding: int) -> int:
         """Prompt tokens to read before the next step of `decoding` rows."""
         if not decoding:
-            return IDLE_CHUNK
+            return int(min(IDLE_CHUNK, max(IDLE_SMALLEST, self._chunks.within(IDLE_S) if self._chunks.known else 0)))
         step = self.step_s(decoding)
         if step is None:
             return SMALLEST_CHUNK
@@ -100,6 +104,11 @@ class _Line:
     def __init__(self) -> None:
         self._weight = self._x = self._y = self._xx = self._xy = 0.0
 
+    @property
+    def known(self) -> bool:
+        """Whether anything was measured."""
+        return self._weight > 0
+
     def add(self, tokens: float, seconds: float) -> None:
         """One more measurement; older ones count less and less."""
         keep = 1 - _SMOOTHING / 4
@@ -120,7 +129,7 @@ class _Line:
         return (seconds - fixed) / slope if slope > 0 else SMALLEST_CHUNK
 
     def _fit(self) -> tuple[float, float]:
-        if not self._weight:
+        if not self.known:
             return 0.0, 0.0
         spread = self._weight * self._xx - self._x**2
         # Chunks of one length alone say nothing about the fixed part.

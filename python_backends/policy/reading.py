@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from python_backends.policy.batching import group_with
 from python_backends.policy.graph import DecoderGraph, Floats
-from python_backends.policy.pacing import Pacing
+from python_backends.policy.pacing import SMALLEST_CHUNK, Pacing
 from python_backends.policy.request import Sequence
 from python_backends.policy.roll import Roll, typed
 
@@ -44,8 +44,9 @@ class PromptReader:
             self._roll.preempt(max(ordinary, key=lambda sequence: sequence.arrived))
 
     def read(self) -> None:
-        """Read prompts for about as long as a decode step takes."""
-        budget = self._pacing.chunk(len(self._roll.rows.active))
+        """Read prompts for about as long as a decode step takes; beside urgent requests, as one of theirs takes."""
+        rows = self._roll.rows
+        budget = self._pacing.chunk(rows.urgent if self._pressed() else len(rows.active))
         while budget > 0:
             used = self._begin(budget) if self._roll.rows.reading is None else self._go_on(budget)
             if not used:
@@ -59,6 +60,7 @@ class PromptReader:
             return 0
         self._roll.waiting.remove(sequence)
         self._admit(sequence)
+        budget = self._part(sequence, budget)
         group = self._group(sequence, budget)
         if len(group) > 1:
             return self._read_group(group)
@@ -89,9 +91,21 @@ class PromptReader:
 
     def _granted(self, sequence: Sequence, budget: int) -> bool:
         """Whether an ordinary prompt may be read now: always, but beside urgent requests it is charged."""
-        if not self._roll.waiting.urgent and not any(other.urgent for other in self._roll.rows.active):
+        if not self._pressed():
             return True
-        return self._pacing.spend(self._pacing.read_s(min(budget, sequence.known - sequence.read)))
+        return self._pacing.spend(
+            self._pacing.read_s(min(self._part(sequence, budget), sequence.known - sequence.read))
+        )
+
+    def _part(self, sequence: Sequence, budget: int) -> int:
+        """What of the budget a sequence may have: an urgent one has not to wait for more than a step's worth."""
+        if sequence.urgent or not self._pressed():
+            return budget
+        return min(budget, self._pacing.chunk(len(self._roll.rows.active)))
+
+    def _pressed(self) -> bool:
+        """Whether an urgent request waits or holds a row."""
+        return bool(self._roll.waiting.urgent) or self._roll.rows.pressed
 
     def _admit(self, sequence: Sequence) -> None:
         self._roll.metrics.waiting = len(self._roll.waiting)
@@ -102,6 +116,8 @@ class PromptReader:
     def _group(self, first: Sequence, budget: int) -> list[Sequence]:
         """`first`, and those who wait behind it whose whole prompts are worth reading together with it."""
         if first.tokens or self._roll.prefixes.knows(first.content) or first.length > budget:
+            return [first]
+        if not first.urgent and self._pressed():  # one is what it was charged for
             return [first]
         fitting = [
             other
@@ -131,10 +147,12 @@ class PromptReader:
         assert sequence is not None
         if not sequence.urgent and not self._granted(sequence, budget):
             return 0
-        return self._read_chunk(sequence, budget)
+        return self._read_chunk(sequence, self._part(sequence, budget))
 
     def _read_chunk(self, sequence: Sequence, budget: int) -> int:
         start, stop = sequence.read, min(sequence.read + budget, sequence.known)
+        if sequence.known - stop < SMALLEST_CHUNK:  # a pass of its own for so few costs nearly as much as for more
+            stop = sequence.known
         embeds, places = sequence.embedded(start, stop, self._graph.embeddings), sequence.places(start, stop)
         logits = self._timed_read([sequence], lambda row: self._graph.extend(row, start, embeds, places), stop - start)
         if logits is not None:

@@ -41,6 +41,16 @@ class RowTable:
         """Rows that nobody holds."""
         return self._graph.slots - len(self.active) - (self.reading is not None)
 
+    @property
+    def urgent(self) -> int:
+        """Urgent sequences that decode."""
+        return sum(sequence.urgent for sequence in self.active)
+
+    @property
+    def pressed(self) -> bool:
+        """Whether an urgent sequence holds a row, be it that it decodes or that its prompt is being read."""
+        return self.urgent > 0 or (self.reading is not None and self.reading.urgent)
+
     def holders(self) -> list[Sequence]:
         """Sequences with a row; their index is their row."""
         return self.active if self.reading is None else [*self.active, self.reading]

@@ -42,6 +42,8 @@ class Stepper:
         """The next token of all that decode now, or what a draft brings where one is alone."""
         begun = time.perf_counter()
         count = self._decoding()
+        if not count:
+            return
         if count == 1 and len(self._roll.known) == 1 and self._speculate(begun):
             return
         rows = self._roll.rows
@@ -62,15 +64,15 @@ class Stepper:
         self._roll.metrics.step_s += time.perf_counter() - begun
 
     def _decoding(self) -> int:
-        """How many rows decode now: all, or the urgent ones alone."""
-        active = self._roll.rows.active
-        if sum(sequence.urgent for sequence in active) in (0, len(active)):
-            return len(active)
-        urgent = self._roll.rows.urgent_first()
-        alone, together = self._pacing.step_s(urgent), self._pacing.step_s(len(active))
+        """How many rows decode now: all; or, beside urgent requests, the urgent ones alone, which may be none."""
+        rows = self._roll.rows
+        urgent = rows.urgent
+        if not rows.pressed or urgent == len(rows.active):
+            return len(rows.active)
+        alone, together = self._pacing.step_s(urgent) if urgent else 0.0, self._pacing.step_s(len(rows.active))
         if alone is None or together is None or self._pacing.spend(max(together - alone, 0.0) or alone):
-            return len(active)
-        return urgent
+            return len(rows.active)
+        return rows.urgent_first()
 
     def _speculate(self, begun: float) -> bool:
         """Check a draft of the one sequence there is; false when there is none to check."""

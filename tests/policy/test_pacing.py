@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from python_backends.policy.pacing import CHUNK_SHARE, IDLE_CHUNK, LOW_SHARE, SMALLEST_CHUNK, Pacing
+from python_backends.policy.pacing import (
+    CHUNK_SHARE,
+    IDLE_CHUNK,
+    IDLE_S,
+    IDLE_SMALLEST,
+    LOW_SHARE,
+    SMALLEST_CHUNK,
+    Pacing,
+)
 
 
 def _pacing(target_s: float | None = None, fixed: float = 0.01, token: float = 0.0005) -> Pacing:
@@ -15,7 +23,10 @@ def _pacing(target_s: float | None = None, fixed: float = 0.01, token: float = 0
 
 
 def test_nobody_decodes() -> None:
-    assert Pacing(4).chunk(0) == IDLE_CHUNK
+    assert Pacing(4).chunk(0) == IDLE_SMALLEST
+    assert _pacing().read_s(_pacing().chunk(0)) == pytest.approx(IDLE_S, rel=0.01)
+    assert _pacing(token=0.1).chunk(0) == IDLE_SMALLEST
+    assert _pacing(token=1e-5).chunk(0) == IDLE_CHUNK
 
 
 def test_before_anything_is_known() -> None:
