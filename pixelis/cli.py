@@ -71,7 +71,11 @@ COMMANDS: dict[str, Entry] = {
     "ask": Entry(("clients.commands",), "Ask a question about an image."),
     "ops": Entry(("clients.commands",), "Run one visual operation on an image."),
     "feedback": Entry(("clients.learning",), "Say whether an answer was right, or what is right."),
-    "experience": Entry(("clients.experience",), "What has been learned: stats.", group=True),
+    "experience": Entry(
+        ("clients.experience", "python_backends.experience_commands"),
+        "What has been learned: stats, import, export, verify, compact.",
+        group=True,
+    ),
     "tune": Entry(
         ("perf.tune_commands", "perf.tune_knn"), "Choose settings on held-out data: votes, knn.", "build", group=True
     ),

@@ -152,6 +152,11 @@ class Database:
         for sequence in orphans:
             self._run("DELETE FROM keys WHERE sequence = ?", sequence)
 
+    def vacuum(self) -> None:
+        """Write the file anew without its free pages. Raises `Unavailable`; it stays as it was then."""
+        self._run("VACUUM")
+        self._run("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def _put(self, table: str, row: int, name: str, body: BaseModel) -> None:
         text = body.model_dump_json()
         self._run(

@@ -1,0 +1,47 @@
+"""Out of a directory, also while a server uses it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from pixelis.errors import SetupError, Unavailable
+from pixelis.schema import Experience
+from python_backends.experience.database import FILE, reader
+from python_backends.experience.database.reads import bodies, vectors
+from python_backends.experience.transfer.files import Format
+from python_backends.experience.transfer.row import Row
+
+
+def export(directory: Path, path: Path, how: Format) -> int:
+    """Write all living experiences of `directory` and their keys to `path`, whole or not at all; how many there are.
+
+    Raises:
+        SetupError: there are none, or they cannot be read.
+        Unavailable: the file could not be written.
+    """
+    if not (directory / FILE).exists():
+        raise SetupError(f"There are no experiences in {directory}.", mend="Name the machine's state: PIXELIS_STATE.")
+    draft = path.with_name(f"{path.name}.draft")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with reader(directory / FILE) as connection:
+            count = how.write(draft, _rows(connection))
+        draft.replace(path)
+    except sqlite3.Error as error:
+        raise SetupError(
+            f"The experiences in {directory} cannot be read: {error}.", mend="pixelis experience verify says more."
+        ) from error
+    except OSError as error:
+        raise Unavailable(f"{path} was not written: {error.strerror}.", mend="Free some disk.") from error
+    finally:
+        draft.unlink(missing_ok=True)
+    return count
+
+
+def _rows(connection: sqlite3.Connection) -> Iterator[Row]:
+    for (_, body), vector in zip(bodies(connection, "experiences"), vectors(connection, "experiences"), strict=True):
+        yield Row(Experience.model_validate_json(body), np.frombuffer(vector, np.float32))
