@@ -100,6 +100,8 @@ def _sound_snapshots(directory: Path, width: int, said: list[str]) -> list[Held]
                 raise SetupError(f"{path.name} has keys of width {held.width}, not {width}.")
             found.append(held)
         except SetupError as error:
+            if not path.exists():  # the process before has just written newer ones
+                continue
             aside = path.rename(path.with_name(f"unread-{path.name}"))
             said.append(f"{error} It is not used, and kept as {aside.name}.")
     return found

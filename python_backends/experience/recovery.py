@@ -37,8 +37,8 @@ _BESIDE = ("", "-wal", "-shm")
 
 def tidy(directory: Path) -> None:
     """Remove drafts that a crash has left, and finish a recovery that was interrupted."""
-    for draft in directory.glob("*.draft*"):
-        draft.unlink()
+    for draft in (*directory.glob("experiences-*.draft"), *directory.glob(f"{RECOVERED}.draft*")):
+        draft.unlink(missing_ok=True)
     if (directory / RECOVERED).exists():
         stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
         for end in _BESIDE:

@@ -17,6 +17,7 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -141,7 +142,7 @@ def sync_directory(path: Path) -> None:
 
 def _written(path: Path, parts: Iterator[bytes]) -> None:
     """Write `parts` and their checksum to `path`: whole and synced, or not at all."""
-    draft = path.with_name(f"{path.name}.draft")
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}.draft")  # another process may be writing the same one
     made = hashlib.blake2b(digest_size=_SUM)
     try:
         with draft.open("wb") as file:

@@ -75,7 +75,7 @@ def test_changes_of_one_batch_are_one_commit(place: Place) -> None:
 def test_a_draft_of_a_snapshot_is_none(place: Place) -> None:
     store = place.open()
     fill(store, 3)
-    draft = place.path / "experiences-000000000003.snapshot.draft"
+    draft = place.path / "experiences-000000000003.snapshot.0a.draft"
     draft.write_text("{")
     assert picture(place.open()) == picture(store)
     assert not draft.exists()
