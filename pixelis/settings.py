@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -79,6 +79,17 @@ class Decoding(_Section):
     speculation: bool = Field(True, description="draft from the sequence itself while one is alone and it pays")
 
 
+class Replicas(_Section):
+    """A log in Redis Streams, by which several servers hold the same experiences."""
+
+    url: SecretStr | None = Field(
+        None, description="redis://:PASSWORD@HOST:PORT/0, or rediss:// for TLS: a Redis of its own; none = no replicas"
+    )
+    stream: str = Field("pixelis:experiences", min_length=1, description="its name in that Redis")
+    connect_timeout_s: float = Field(1.0, gt=0)
+    read_timeout_s: float = Field(1.0, gt=0, description="a change waits so long for Redis, at most")
+
+
 class Retrieval(_Section):
     """Experiences: retrieval, voting and learning."""
 
@@ -105,6 +116,7 @@ class Retrieval(_Section):
         8 * 2**20, ge=0, description="results of searches, kept until anything changes; 0 = none is kept"
     )
     feedback_requests: int = Field(1000, ge=0, description="newest requests with `read_only: false` that take feedback")
+    replicas: Replicas = Field(default_factory=Replicas, description="other servers with the same experiences")
 
 
 class Server(_Section):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pixelis.errors import NotFound, Unavailable
+from pixelis.errors import NotFound, SetupError, Unavailable
 from pixelis.schema import Experience
 from pixelis.settings import Retrieval
+from python_backends.experience.admission import plain
 from python_backends.experience.asked import AskedRequests
 from python_backends.experience.database import FILE, reader
 from python_backends.experience.database.reads import orphans
@@ -24,7 +26,11 @@ from python_backends.experience.ledger import Ledger
 from python_backends.experience.memory import Memory
 from python_backends.experience.opening import open_directory
 from python_backends.experience.population import Population
+from python_backends.experience.replicas import Replica, Stream
+from python_backends.experience.seeds import read_seeds
 from python_backends.experience.verify import Verified, verify_directory
+
+log = logging.getLogger(__name__)
 
 
 class Kept:
@@ -61,8 +67,10 @@ class Kept:
         self._same, self._alike = config.confirmed_similarity, config.duplicate_similarity
         self._lock = threading.RLock()  # methods call each other: with a plain lock they would wait for themselves
         self._presence = Presence(directory, alone)
+        self._replica: Replica | None = None
         try:
-            opened = open_directory(directory, self._empty, width, seeds, ulid())
+            shared = Stream(config.replicas) if config.replicas.url else None
+            opened = open_directory(directory, self._empty, width, None if shared else seeds, ulid())
         except BaseException:
             self._presence.close()
             raise
@@ -71,7 +79,26 @@ class Kept:
         self._keeper = Keeper(directory, self.epoch, opened.snapshot or 0, snapshot_every, self._trim)
         if opened.snapshot is None:
             self.snapshot()
+        self._replica = self._shared(shared, seeds) if shared else None
         self._shrink()
+
+    def _shared(self, stream: Stream, seeds: Path | None) -> Replica:
+        """This store as one of several."""
+
+        def first() -> list[Entry]:
+            if seeds is None:
+                return []
+            experiences, keys = read_seeds(seeds, self._width)
+            records = ({"op": "insert", "experience": plain(one), "capacity": self._capacity} for one in experiences)
+            return [Entry(record, key) for record, key in zip(records, keys, strict=True)]
+
+        try:
+            replica = Replica(stream, self._ledger, self._lock, self._keeper.changed, first)
+        except SetupError:
+            self.close()
+            raise
+        replica.start()
+        return replica
 
     def __len__(self) -> int:
         return len(self._population)
@@ -150,6 +177,8 @@ class Kept:
 
     def close(self) -> None:
         """Close the files; everything acknowledged is on disk already."""
+        if self._replica is not None:
+            self._replica.close()
         self._keeper.close()
         self._population.index.close()
         with self._lock:
@@ -164,7 +193,7 @@ class Kept:
 
     def _change(self, entry: Entry, durable: bool = True) -> None:
         """Make a change: what is in memory is on disk."""
-        self._ledger.put(entry, durable)
+        (self._replica or self._ledger).put(entry, durable)
         self._keeper.changed(self.epoch)
 
     def _trim(self, upto: int, orphans: list[int]) -> None:
@@ -173,9 +202,12 @@ class Kept:
 
     def _shrink(self) -> None:
         """A capacity that was lowered between two starts."""
-        with self.together():
-            for lowest in self._population.lowest(max(len(self) - self._capacity, 0)):
-                self._change(Entry({"op": "delete", "id": lowest.experience_id}))
+        try:
+            with self.together():
+                for lowest in self._population.lowest(max(len(self) - self._capacity, 0)):
+                    self._change(Entry({"op": "delete", "id": lowest.experience_id}))
+        except Unavailable as error:
+            log.error("there are more experiences than the capacity: %s", error)
 
     def _empty(self) -> Memory:
         return empty(self._directory, self._config, self._width, self._threads)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +16,8 @@ from python_backends.experience.asked import Asked
 from python_backends.experience.entry import Entry
 from python_backends.experience.identifier import ulid
 from python_backends.experience.kept import Kept
+
+log = logging.getLogger(__name__)
 
 
 class Learning(Kept):
@@ -44,8 +47,11 @@ class Learning(Kept):
             merge = merge and added.experience_id not in self._population
             twin = self._population.twin(key, added.answer, self._alike) if merge else None
             if twin is not None:
-                self._change(Entry({"op": "again", "id": twin.experience_id, "created_at": added.created_at}))
-                return twin.experience_id
+                try:
+                    self._change(Entry({"op": "again", "id": twin.experience_id, "created_at": added.created_at}))
+                    return twin.experience_id
+                except NotFound:
+                    log.info("another replica has just removed %s", twin.experience_id)
             record = {"op": "insert", "experience": plain(added), "capacity": self._capacity}
             self._change(Entry(record, key))
         return added.experience_id
@@ -75,14 +81,12 @@ class Learning(Kept):
         with self._lock:
             added = complete(experience.model_copy(update={"experience_id": self._free_id(request_id)}))
             twin = self._population.twin(key, added.answer, self._alike) if learn else None
-            lives = (twin or added).experience_id if learn else None
-            asked = Asked(
-                request_id=request_id, experience=added, answer=answer, retrieved=list(retrieved), experience_id=lives
-            )
-            again = twin is not None
-            record = {"op": "asked", "asked": plain(asked), "again": again, "capacity": self._capacity}
-            self._change(Entry(record, key))
-        return lives
+            asked = Asked(request_id=request_id, experience=added, answer=answer, retrieved=list(retrieved))
+            try:
+                return self._noted(asked, key, learn, twin)
+            except NotFound:
+                log.info("another replica has just removed what request %s repeats", request_id)
+                return self._noted(asked, key, learn, None)
 
     def judge(self, request_id: str, correct: bool | None, answer: str | None) -> Judgement:
         """Feedback on a request; what it means is said in `ruling.py`.
@@ -119,6 +123,14 @@ class Learning(Kept):
             if correct:
                 self._change(Entry({"op": "success", "id": experience_id}))
             return self._known(experience_id).model_copy()
+
+    def _noted(self, asked: Asked, key: NDArray[np.float32], learn: bool, twin: Experience | None) -> str | None:
+        """Write a request, and the experience that it made or repeats; the id of that."""
+        lives = (twin or asked.experience).experience_id if learn else None
+        noted = plain(asked.model_copy(update={"experience_id": lives}))
+        record = {"op": "asked", "asked": noted, "again": twin is not None, "capacity": self._capacity}
+        self._change(Entry(record, key))
+        return lives
 
     def _judged(self, ruling: rulings.Ruling, key: NDArray[np.float32]) -> list[str]:
         """Write a ruling; the ids of the experiences that its own takes the place of."""

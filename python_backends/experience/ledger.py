@@ -43,6 +43,7 @@ class Ledger:
             yield
             return
         self._group, self._fault = [], None
+        position = self.memory.position
         try:
             with self.database.writing(durable):
                 yield
@@ -51,6 +52,7 @@ class Ledger:
         except BaseException:
             for undo in reversed(self._group):
                 self.memory.undo(undo)
+            self.memory.position = position
             raise
         finally:
             self._group = None

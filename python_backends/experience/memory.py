@@ -22,7 +22,7 @@ class Undo:
 
 
 class Memory:
-    """Experiences and requests as they are after the entry number `sequence`.
+    """Experiences and requests as they are after the entry number `sequence`, at `position` in the replicas' stream.
 
     Args:
         population: empty.
@@ -31,7 +31,7 @@ class Memory:
 
     def __init__(self, population: Population, asked: AskedRequests) -> None:
         self.population, self.asked = population, asked
-        self.sequence = 0
+        self.sequence, self.position = 0, ""
 
     def apply(self, effects: Effects, key: Key | None, sequence: int) -> Undo:
         """Do what the entry `sequence` with the key `[D]` does; how to take it back."""

@@ -166,6 +166,7 @@ def _loaded(
             try:
                 for logged in log_after(database.connection, held.sequence):
                     memory.apply(plan(memory, logged.entry), logged.entry.key, logged.sequence)
+                    memory.position = logged.position or memory.position
             except (PixelisError, ValidationError) as error:
                 said.append(f"The snapshot of entry {held.sequence} and the log do not fit: {error}.")
                 continue

@@ -95,7 +95,7 @@ def fill_memory(memory: Memory, held: Held) -> None:
     memory.population.add([one for _, one in held.experiences], held.keys, [row for row, _ in held.experiences])
     for (_, asked), key in zip(held.asked, held.asked_keys, strict=True):
         memory.asked.note(asked, key)
-    memory.sequence = held.sequence
+    memory.sequence, memory.position = held.sequence, held.position
 
 
 def _reading(path: Path) -> sqlite3.Connection | None:

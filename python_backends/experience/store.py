@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 class ExperienceStore(Learning):
     """Insert, search, evict, persist. Safe to use from several threads. Arguments: see `Kept`."""
 
+    _uncounted = 0
+
     def search(self, keys: NDArray[np.float32], ks: int | Sequence[int], count: bool | Sequence[bool] = False) -> Found:
         """The nearest experiences of each key, in one pass over the index.
 
@@ -74,7 +76,9 @@ class ExperienceStore(Learning):
                 "epoch": self.epoch,
                 "snapshot": self._keeper.snapshot,
                 "since_snapshot": self.epoch - self._keeper.snapshot,
+                "uncounted": self._uncounted,
                 "faults": [*self._said, *filter(None, [self._keeper.fault])],
+                **({"replica": self._replica.status()} if self._replica else {}),
                 "index": self._population.index.parameters(),
             }
 
@@ -87,8 +91,9 @@ class ExperienceStore(Learning):
         return checked(key, self._width)
 
     def _count(self, ids: list[str]) -> None:
-        """Experiences were retrieved. A count that is lost is better than an answer."""
+        """Experiences were retrieved. An answer without its count is better than none."""
         try:
             self._change(Entry({"op": "retrieved", "ids": ids}), durable=False)
         except Unavailable as error:
-            log.warning("what was retrieved is not counted: %s", error)
+            self._uncounted += len(ids)
+            log.debug("what was retrieved is not counted: %s", error)

@@ -1,0 +1,53 @@
+"""An entry in the stream: `record` (JSON), `key` (little-endian float32s, or empty) and `digest` of both."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from pixelis.errors import SetupError
+from python_backends.experience.database.digests import digest
+from python_backends.experience.entry import Entry
+
+FOUNDED = Entry({"op": "founded"})
+"""The first entry of a stream: who finds another one there knows that the beginning is gone."""
+
+
+class Streamed(NamedTuple):
+    """An entry, and its id in the stream."""
+
+    position: str
+    entry: Entry
+
+
+def encode(entry: Entry) -> dict[bytes, bytes]:
+    """The fields of an entry."""
+    record = json.dumps(entry.record, separators=(",", ":")).encode()
+    key = b"" if entry.key is None else entry.key.astype("<f4").tobytes()
+    return {b"record": record, b"key": key, b"digest": digest(record, key)}
+
+
+def decode(position: bytes, fields: Mapping[bytes, bytes]) -> Streamed:
+    """An entry of its fields.
+
+    Raises:
+        SetupError: they are not what was written.
+    """
+    record, key = fields.get(b"record", b""), fields.get(b"key", b"")
+    if digest(record, key) != fields.get(b"digest"):
+        raise SetupError(
+            f"Entry {position.decode()} of the replicas' log is damaged, or no entry of ours.",
+            mend="Let nothing else write into that stream; restore Redis from a copy.",
+        )
+    return Streamed(
+        position.decode(), Entry(json.loads(record), np.frombuffer(key, "<f4").astype(np.float32) if key else None)
+    )
+
+
+def order(position: str) -> tuple[int, int]:
+    """Ids of the stream as numbers, which compare as they came; those of before the first entry are lowest."""
+    first, _, second = position.partition("-")
+    return (int(first), int(second)) if first else (-1, -1)
