@@ -10,7 +10,9 @@ Whatever was not as it should be is said in the log and in `stats`.
 from __future__ import annotations
 
 import logging
+import shutil
 import sqlite3
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +22,7 @@ from pydantic import ValidationError
 
 from pixelis.errors import PixelisError, SetupError
 from python_backends.experience import recovery
-from python_backends.experience.database import FILE, Database, Held, everything, faults, log_after, migrate
+from python_backends.experience.database import FILE, Database, Held, everything, faults, log_after, migrate, wal
 from python_backends.experience.identifier import ulid
 from python_backends.experience.legacy import generations, taken_over
 from python_backends.experience.memory import Memory
@@ -117,9 +119,13 @@ def _recovered(directory: Path, make: Maker, width: int, sound: list[Held], said
         if not generations(directory):
             _refuse_other_widths(directory, said)
     wrong = []
+    last = wal.last_commit(path)
     try:
         database = Database(path)
         try:
+            passed_over = wal.unread(database.connection, last)
+            if passed_over:
+                said.append(_kept_log(path, passed_over))
             migrate(database.connection)
             meta = database.meta()
             if meta.width not in (0, width):
@@ -138,6 +144,16 @@ def _recovered(directory: Path, make: Maker, width: int, sound: list[Held], said
     if wrong:
         said += recovery.recover(directory, make, sound, wrong)
     return bool(wrong)
+
+
+def _kept_log(path: Path, frames: int) -> str:
+    """Put a copy of the write-ahead log aside; what is said about it."""
+    log_path = path.with_name(f"{path.name}-wal")
+    aside = shutil.copyfile(log_path, log_path.with_name(f"damaged-{time.strftime('%Y%m%dT%H%M%S')}-{log_path.name}"))
+    return (
+        f"The last {frames} pages of the database's write-ahead log are damaged: the changes in them are lost, or were "
+        f"never acknowledged. A copy is kept as {aside.name}."
+    )
 
 
 def _refuse_other_widths(directory: Path, said: list[str]) -> None:

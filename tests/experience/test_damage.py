@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -188,6 +189,42 @@ def test_a_database_from_before_its_snapshot_is_noticed(place: Place) -> None:
     again = place.open()
     assert len(again) == 6
     assert "ends at entry 3, and a snapshot holds entry 6" in said(again)
+
+
+def crashed(place: Place, tmp_path: Path, count: int = 8) -> Place:
+    """The files of a store as they are while it is open, as by a crash."""
+    fill(place.open(), count)
+    shutil.copytree(place.path, tmp_path / "crashed")
+    place.closed()
+    return Place(tmp_path / "crashed")
+
+
+def test_a_flipped_bit_in_the_write_ahead_log_is_said(place: Place, tmp_path: Path) -> None:
+    """SQLite reads up to it, and says nothing."""
+    left = crashed(place, tmp_path)
+    path = left.database.with_name(f"{FILE}-wal")
+    flip_text(path, key(5).tobytes())
+    damaged = path.read_bytes()
+    again = left.open()
+    assert sorted(str(one[1]) for one in picture(again)) == ["0", "1", "2", "3", "4"]
+    assert "write-ahead log are damaged" in said(again)
+    (aside,) = left.path.glob("damaged-*-wal")
+    assert aside.read_bytes() == damaged
+    again.insert(experience("new"), key(99))
+    last = left.open()
+    assert (len(last), last.stats()["faults"]) == (6, [])
+    left.closed()
+
+
+@pytest.mark.parametrize("cut", [1, 100, 5000, 9000])
+def test_a_commit_that_was_torn_was_never_acknowledged(place: Place, tmp_path: Path, cut: int) -> None:
+    left = crashed(place, tmp_path)
+    path = left.database.with_name(f"{FILE}-wal")
+    os.truncate(path, path.stat().st_size - cut)
+    again = left.open()
+    assert sorted(str(one[1]) for one in picture(again)) == ["0", "1", "2", "3", "4", "5", "6"]
+    assert said(again) == ""
+    left.closed()
 
 
 def test_nothing_to_make_it_of(place: Place) -> None:
