@@ -80,6 +80,23 @@ def test_beside_an_urgent_request_others_have_what_they_are_granted(policy_artif
             runtime.cancel(f"r{seed}")
 
 
+def test_while_an_urgent_prompt_is_read_others_wait(policy_artifact: Path) -> None:
+    with PolicyRuntime(policy_artifact, slots=4, max_len=2048, speculation=False) as runtime:
+        ordinary = [ask(runtime, request(runtime, seed, text=10, max_tokens=10_000)) for seed in (1, 2)]
+        for caller in ordinary:
+            assert caller.begun.wait(20)
+        pacing = runtime._scheduler._pacing
+        pacing.spend = lambda seconds: False  # type: ignore[method-assign]
+        pacing.chunk = lambda decoding: 16  # type: ignore[method-assign]
+        asked = request(runtime, 3, text=1600, max_tokens=1, priority=9)  # a hundred chunks
+        before = [len(other.tokens) for other in ordinary]
+        assert ask(runtime, asked).wait().finish == "length"
+        beside = [len(other.tokens) - count for other, count in zip(ordinary, before, strict=True)]
+        assert all(count < 50 for count in beside), beside  # until it arrives, and after its end
+        for seed in (1, 2):
+            runtime.cancel(f"r{seed}")
+
+
 def test_ordinary_requests_get_on_while_urgent_ones_keep_coming(policy_artifact: Path) -> None:
     with PolicyRuntime(policy_artifact, slots=2, max_len=256) as runtime:
         urgent = [ask(runtime, request(runtime, seed, max_tokens=30, priority=8)) for seed in range(60)]
