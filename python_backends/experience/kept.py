@@ -78,9 +78,17 @@ class Kept:
         self._ledger = Ledger(opened.database, opened.memory)
         self._keeper = Keeper(directory, self.epoch, opened.snapshot or 0, snapshot_every, self._trim)
         if opened.snapshot is None:
-            self.snapshot()
+            self._first_snapshot()
         self._replica = self._shared(shared, seeds) if shared else None
         self._shrink()
+
+    def _first_snapshot(self) -> None:
+        """One to begin with; without it the log alone says what came."""
+        try:
+            self.snapshot()
+        except Unavailable as error:
+            log.error("%s", error)
+            self._said.append(str(error))
 
     def _shared(self, stream: Stream, seeds: Path | None) -> Replica:
         """This store as one of several."""

@@ -47,6 +47,7 @@ def verify_directory(directory: Path, make: Callable[[], Memory], live: Memory |
         live: the memory of the process that has the directory, whose lock is held; none = the one that a start makes.
     """
     found = Verified()
+    kept = snapshots(directory)  # before the database is read: none of them is newer then
     try:
         with reader(directory / FILE) as connection:
             found.faults += [f"database: {fault}" for fault in faults(connection)]
@@ -55,7 +56,6 @@ def verify_directory(directory: Path, make: Callable[[], Memory], live: Memory |
             held = everything(connection)
             found.experiences, found.sequence = len(held.experiences), held.sequence
             oldest = connection.execute("SELECT min(sequence) FROM log").fetchone()[0] or held.sequence + 1
-            kept = snapshots(directory)
             usable = [path for sequence, path in kept if sequence + 1 >= oldest] or [path for _, path in kept[-1:]]
             made = [_from_snapshot(connection, path, make, held, found) for path in usable]
             memory = live or next(filter(None, reversed(made)), None) or _filled(make(), held)
@@ -82,7 +82,8 @@ def _from_snapshot(
         for logged in log_after(connection, snapshot.sequence):
             memory.apply(plan(memory, logged.entry), logged.entry.key, logged.sequence)
     except (PixelisError, ValidationError) as error:
-        found.faults.append(f"{path.name}: {error}")
+        if path.exists():  # a server may have taken newer ones meanwhile
+            found.faults.append(f"{path.name}: {error}")
         return None
     wrong = _memory(memory, held, f"{path.name} and the log")
     found.faults += wrong

@@ -44,4 +44,4 @@ def unread(connection: sqlite3.Connection, last: int) -> int:
         sqlite3.Error: the file is damaged.
     """
     _, frames, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-    return max(last - frames, 0)
+    return max(last - int(frames), 0)

@@ -77,16 +77,20 @@ class Replica:
                 and where Redis went while it was asked, the change may come about later.
         """
         if self.fault:
-            raise Unavailable(f"Nothing can be learned now: {self.fault}", mend="Searches go on.")
+            raise Unavailable(f"Nothing can be learned now: {self.fault}")
         try:
             found = self._stream.append(entry, self._memory.position)
+        except PixelisError as error:
+            self._fail(error)
+            raise Unavailable(f"Nothing can be learned now: {error}") from error
+        try:
             refused = self._apply(found, durable)
         except SetupError as error:  # what another replica wrote is not understood here
             self._fail(error)
-            raise Unavailable(f"Nothing can be learned now: {error}", mend="Searches go on.") from error
+            raise Unavailable(f"Nothing can be learned now: {error}") from error
         except Unavailable as error:
-            self._fail(error)
-            raise
+            mend = "It is in the replicas' log, and comes about when it can be written here: do not send it again."
+            raise Unavailable(error.message, mend=f"{error.mend or ''} {mend}".strip()) from error
         own = refused.get(found[-1].position)
         if own is not None:
             raise own

@@ -253,6 +253,21 @@ def test_encrypted(tmp_path: Path, trusted: bool) -> None:
         server.stop()
 
 
+def test_a_full_disk_here_while_redis_has_it(opened: Open) -> None:
+    one, other = opened("one"), opened("other")
+    fill(one, 2)
+    connection = one._ledger.database.connection
+    connection.execute("PRAGMA max_page_count = 1")  # it cannot be less than what there is
+    with pytest.raises(Unavailable, match="do not send it again"):
+        fill(one, 30, start=10)
+    assert one.verify().faults == []
+    wait(lambda: len(other) > len(one))
+    connection.execute("PRAGMA max_page_count = 1000000")
+    agree(one, other)
+    fill(one, 1, start=90)
+    agree(one, other)
+
+
 def test_wrong_addresses(tmp_path: Path, server: Server) -> None:
     def store(url: str) -> ExperienceStore:
         return ExperienceStore(tmp_path / "one", Retrieval(replicas=Replicas.model_validate({"url": url})), width=WIDTH)
