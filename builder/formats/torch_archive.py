@@ -10,6 +10,11 @@ Edit = Callable[[str, bytes], bytes | None]
 """Name and content of an entry to its new content; none = the entry is left out."""
 
 
+def without_sources(path: Path) -> None:
+    """Drop the lines of source by operator: for a debugger, and they name this machine's paths."""
+    rewrite(path, lambda name, content: None if name.endswith(".debug_pkl") else content)
+
+
 def rewrite(path: Path, edit: Edit) -> None:
     """Write the archive again, uncompressed as PyTorch has it, with every entry as `edit` wants it."""
     with zipfile.ZipFile(path) as archive:

@@ -1,5 +1,7 @@
 """TorchScript: one `model.ts`, a traced and frozen graph, for `pytorch_libtorch` and for PyTorch's interpreter.
 
+A source with state of its own to write, the decoder with its cache, comes as a script that it makes itself.
+
 Upstream calls TorchScript deprecated, and so does the manifest.
 """
 
@@ -11,10 +13,11 @@ from typing import Any
 from builder.candidate import Candidate
 from builder.formats import torch_attention, torch_module
 from builder.formats.base import Description, Format
-from builder.formats.torch_archive import rewrite
+from builder.formats.torch_archive import without_sources
+from builder.formats.torch_decoder import describe_decoder
 from builder.sources.base import Source
 from pixelis.errors import BuildError
-from python_backends.engine.torch_settings import TorchSettings
+from python_backends.engine.torch_settings import SETTINGS, TorchSettings
 
 MODEL_FILE = "model.ts"
 
@@ -26,9 +29,15 @@ class TorchScriptFormat(Format):
     file = MODEL_FILE
     packages = ("torch",)
 
+    def __init__(self) -> None:
+        self._scripted: list[str] = []
+
     def _export(self, source: Source, directory: Path, candidate: Candidate) -> None:
         import torch
 
+        if candidate.precision in source.native_scripts:
+            self._scripted = source.export_native(directory, candidate)
+            return
         traced = torch_module.prepare(source, candidate)
         with torch_module.quiet(), torch.inference_mode():
             with torch_attention.attention_as(candidate.optimization.attention, source.name):
@@ -40,6 +49,8 @@ class TorchScriptFormat(Format):
     def optimise(self, directory: Path, candidate: Candidate) -> list[str]:
         """Freeze: weights become constants, and the passes that need constants run (batch norms fold).
 
+        What a source has scripted itself stays as it is: frozen weights could not go to another device.
+
         `optimize_for_inference` on top was no faster for any model here, and its graphs with convolutions cannot be
         saved.
 
@@ -48,14 +59,15 @@ class TorchScriptFormat(Format):
         """
         import torch
 
+        if self._scripted:
+            return self._scripted
         path = directory / MODEL_FILE
         with torch_module.quiet():
             graph = torch.jit.load(str(path), map_location="cpu").eval()
             before = len(list(graph.inlined_graph.nodes()))
             frozen = torch.jit.freeze(graph)
             torch.jit.save(frozen, str(path))
-        # lines of source by operator: for a debugger, and they name this machine's paths
-        rewrite(path, lambda name, content: None if name.endswith(".debug_pkl") else content)
+        without_sources(path)
         after = len(list(frozen.inlined_graph.nodes()))
         if candidate.quantization == "dynamic" and not frozen.inlined_graph.findNode("quantized::linear_dynamic"):
             raise BuildError(
@@ -69,6 +81,8 @@ class TorchScriptFormat(Format):
         import torch
 
         path = directory / MODEL_FILE
+        if not (directory / SETTINGS).is_file():
+            return describe_decoder(path)
         settings = TorchSettings.read(directory)
         inputs, outputs = torch_module.tensors(settings)
         with torch_module.quiet():

@@ -39,6 +39,8 @@ class Source(ABC):
     name: ClassVar[str]
     native_precisions: ClassVar[tuple[str, ...]] = ()
     """Precisions in which the source writes its ONNX graph itself; the others are made from the fp32 graph."""
+    native_scripts: ClassVar[tuple[str, ...]] = ()
+    """Precisions in which the source writes its TorchScript itself."""
 
     @abstractmethod
     def files(self) -> Sequence[Path]:
@@ -76,7 +78,7 @@ class Source(ABC):
         """Write `model.onnx` and whatever files serving needs beside it into `directory`."""
 
     def export_native(self, directory: Path, candidate: Candidate) -> list[str]:
-        """`export_onnx` in one of `native_precisions`.
+        """`export_onnx` in one of `native_precisions`, or TorchScript in one of `native_scripts`.
 
         Returns:
             what was done, in words for the manifest.

@@ -1,4 +1,5 @@
-"""`policy`: the checkpoint's text decoder, as onnxruntime-genai's fused graph and the files that decoding needs."""
+"""`policy`: the checkpoint's text decoder, as onnxruntime-genai's fused graph or as TorchScript, and the files that
+decoding needs."""
 
 from __future__ import annotations
 
@@ -52,6 +53,7 @@ class Decoder(Source):
 
     name: ClassVar[str] = "policy"
     native_precisions: ClassVar[tuple[str, ...]] = ("fp32", "fp16", "int8", "int4")
+    native_scripts: ClassVar[tuple[str, ...]] = ("fp32", "bf16")
 
     def __init__(self, checkpoint: Path | None = None) -> None:
         self._given = checkpoint
@@ -115,10 +117,13 @@ class Decoder(Source):
         self.export_native(directory, Candidate(format="onnx"))
 
     def export_native(self, directory: Path, candidate: Candidate) -> list[str]:
-        """Write `model.onnx` in the candidate's precision and the files that serving needs beside it."""
-        from builder.sources.decoder_graph import write_decoder
+        """Write the decoder in the candidate's format and precision, and the files that serving needs beside it."""
+        if candidate.format == "torchscript":
+            from builder.sources.decoder_script import write_script as write
+        else:
+            from builder.sources.decoder_graph import write_decoder as write
 
-        done = write_decoder(self.checkpoint, directory, candidate)
+        done = write(self.checkpoint, directory, candidate)
         for name in _BESIDE:
             if (self.checkpoint / name).is_file():
                 shutil.copyfile(self.checkpoint / name, directory / name)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from builder.candidate import Candidate
+from builder.tolerance import Precision
 from pixelis.errors import BuildError
 from python_backends.policy.checkpoint import CheckpointConfig
 from python_backends.policy.embeddings import SCALE, TABLE
@@ -60,7 +61,7 @@ def write_decoder(checkpoint: Path, directory: Path, candidate: Candidate) -> li
         from builder.formats.onnx_convert import quantise
 
         done += quantise(directory / GRAPH, candidate.optimization)
-    return [*done, _write_table(_embedding_table(checkpoint), directory, candidate)]
+    return [*done, write_table(checkpoint, directory, candidate.precision)]
 
 
 def keep_chosen_positions(model: onnx.ModelProto) -> None:
@@ -144,14 +145,18 @@ def _words(candidate: Candidate) -> list[str]:
     return [f"MatMulNBits: {blocks}, accuracy level {ACCURACY_LEVEL} (activations in int8, a scale a block)"]
 
 
-def _write_table(table: NDArray[np.float32], directory: Path, candidate: Candidate) -> str:
-    """The embedding table, no larger than the graph's weights ask for; what it is, in words."""
+def write_table(checkpoint: Path, directory: Path, precision: Precision) -> str:
+    """Write the embedding table, no larger than weights in `precision` ask for; what it is, in words.
+
+    bf16 has fewer digits than fp16, which holds its numbers exactly from 6e-5 on.
+    """
     from builder.formats.onnx_tables import rows_as_int8
 
-    if candidate.precision == "fp32":
+    table = _embedding_table(checkpoint)
+    if precision == "fp32":
         np.save(directory / TABLE, table)
         return "embedding table: fp32"
-    if candidate.precision == "fp16":
+    if precision in ("fp16", "bf16"):
         np.save(directory / TABLE, table.astype(np.float16))
         return "embedding table: fp16"
     rows, scale = rows_as_int8(table)

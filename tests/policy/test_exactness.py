@@ -1,6 +1,7 @@
 """However a request is scheduled, it gets the tokens that it gets alone: the likeliest, or those that its seed draws.
 
-On the trained nano in fp32. Alone means: one slot, prompts read whole, nothing kept, no drafts.
+On the trained nano in fp32, whatever executes it. Alone means: ONNX Runtime, one slot, prompts read whole, nothing
+kept, no drafts.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from builder.candidate import Candidate, FormatName
 from builder.sources.decoder import Decoder
 from pixelis.schema import Sampling
 from python_backends.policy.request import PolicyRequest
@@ -36,12 +38,23 @@ DRAWN: dict[int, dict[str, Any]] = {
 """How some of the requests choose their tokens; the others take the likeliest."""
 
 
+FORMATS: tuple[FormatName, ...] = ("onnx", "torchscript")
+SEEDS = [("onnx", 0), ("onnx", 1), ("onnx", 2), ("torchscript", 0)]
+"""The scheduler is the same for all: the others show that their executor does what it is told."""
+
+
 @pytest.fixture(scope="module")
-def nano(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("nano") / "artifact"
-    folder.mkdir()
-    Decoder().export_onnx(folder)
-    return folder
+def nanos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """By format."""
+    folders = {name: tmp_path_factory.mktemp(f"nano-{name}") for name in FORMATS}
+    for name, folder in folders.items():
+        Decoder().export_native(folder, Candidate(format=name))
+    return folders
+
+
+@pytest.fixture(scope="module")
+def nano(nanos: dict[str, Path]) -> Path:
+    return nanos["onnx"]
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +108,7 @@ def _arriving(runtime: PolicyRuntime, asked: list[PolicyRequest], seed: int) -> 
             time.sleep(float(rng.exponential(0.004)))
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("form", "seed"), SEEDS)
 @pytest.mark.parametrize(
     ("limits", "chunk"),
     [
@@ -108,15 +121,16 @@ def _arriving(runtime: PolicyRuntime, asked: list[PolicyRequest], seed: int) -> 
     ids=["batched", "chunked", "prefixes shared", "prefixes evicted", "as it comes"],
 )
 def test_arrivals_at_random(
-    nano: Path,
+    nanos: dict[str, Path],
     asked: list[PolicyRequest],
     alone: list[Caller],
     limits: dict[str, Any],
     chunk: int | None,
+    form: str,
     seed: int,
 ) -> None:
     order = np.random.default_rng(seed).permutation(len(asked))
-    with PolicyRuntime(nano, **{"slots": 5, "max_len": 1024, **limits}) as runtime:
+    with PolicyRuntime(nanos[form], **{"slots": 5, "max_len": 1024, **limits}) as runtime:
         if chunk is not None:
             runtime._scheduler._pacing.chunk = lambda decoding: chunk  # type: ignore[method-assign]
         callers = list(_arriving(runtime, [asked[i] for i in order], seed))
@@ -131,9 +145,12 @@ def test_arrivals_at_random(
     assert (metrics.prefix_evicted > 0) == (limits.get("prefix_bytes") == 300_000)
 
 
+@pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("prefix_bytes", [0, 1 << 26], ids=["read again", "copied back"])
-def test_preempted(nano: Path, asked: list[PolicyRequest], alone: list[Caller], prefix_bytes: int) -> None:
-    with PolicyRuntime(nano, slots=2, max_len=1024, prefix_bytes=prefix_bytes) as runtime:
+def test_preempted(
+    nanos: dict[str, Path], asked: list[PolicyRequest], alone: list[Caller], prefix_bytes: int, form: str
+) -> None:
+    with PolicyRuntime(nanos[form], slots=2, max_len=1024, prefix_bytes=prefix_bytes) as runtime:
         callers = []
         for i, one in enumerate(asked):
             priority = 9 if i % 3 == 2 else 0
@@ -146,8 +163,9 @@ def test_preempted(nano: Path, asked: list[PolicyRequest], alone: list[Caller], 
         assert runtime.metrics.preemptions
 
 
-def test_speculative(nano: Path, asked: list[PolicyRequest], alone: list[Caller]) -> None:
-    with PolicyRuntime(nano, slots=2, max_len=1024) as runtime:
+@pytest.mark.parametrize("form", FORMATS)
+def test_speculative(nanos: dict[str, Path], asked: list[PolicyRequest], alone: list[Caller], form: str) -> None:
+    with PolicyRuntime(nanos[form], slots=2, max_len=1024) as runtime:
         runtime._scheduler._speculation.checked = _counted(runtime)  # type: ignore[method-assign]
         _check(alone, [ask(runtime, one).wait() for one in asked])
         assert runtime.metrics.drafted > runtime.metrics.accepted > 20

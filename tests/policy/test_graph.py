@@ -1,4 +1,4 @@
-"""The graph on its cache: ragged batches and rows in the middle answer as a sequence alone does."""
+"""Every executor on its cache: ragged batches and rows in the middle answer as a sequence alone does."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from builder.candidate import Candidate
+from builder.sources.decoder import Decoder
 from pixelis.errors import SetupError
 from python_backends.policy.executors import open_decoder
 from python_backends.policy.graph import DecoderGraph
@@ -15,9 +17,18 @@ from python_backends.policy.graph import DecoderGraph
 LENGTHS = (11, 70, 8, 130)
 
 
+@pytest.fixture(scope="module", params=["onnx", "torchscript"])
+def artifact(request: pytest.FixtureRequest, random_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if request.param == "onnx":
+        return Path(request.getfixturevalue("policy_artifact"))
+    folder = tmp_path_factory.mktemp(request.param)
+    Decoder(random_checkpoint).export_native(folder, Candidate(format=request.param))
+    return folder
+
+
 @pytest.fixture(scope="module")
-def graph(policy_artifact: Path) -> DecoderGraph:
-    return open_decoder(policy_artifact, slots=8, max_len=256, threads=1)
+def graph(artifact: Path) -> DecoderGraph:
+    return open_decoder(artifact, slots=8, max_len=256, threads=1)
 
 
 def _prompts(graph: DecoderGraph) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -62,31 +73,56 @@ def test_rows_join_and_move_without_touching_others(graph: DecoderGraph) -> None
 
 def test_what_an_earlier_sequence_left_behind_is_not_seen(graph: DecoderGraph) -> None:
     wanted = _alone(graph, steps=1)
-    for buffer in graph._cache.values():
-        buffer[:] = np.nan
+    spoiled = np.full((graph.max_len, graph.config.hidden), np.nan, np.float32)
+    spoiled[::2] = 1e3  # a number that is as wrong
+    for row in range(graph.slots):
+        graph.prefill(row, [spoiled], [np.tile(np.arange(graph.max_len), (3, 1))])
     embeds, positions = _prompts(graph)
     graph.prefill(0, embeds, positions)
     at = np.array(LENGTHS)
     got = graph.decode(np.full(4, 20), at, at)
     np.testing.assert_allclose(got, [row[1] for row in wanted], atol=2e-5)
-    for buffer in graph._cache.values():
-        buffer[:] = 0
 
 
-def test_a_full_row_can_be_used_to_its_last_place(policy_artifact: Path) -> None:
-    graph = open_decoder(policy_artifact, slots=1, max_len=100, threads=1)
+def test_several_tokens_behind_a_past_answer_as_one_after_the_other(graph: DecoderGraph) -> None:
+    wanted = _alone(graph, steps=4)[0]
+    (embeds, *_), (positions, *_) = _prompts(graph)
+    graph.extend(3, 0, embeds[:5], positions[:, :5])
+    first = graph.extend(3, 5, embeds[5:], positions[:, 5:])
+    at = LENGTHS[0] + np.arange(4)
+    got = graph.extend(3, LENGTHS[0], graph.embeddings[20 + np.arange(4)], np.tile(at, (3, 1)), logits=4)
+    np.testing.assert_allclose([first[0], *got], wanted, atol=2e-5)
+
+
+def test_rows_are_exchanged_and_come_back_from_what_was_read(graph: DecoderGraph) -> None:
+    wanted = _alone(graph, steps=1)
+    embeds, positions = _prompts(graph)
+    graph.prefill(0, embeds[:2], positions[:2])
+    cells = graph.read(1, 0, LENGTHS[1])
+    assert cells.shape == (2 * graph.config.layers, graph.config.kv_heads, LENGTHS[1], graph.config.head_dim)
+    assert cells.nbytes == LENGTHS[1] * graph.token_bytes
+    graph.swap(0, 1, LENGTHS[1])
+    graph.write(2, 0, cells[:, :, :40])
+    graph.write(2, 40, cells[:, :, 40:])
+    at = np.array([LENGTHS[1], LENGTHS[0], LENGTHS[1]])
+    got = graph.decode(np.full(3, 20), at, at)
+    np.testing.assert_allclose(got, [wanted[row][1] for row in (1, 0, 1)], atol=2e-5)
+
+
+def test_a_full_row_can_be_used_to_its_last_place(artifact: Path) -> None:
+    graph = open_decoder(artifact, slots=1, max_len=100, threads=1)
     embeds = np.zeros((99, graph.config.hidden), np.float32)
     graph.prefill(0, [embeds], [np.tile(np.arange(99), (3, 1))])
     assert np.isfinite(graph.decode(np.array([20]), np.array([99]), np.array([99]))).all()
 
 
-def test_max_len_stays_within_the_rotary_tables(policy_artifact: Path) -> None:
-    assert open_decoder(policy_artifact, slots=1, max_len=10**6, threads=1).max_len == 2048
+def test_max_len_stays_within_the_rotary_tables(artifact: Path) -> None:
+    assert open_decoder(artifact, slots=1, max_len=10**6, threads=1).max_len == 2048
 
 
-def test_files_that_do_not_fit_are_found_at_load(policy_artifact: Path, tmp_path: Path) -> None:
+def test_files_that_do_not_fit_are_found_at_load(artifact: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken"
-    shutil.copytree(policy_artifact, broken)
+    shutil.copytree(artifact, broken)
     np.save(broken / "embed_tokens.npy", np.zeros((3, 3), np.float32))
     with pytest.raises(SetupError, match=r"float32\[3, 3\]"):
         open_decoder(broken, slots=1, max_len=64, threads=1)
