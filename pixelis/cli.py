@@ -72,7 +72,7 @@ COMMANDS: dict[str, Entry] = {
     "ops": Entry(("clients.commands",), "Run one visual operation on an image."),
     "feedback": Entry(("clients.learning",), "Say whether an answer was right, or what is right."),
     "experience": Entry(
-        ("clients.experience", "python_backends.experience_commands"),
+        ("clients.experience", "perf.experience_commands"),
         "What has been learned: stats, import, export, verify, compact.",
         group=True,
     ),

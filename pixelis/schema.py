@@ -359,7 +359,7 @@ class KnnCommand(_Wire):
     `experience`.
     """
 
-    command: Literal["search", "insert", "asked", "delete", "feedback", "stats", "tune", "snapshot"]
+    command: Literal["search", "insert", "asked", "delete", "feedback", "stats", "tune", "snapshot", "verify"]
     experience: Experience | None = None
     experience_id: str | None = None
     request_id: str | None = Field(None, description="for `asked`; for `feedback`, instead of `experience_id`")

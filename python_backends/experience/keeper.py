@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,12 @@ log = logging.getLogger(__name__)
 CHECKPOINT_EVERY = 200
 """Changes."""
 
+SHARE = 4
+"""A snapshot is due when a quarter of what it would hold has changed: it costs as much as all of that."""
+
+NICE = 10
+"""The writes come first."""
+
 Trim = Callable[[int, list[int]], None]
 
 
@@ -26,12 +33,15 @@ class Keeper:
         directory: of the database.
         sequence: of the last change.
         snapshot: sequence of the newest snapshot.
-        every: changes after which another one is taken.
+        every: changes after which another one is taken, at least.
         trim: forgets the log up to a sequence, and some keys.
+        count: how many experiences there are.
     """
 
-    def __init__(self, directory: Path, sequence: int, snapshot: int, every: int, trim: Trim) -> None:
-        self._directory, self._every, self._trim = directory, every, trim
+    def __init__(
+        self, directory: Path, sequence: int, snapshot: int, every: int, trim: Trim, count: Callable[[], int]
+    ) -> None:
+        self._directory, self._every, self._trim, self._count = directory, every, trim, count
         self.snapshot, self.fault = snapshot, ""
         self._last = self._checkpointed = sequence
         self._writing = threading.Lock()
@@ -41,7 +51,7 @@ class Keeper:
     def changed(self, sequence: int) -> None:
         """Something was committed; never waits."""
         self._last = sequence
-        if sequence - self._checkpointed >= CHECKPOINT_EVERY or sequence - self.snapshot >= self._every:
+        if sequence - self._checkpointed >= CHECKPOINT_EVERY or self._snapshot_due:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="experience-keeper", daemon=True)
                 self._thread.start()
@@ -69,6 +79,7 @@ class Keeper:
             self._thread.join()
 
     def _run(self) -> None:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)  # of this thread alone, on Linux
         while not self._closed:
             self._due.wait()
             self._due.clear()
@@ -89,5 +100,9 @@ class Keeper:
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
             finally:
                 connection.close()
-        if self._last - self.snapshot >= self._every:
+        if self._snapshot_due:
             self.take_snapshot()
+
+    @property
+    def _snapshot_due(self) -> bool:
+        return self._last - self.snapshot >= max(self._every, self._count() // SHARE)

@@ -42,7 +42,7 @@ class Kept:
         seeds: a version folder whose experiences fill an empty directory; none = start empty.
         width: D of the keys.
         threads: of the index, for batches.
-        snapshot_every: changes after which another snapshot is taken.
+        snapshot_every: changes after which another snapshot is taken, or a quarter of the experiences if that is more.
         alone: whether nobody else may have the directory open.
 
     Raises:
@@ -76,7 +76,7 @@ class Kept:
             raise
         self._memory, self._said = opened.memory, opened.said
         self._ledger = Ledger(opened.database, opened.memory)
-        self._keeper = Keeper(directory, self.epoch, opened.snapshot or 0, snapshot_every, self._trim)
+        self._keeper = Keeper(directory, self.epoch, opened.snapshot or 0, snapshot_every, self._trim, self.__len__)
         if opened.snapshot is None:
             self._first_snapshot()
         self._replica = self._shared(shared, seeds) if shared else None

@@ -6,7 +6,7 @@ Consecutive searches share one pass over the index, consecutive changes one comm
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import groupby
 from pathlib import Path
 
@@ -193,6 +193,10 @@ def _snapshot(store: ExperienceStore, _: KnnCommand, __: NDArray[np.float32] | N
     return KnnResult(stats={"snapshot": store.snapshot()})
 
 
+def _verify(store: ExperienceStore, _: KnnCommand, __: NDArray[np.float32] | None) -> KnnResult:
+    return KnnResult(stats=asdict(store.verify()))
+
+
 def _tune(store: ExperienceStore, _: KnnCommand, __: NDArray[np.float32] | None) -> KnnResult:
     store.tune()
     return KnnResult(stats={"index": store.stats()["index"]})
@@ -206,4 +210,5 @@ _COMMANDS: dict[str, Handler] = {
     "stats": _stats,
     "snapshot": _snapshot,
     "tune": _tune,
+    "verify": _verify,
 }

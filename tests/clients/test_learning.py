@@ -1,4 +1,4 @@
-"""`pixelis feedback` and `pixelis experience stats`, and the clients' own methods, against the real server."""
+"""`pixelis feedback`, `pixelis experience`, and the clients' own methods, against the real server."""
 
 from __future__ import annotations
 
@@ -81,6 +81,8 @@ def test_experience_stats(url: str, protocol: Protocol, client: PixelisClient) -
     done = pixelis("experience", "stats", "--json", *common)
     assert json.loads(done.stdout) == client.stats().stats
     assert "capacity" in pixelis("experience", "stats", *common).stdout
+    verified = json.loads(pixelis("experience", "verify", "--json", *common).stdout)
+    assert (verified["experiences"], verified["faults"]) == (client.stats().count, [])
 
 
 @pytest.mark.parametrize(

@@ -107,9 +107,9 @@ def test_a_search_that_counts(store: ExperienceStore) -> None:
 
 
 def test_other_commands(store: ExperienceStore) -> None:
-    stats, snapshot, tune, insert_, delete = execute(
-        store, [command("stats"), command("snapshot"), command("tune"), command("insert"), command("delete")]
-    )
+    names = ["stats", "snapshot", "tune", "insert", "delete", "verify"]
+    stats, snapshot, tune, insert_, delete, verify = execute(store, [command(name) for name in names])
+    assert good(verify).result.stats == {"experiences": 10, "sequence": 10, "snapshots": [0, 10], "faults": []}
     assert good(stats).result.stats["indexed"] == 10
     assert good(snapshot).result.stats["snapshot"] == 10
     assert isinstance(tune, InvalidRequest)

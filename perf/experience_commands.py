@@ -1,4 +1,4 @@
-"""`pixelis experience import|export|verify|compact`: on the files of this machine."""
+"""`pixelis experience import|export|verify|compact`: on the files of this machine; `verify` on a server too."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import json
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from clients.commands import Json, ProtocolOption, Url, connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 Format = Annotated[str | None, typer.Option("--format", help="jsonl or parquet; default by the file's name.")]
 
 
@@ -71,18 +72,34 @@ def export_(
 
 
 @app.command("verify")
-def verify(as_json: Json = False) -> None:
-    """Compare database, snapshots, and the memory and index that a start makes of them. Changes nothing.
+def verify(url: Url = None, protocol: ProtocolOption = "grpc", as_json: Json = False) -> None:
+    """Compare index, memory, database and snapshots. Changes nothing; exit code 1 where something does not agree.
 
-    While a server runs, what is on disk is compared; the server's own memory is not reached from here. Exit code 1
-    where something does not agree.
+    Without --url: what lies on this machine, and the memory and index that a start makes of it. With --url a running
+    server compares what it holds; it answers nobody meanwhile.
 
     Examples:
 
         pixelis experience verify
 
-        pixelis experience verify --json
+        pixelis experience verify --url localhost:8001 --json
     """
+    found = _served(url, protocol) if url is not None else _local()
+    text = f"{found['experiences']} experiences after change {found['sequence']}; snapshots of {found['snapshots']}."
+    mend = "A start recovers what can be: pixelis serve; or restore the directory from a copy."
+    _print(found, "\n".join([text, *found["faults"], mend if found["faults"] else "All agree."]), as_json)
+    if found["faults"]:
+        raise typer.Exit(1)
+
+
+def _served(url: str, protocol: str) -> dict[str, Any]:
+    from pixelis.schema import KnnCommand
+
+    with connect(url, protocol) as client:
+        return client.knn(KnnCommand(command="verify")).stats
+
+
+def _local() -> dict[str, Any]:
     from pixelis.errors import SetupError
     from pixelis.settings import settings
     from python_backends.experience.empty import empty
@@ -91,12 +108,7 @@ def verify(as_json: Json = False) -> None:
     directory = _directory()
     if not directory.is_dir():
         raise SetupError(f"There are no experiences in {directory}.", mend="Name the machine's state: PIXELIS_STATE.")
-    found = verify_directory(directory, lambda: empty(directory, settings().retrieval, retune=False))
-    text = f"{found.experiences} experiences after change {found.sequence}; snapshots of {found.snapshots}."
-    mend = "A start recovers what can be: pixelis serve; or restore the directory from a copy."
-    _print(asdict(found), "\n".join([text, *found.faults, mend if found.faults else "All agree."]), as_json)
-    if found.faults:
-        raise typer.Exit(1)
+    return asdict(verify_directory(directory, lambda: empty(directory, settings().retrieval, retune=False)))
 
 
 @app.command("compact")
