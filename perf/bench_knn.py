@@ -19,7 +19,9 @@ def knn(
         str, typer.Option(metavar="NAMES", help="keys, keys-512, glove, glove-400k, sift-1m.")
     ] = "keys-512",
     libraries: Annotated[str, typer.Option(metavar="NAMES", help="`all`, or names with commas between.")] = "all",
-    parts: Annotated[str, typer.Option(metavar="NAMES", help="sweep, crossover, live, compact; or `all`.")] = "sweep",
+    parts: Annotated[
+        str, typer.Option(metavar="NAMES", help="sweep, crossover, live, compact, served; or `all`.")
+    ] = "sweep",
     count: Annotated[int | None, typer.Option(min=1000, help="Stored vectors; default all of a data set.")] = None,
     recall: Annotated[float, typer.Option(min=0.5, max=1, help="recall@10 at which libraries are compared.")] = 0.95,
     rounds: Annotated[int, typer.Option(min=1, help="How often the best of each take their turn.")] = 5,
@@ -33,7 +35,7 @@ def knn(
     Every index is searched by one thread, one query at a time and in batches of 32. The fastest of each library that
     reaches the recall then take turns. `crossover` says from which size on a trained index is faster than comparing
     with every vector, `live` what searches cost while the index takes vectors and is built again, `compact` how little
-    memory does.
+    memory does, `served` what Triton adds (of the sets named keys, whose width the model `knn` has).
 
     Examples:
 

@@ -8,6 +8,7 @@ import subprocess
 from importlib import metadata
 
 from pixelis.errors import PixelisError
+from pixelis.faiss_device import faiss_build, why_no_gpu
 from pixelis.machine import this_machine, without_instructions
 from pixelis.settings import Settings
 from server import checks, layout, remains, repository, running
@@ -23,7 +24,7 @@ def examine(config: Settings) -> list[Finding]:
     models, found = _repository(config)
     stubs = sum(model.stubs for model in models)
     findings += [found, *running.examine(config), *_leftovers(config), checks.shared_memory(stubs), *_ports(config)]
-    return [*findings, _cpu(), _accelerator(), _onnxruntime(), _threads(config, stubs), _state(config)]
+    return [*findings, _cpu(), _accelerator(), _onnxruntime(), _retrieval(), _threads(config, stubs), _state(config)]
 
 
 def _python() -> Finding:
@@ -98,6 +99,13 @@ def _onnxruntime() -> Finding:
             continue
     detail = "onnxruntime is not installed: the engine models cannot run."
     return Finding("executor", "missing", detail, "pip install 'pixelis-serving[embedded]'.")
+
+
+def _retrieval() -> Finding:
+    """Where indexes live."""
+    reason = why_no_gpu()
+    said = f"{faiss_build()}; " + ("indexes can be on a GPU" if reason is None else f"indexes are on the CPU: {reason}")
+    return Finding("retrieval", "ok", said)
 
 
 def _threads(config: Settings, stubs: int) -> Finding:

@@ -12,19 +12,21 @@ from perf.knn.claims import claims
 from perf.knn.compact import compact
 from perf.knn.contenders import LIBRARIES, plans
 from perf.knn.contenders.ours import LIBRARY, Ours
-from perf.knn.contenders.plans import installed
+from perf.knn.contenders.plans import why_absent
 from perf.knn.crossover import SIZES, crossed, crossover
 from perf.knn.data import Dataset, load
 from perf.knn.duel import duel
 from perf.knn.live import live
+from perf.knn.served import served
 from perf.knn.sweep import Best, K, sweep
 from perf.machine import machine, versions
 from pixelis.errors import InvalidRequest
 from pixelis.index_config import Hnsw, IndexConfig, IvfPq, Pca, Refine
 from pixelis.schema import Claim, Measurement
+from python_backends.experience.key import WIDTH
 from python_backends.experience.tuning import Truth
 
-PARTS = ("sweep", "crossover", "live", "compact")
+PARTS = ("sweep", "crossover", "live", "compact", "served")
 QUICK_COUNT = 4000
 CHANGING = (
     IndexConfig(
@@ -106,6 +108,10 @@ def _measured(asked: Asked, data: Dataset, watch: Watch) -> tuple[list[dict[str,
         small, claimed = compact(data, Truth(data.split, K, asked.threads), asked.threads, watch)
         rows += [{"row": "compact", **row} for row in small]
         made += claimed
+    if "served" in asked.parts and data.split.width == WIDTH:
+        rows += [{"row": "served", **row} for row in served(data, _changing(own, WIDTH)[0], watch)]
+    elif "served" in asked.parts:
+        rows += [{"row": "absent", "part": "served", "why": f"`knn` takes keys of {WIDTH} dimensions"}]
     return rows, made
 
 
@@ -128,10 +134,10 @@ def _swept(asked: Asked, data: Dataset, watch: Watch) -> tuple[list[dict[str, An
         watch,
     )
     watch("in turns")
-    duelled = duel(swept.best, split, 1 if asked.quick else asked.rounds)
+    duelled = duel(swept.best, split, 1 if asked.quick else asked.rounds, asked.recall)
     rows = [{"row": "sweep", **row} for row in swept.rows] + [{"row": "duel", **row} for row in duelled]
     rows += [
-        {"row": "absent", "library": name, "why": "not installed" if not installed(name) else "recall not reached"}
+        {"row": "absent", "library": name, "why": why_absent(name) or "recall not reached"}
         for name in LIBRARIES
         if name in asked.libraries and name not in swept.best
     ]

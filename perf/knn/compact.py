@@ -23,10 +23,10 @@ GRIDS: tuple[Grid, ...] = (
     Grid(
         kind="ivf_pq",
         built={"lists": [64, 1024], "bits": [4], "fast_scan": [True]},
-        searched={"probes": [4, 8, 12, 16, 24, 32, 48, 64, 96, 128]},
+        searched={"probes": [4, 8, 16, 32, 48, 64, 96, 128, 192, 256]},
         subvector=[2],
         refine=[Storage.INT8],
-        factors=[2, 4, 8, 16],
+        factors=[4, 8, 16, 32, 64],
     ),
 )
 MOST_MIB, LEAST_RECALL, LESS = 192.0, 0.90, 90.0
@@ -43,7 +43,8 @@ def compact(
     swept = sweep(plans, split, truth, LEAST_RECALL, threads, lambda said: watch(f"compact: {said}"))
     best = swept.best.get(LIBRARY)
     if best is None:
-        return [], []
+        row = max((one for one in swept.rows if one["library"] == LIBRARY), key=lambda one: float(one["recall"]))
+        return [row], [_recall(data.name, row)]
     watch("compact: in a process of its own")
     row = {"index": best.plan.label, **best.row, **_alone(best, split.queries)}
     row["exact_p50_ms"] = swept.best["exact"].row["p50_ms"]
@@ -57,11 +58,18 @@ def _claims(name: str, count: int, row: dict[str, Any]) -> list[Claim]:
     return [
         Claim(claim=f"{name}: memory of a process that has loaded it", target=MOST_MIB, measured=row["memory_mib"],
               unit="MiB", met=row["memory_mib"] <= MOST_MIB),
-        Claim(claim=f"{name}: recall@10 of it", target=LEAST_RECALL, measured=row["recall"], unit="share",
-              met=row["recall"] >= LEAST_RECALL),
+        _recall(name, row),
         Claim(claim=f"{name}: less latency than exact search", target=LESS, measured=row["less_latency"], unit="%",
               met=row["less_latency"] >= LESS),
     ]  # fmt: skip
+
+
+def _recall(name: str, row: dict[str, Any]) -> Claim:
+    recall = row["recall"]
+    return Claim(
+        claim=f"{name}: recall@10 in little memory", target=LEAST_RECALL, measured=recall, unit="share",
+        met=recall >= LEAST_RECALL,
+    )  # fmt: skip
 
 
 def _alone(best: Best, queries: np.ndarray[Any, np.dtype[np.float32]]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ TITLES = {
     "crossed": "Vectors from which on a trained index is faster at every size measured",
     "live": "Searches while the index changes",
     "compact": "An index of codes, in a process of its own",
+    "served": "The same searches in a process, and through Triton, asked by perf_analyzer one at a time",
     "absent": "Not measured",
 }
 HIDDEN = ("row", "config", "family")

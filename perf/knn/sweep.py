@@ -26,12 +26,18 @@ BATCH = 32
 
 @dataclass
 class Best:
-    """The fastest of a library that finds enough, kept to be measured again."""
+    """The fastest of a library that finds enough, kept to be measured again.
+
+    Attributes:
+        before: setting and row of the same index one step quicker, where that finds too little: between the two lies
+            the recall at which libraries are compared.
+    """
 
     plan: Plan
     contender: Contender
     setting: Setting
     row: dict[str, Any]
+    before: tuple[Setting, dict[str, Any]] | None = None
 
 
 @dataclass
@@ -62,12 +68,14 @@ def sweep(
         contender = plan.build(split.stored, threads)
         built = {"build_s": round(time.perf_counter() - start, 2), "size_mib": round(contender.size_bytes() / 2**20, 1)}
         for chain in plan.chains:
+            before = None
             for setting in chain:
                 contender.set(setting)
                 row = {"library": plan.library, "family": plan.family, "index": plan.label, **shown(setting), **built}
                 row |= measured(contender, split.queries, truth)
                 found.rows.append(row)
-                _keep(found, plan, contender, setting, row, target)
+                _keep(found, Best(plan, contender, setting, row, before), target)
+                before = (setting, row) if row["recall"] < target else None
                 if row["recall"] >= THOROUGH:
                     break
     return found
@@ -114,7 +122,7 @@ def batched(contender: Contender, queries: Vectors) -> NDArray[np.float64]:
     return np.array(times)
 
 
-def _keep(found: Swept, plan: Plan, contender: Contender, setting: Setting, row: dict[str, Any], target: float) -> None:
-    best = found.best.get(plan.library)
-    if row["recall"] >= target and (best is None or row["p50_ms"] < best.row["p50_ms"]):
-        found.best[plan.library] = Best(plan, contender, setting, row)
+def _keep(found: Swept, one: Best, target: float) -> None:
+    best = found.best.get(one.plan.library)
+    if one.row["recall"] >= target and (best is None or one.row["p50_ms"] < best.row["p50_ms"]):
+        found.best[one.plan.library] = one

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import tempfile
 import time
 from collections.abc import Iterator
@@ -15,8 +14,9 @@ from builder.spec import pipeline
 from builder.store import FIRST_VERSION
 from builder.storing.chosen import Choice, Chosen
 from builder.storing.rollback import rollback
+from perf.ports import free_ports
 from pixelis.errors import BuildError, NotFound
-from pixelis.settings import Server, Settings, settings
+from pixelis.settings import Settings, settings
 from server.embedded import EmbeddedTriton
 from server.loading import load_newest, targets
 
@@ -78,7 +78,7 @@ def scene(model: str, form: str, asked: str = "") -> Iterator[Scene]:
             if report.failed:
                 raise BuildError(f"{report.failed[0].model}: {report.failed[0].reason}")
         config = settings().model_copy(
-            update={"state": folder / "state", "repository": repository, "server": _free_ports()}
+            update={"state": folder / "state", "repository": repository, "server": free_ports()}
         )
         triton = EmbeddedTriton(config=config)
         stack.callback(triton.stop)
@@ -97,15 +97,3 @@ def _labels(model: str, form: str) -> tuple[str, str]:
     if len(labels) < 2:
         raise BuildError(f"{model} has the form {labels[0]} alone.", mend="Name another model.")
     return labels[0], labels[1]
-
-
-def _free_ports() -> Server:
-    sockets = [socket.socket() for _ in range(3)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        http, grpc, metrics = (one.getsockname()[1] for one in sockets)
-    finally:
-        for one in sockets:
-            one.close()
-    return settings().server.model_copy(update={"http_port": http, "grpc_port": grpc, "metrics_port": metrics})

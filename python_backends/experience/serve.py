@@ -121,6 +121,8 @@ def _checked(store: ExperienceStore, request: KnnRequest) -> tuple[NDArray[np.fl
             raise InvalidRequest("A search needs a key.", mend="Send `KEY`, or a `COMMAND` that needs none.")
         if not 0 <= k <= MAX_K:
             raise InvalidRequest(f"`K` is {k}.", mend=f"It must be between 0 and {MAX_K}.")
+        if k > len(store) and k > (capacity := store.stats()["capacity"]):
+            raise InvalidRequest(f"`K` is {k}, and {capacity} experiences are kept at most.", mend="Ask for fewer.")
         return store.checked(request.key), k
     except PixelisError as error:
         return error

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
 from pixelis.errors import InvalidRequest, NotFound, PixelisError
 from pixelis.schema import KnnCommand
 from python_backends.experience import ExperienceStore, KnnReply, KnnRequest, execute
+from python_backends.experience.search_cache import SearchCache
 from tests.experience.conftest import Place, experience, key
 
 
@@ -83,6 +86,44 @@ def test_a_bad_request_is_alone_with_its_error(store: ExperienceStore) -> None:
     assert all(isinstance(reply, InvalidRequest) for reply in replies[::2])
     assert [good(reply).result.neighbours[0].answer for reply in replies[1::2]] == list("01234")
     assert all(isinstance(reply, InvalidRequest) for reply in execute(store, bad))
+
+
+@pytest.mark.parametrize(
+    ("asked", "error", "words"),
+    [
+        (KnnRequest(key=key(1, 4)), InvalidRequest, r"shape \[4\]. It must be \[8\]"),
+        (KnnRequest(key=np.zeros((2, 8), np.float32)), InvalidRequest, r"shape \[2, 8\]"),
+        (KnnRequest(key=np.full(8, np.nan, np.float32)), InvalidRequest, "not a finite number"),
+        (KnnRequest(key=np.full(8, np.inf, np.float32)), InvalidRequest, "not a finite number"),
+        (KnnRequest(key=np.zeros(8, np.float32)), InvalidRequest, "zero: it has no direction"),
+        (KnnRequest(k=3), InvalidRequest, "needs a key"),
+        (search(1, -1), InvalidRequest, "`K` is -1. It must be between 0 and 100"),
+        (search(1, 101), InvalidRequest, "`K` is 101. It must be between 0 and 100"),
+        (search(1, 21), InvalidRequest, "`K` is 21, and 20 experiences are kept at most"),
+        (command("delete", experience_id="nobody"), NotFound, "no experience 'nobody'"),
+        (command("feedback", experience_id="nobody", correct=True), NotFound, "no experience 'nobody'"),
+        (command("feedback", experience_id="nobody", answer="x"), NotFound, "no experience 'nobody'"),
+        (command("feedback", request_id="nobody", correct=True), NotFound, "no request 'nobody'"),
+    ],
+)
+@pytest.mark.parametrize("count", [0, 3])
+def test_bad_input_says_what_is_wrong(
+    place: Place, count: int, asked: KnnRequest, error: type[PixelisError], words: str
+) -> None:
+    small = place.open(capacity=20)
+    execute(small, [insert(i) for i in range(count)])
+    for cache in (None, SearchCache(small, 2**20)):
+        (reply,) = execute(small, [asked], cache)
+        assert isinstance(reply, error)
+        assert re.search(words, str(reply))
+    assert (len(small), small.epoch) == (count, count)
+
+
+def test_an_empty_store_and_a_k_of_what_is_kept_are_no_errors(place: Place) -> None:
+    empty = place.open(capacity=20)
+    assert [good(reply).ids for reply in execute(empty, [search(1, 20), search(2, 0)])] == [[], []]
+    execute(empty, [insert(1)])
+    assert len(good(execute(empty, [search(1, 20)])[0]).ids) == 1
 
 
 def test_feedback_by_verdict_or_by_answer(store: ExperienceStore) -> None:

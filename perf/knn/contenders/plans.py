@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 
-from perf.knn.contenders import hnswlib, ours, usearch
+import faiss
+
+from perf.knn.contenders import hnswlib, on_gpu, ours, usearch
 from perf.knn.contenders.contender import Plan
+from pixelis.faiss_device import why_no_gpu
 from pixelis.index_config import Storage
 from python_backends.experience.tuning import Grid
 
-LIBRARIES = (ours.EXACT, ours.LIBRARY, hnswlib.LIBRARY, usearch.LIBRARY)
+LIBRARIES = (ours.EXACT, ours.LIBRARY, on_gpu.LIBRARY, hnswlib.LIBRARY, usearch.LIBRARY)
 
 EF = [10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768]
 PROBES = [1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128]
@@ -74,6 +77,8 @@ def plans(count: int, width: int, libraries: Sequence[str] = LIBRARIES, quick: b
     if ours.LIBRARY in libraries:
         grids = QUICK if quick else OURS
         yield from ours.ours([_smaller(grid) for grid in grids] if count > MANY else grids, count, width)
+    if on_gpu.LIBRARY in libraries and installed(on_gpu.LIBRARY):
+        yield from on_gpu.gpu_plans(cagra=hasattr(faiss, "GpuIndexCagra"))
     efs, construction = (EF[::4], 40) if quick else (EF, 200)
     few = quick or count > MANY
     if hnswlib.LIBRARY in libraries and installed(hnswlib.LIBRARY):
@@ -87,5 +92,13 @@ def _smaller(grid: Grid) -> Grid:
 
 
 def installed(library: str) -> bool:
-    """Whether a library that is none of ours can be imported."""
-    return library in (ours.EXACT, ours.LIBRARY) or find_spec(library) is not None
+    """Whether a library can be measured here."""
+    return why_absent(library) is None
+
+
+def why_absent(library: str) -> str | None:
+    """Why a library cannot be measured here; none where it can."""
+    if library == on_gpu.LIBRARY:
+        return why_no_gpu()
+    here = library in (ours.EXACT, ours.LIBRARY) or find_spec(library) is not None
+    return None if here else "not installed"

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelis.errors import InvalidRequest
+from pixelis.faiss_device import why_no_gpu
 from pixelis.index_config import IndexConfig, Live
 from python_backends.experience.live.recall import Recall
 from python_backends.experience.live.state import ESTIMATE_EVERY, State
@@ -84,7 +85,7 @@ class LiveIndex:
 
     def parameters(self) -> dict[str, Any]:
         """See `Index.parameters`; and what lies where, and how good it is."""
-        state = self._state
+        state, device = self._state, f"cpu: {why_no_gpu() or 'an index that changes stays there'}"
         with state.lock:
             base = state.segments.base
             chosen = base.config if base is not None else IndexConfig()
@@ -94,6 +95,7 @@ class LiveIndex:
                 "metric": "inner_product",
                 "width": state.width,
                 "threads": state.threads,
+                "device": device,
                 "wanted": state.config.label,
                 "base": len(base) if base is not None else 0,
                 "dead": round(base.dead_share, 4) if base is not None else 0.0,

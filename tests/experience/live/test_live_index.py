@@ -270,10 +270,31 @@ def test_bad_input() -> None:
     index = opened("hnsw", 400)
     with pytest.raises(InvalidRequest, match="given out before"):
         index.add(np.array([17]), POOL[:1])
-    with pytest.raises(InvalidRequest, match="finite"):
-        index.search(np.full((1, WIDTH), np.nan, np.float32), 1)
-    with pytest.raises(InvalidRequest, match="at least 1"):
-        index.search(POOL[:1], 0)
+    bad = {
+        r"shape \[1, 3\]": np.ones((1, 3), np.float32),
+        r"shape \[24\]": POOL[0],
+        "not a finite": np.full((1, WIDTH), np.nan, np.float32),
+        "is zero": np.zeros((1, WIDTH), np.float32),
+    }
+    for words, vectors in bad.items():
+        for does in (
+            lambda vectors=vectors: index.search(vectors, 1),
+            lambda vectors=vectors: index.exact(vectors, 1),
+            lambda vectors=vectors: index.add(np.array([9999]), vectors),
+        ):
+            with pytest.raises(InvalidRequest, match=words):
+                does()
+    for k in (0, -1):
+        with pytest.raises(InvalidRequest, match="at least 1"):
+            index.search(POOL[:1], k)
+    with pytest.raises(NotFound, match="no vector 9999"):
+        index.vectors(np.array([9999]))
+    assert index.remove(np.array([9999])) == 0
+    assert index.search(POOL[:1], 500)[1][0, 400:].tolist() == [-1] * 100
+    empty = LiveIndex(CONFIGS["hnsw"], WIDTH, live=LIVE)
+    assert empty.search(POOL[:1], 2)[1].tolist() == empty.exact(POOL[:1], 2)[1].tolist() == [[-1, -1]]
+    with pytest.raises(NotFound, match="no vector 0"):
+        empty.vectors(np.array([0]))
     assert len(index) == 400
 
 

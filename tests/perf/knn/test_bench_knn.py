@@ -18,6 +18,7 @@ from perf.knn.data.datasets import unit
 from perf.knn.data.kept import kept
 from perf.knn.data.pictures import crops, questions
 from perf.knn.data.projected import projected
+from perf.knn.duel import between
 from perf.knn.picture import edge
 from perf.knn.sweep import K, batched, sweep
 from pixelis.errors import InvalidRequest
@@ -48,12 +49,14 @@ def test_every_library_finds_positions_and_more_of_them_by_better_settings(libra
 
 def test_the_whole_bench(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(bench, "load", lambda *_: DATA)
+    monkeypatch.setattr(bench, "WIDTH", 48)
+    monkeypatch.setattr(bench, "served", lambda data, config, _: [{"vectors": 7, "index": config.label}])
     monkeypatch.setattr(bench, "live", lambda data, config, seconds, *_: ([{"phase": "idle", "config": config}], []))
     asked = Asked(["small"], LIBRARIES, bench.PARTS, None, 0.9, 1, 1, True, tmp_path, "pixelis bench knn --quick")
     measured = measure(asked, tmp_path, lambda _: None)
     again = Measurement.model_validate(measured.model_dump(exclude={"rows"}) | {"rows": measured.rows})
     kinds = {row["row"] for row in again.rows}
-    assert {"sweep", "duel", "crossover", "crossed", "live", "compact"} <= kinds
+    assert {"sweep", "duel", "crossover", "crossed", "live", "compact", "served"} <= kinds
     (small,) = [row for row in again.rows if row["row"] == "compact"]
     assert small["recall"] >= 0.9
     assert small["file_mib"] < 0.7 * DATA.split.stored.nbytes / 2**20
@@ -68,7 +71,7 @@ def test_the_whole_bench(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 
 def test_claims_are_of_what_was_measured() -> None:
     def row(library: str, p50: float, batch: float) -> dict[str, object]:
-        return {"library": library, "p50_ms": p50, "batch32_ms": batch}
+        return {"library": library, "p50_ms": p50, "equal_ms": p50, "equal_batch32_ms": batch}
 
     rows = [row("exact", 10, 8), row("pixelis", 0.8, 0.4), row("usearch", 1.0, 0.3)]
     made = claims("d", 100_000, 512, 0.95, rows)
@@ -76,6 +79,12 @@ def test_claims_are_of_what_was_measured() -> None:
     assert [c.target for c in claims("d", 1_000_000, 128, 0.9, rows)] == [90, 1, 1]
     assert [c.target for c in claims("d", 100_000, 50, 0.9, rows)] == [1, 1]
     assert claims("d", 100_000, 512, 0.95, rows[:1]) == []
+
+
+def test_times_are_compared_at_one_recall() -> None:
+    assert between(0.95, [0.95, 0.9], [2.0, 1.0]) == pytest.approx(2)
+    assert between(0.95, [0.96, 0.94], [4.0, 1.0]) == pytest.approx(2)
+    assert between(0.95, [0.97], [3.0]) == 3
 
 
 def test_crossover() -> None:

@@ -1,0 +1,178 @@
+"""What the server adds: the same searches in a process, and through a real Triton, asked by the real perf_analyzer."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perf.knn.data import Dataset
+from perf.knn.sweep import WARM, K
+from perf.perf_analyzer import obtain
+from perf.ports import free_ports
+from perf.sweep import Load, sweep
+from pixelis.errors import PixelisError, ServingError
+from pixelis.index_config import IndexConfig
+from pixelis.schema import Experience
+from pixelis.settings import Retrieval, settings
+from python_backends.experience import ExperienceStore, KnnReply, KnnRequest, execute
+from server.control import Control
+from server.embedded import EmbeddedTriton
+
+Vectors = NDArray[np.float32]
+Watch = Callable[[str], None]
+
+DEFAULT = 10_000
+"""The default capacity."""
+REQUESTS = 2000
+ASKED = 64
+"""Different queries, in turn."""
+LEVELS = [1, 4]
+READY_S = 120.0
+CACHE = 8 * 2**20
+
+
+def served(data: Dataset, config: IndexConfig, watch: Watch) -> list[dict[str, Any]]:
+    """A row for the default capacity, compared one by one, one for the same with results remembered, one for all.
+
+    Raises:
+        SetupError: `knn` is not built, or perf_analyzer is not to be had.
+    """
+    stored, queries = data.split.stored, data.split.queries[:ASKED]
+    rows = []
+    for count, chosen, cache in ((DEFAULT, None, 0), (DEFAULT, None, CACHE), (len(stored), config, 0)):
+        if count <= len(stored):
+            retrieval = Retrieval(
+                capacity=count, cold_start_threshold=0, retune=False, index=chosen, search_cache_bytes=cache
+            )
+            watch(f"served: {count} experiences{', remembered' if cache else ''}")
+            rows.append({"remembered": cache > 0, **_served(stored[:count], queries, retrieval)})
+    return rows
+
+
+def _served(stored: Vectors, queries: Vectors, retrieval: Retrieval) -> dict[str, Any]:
+    tool = obtain(settings().state)
+    with tempfile.TemporaryDirectory(prefix="pixelis-knn-") as folder:
+        state = Path(folder)
+        label, times = _in_process(state, stored, queries, retrieval)
+        with _triton(state, retrieval) as url:
+            _settled(url, len(stored) if retrieval.index is not None else 0)
+            rows = sweep(tool, Load("knn", "grpc", url, REQUESTS), _requests(queries), LEVELS, lambda: None)
+    one, many = rows
+    alone = float(np.median(times)) * 1e3
+    return {
+        "vectors": len(stored),
+        "index": label,
+        "process_p50_ms": round(alone, 3),
+        "process_p99_ms": round(float(np.percentile(times, 99)) * 1e3, 3),
+        "triton_p50_ms": one["p50_ms"],
+        "triton_p99_ms": one["p99_ms"],
+        "server_adds_ms": round(one["p50_ms"] - alone, 3),
+        "triton_per_s": one["throughput_per_s"],
+        f"triton_per_s_{LEVELS[1]}_at_once": many["throughput_per_s"],
+        "mean_batch": many.get("mean_batch"),
+    }
+
+
+def _in_process(
+    state: Path, stored: Vectors, queries: Vectors, retrieval: Retrieval
+) -> tuple[str, NDArray[np.float64]]:
+    """Make the experiences that will be served, and search them by what the model `knn` calls; seconds of each."""
+    seeds = state / "seeds"
+    seeds.mkdir()
+    lines = (
+        Experience(experience_id=f"e{i}", question="?", answer=str(i % 7), confidence=0.9, created_at=0.0)
+        for i in range(len(stored))
+    )
+    (seeds / "experiences.jsonl").write_text("\n".join(line.model_dump_json() for line in lines))
+    np.save(seeds / "keys.npy", stored)
+    store = ExperienceStore(state / "experiences", retrieval, seeds)
+    while retrieval.index is not None and store.stats()["index"]["base"] < len(stored):
+        time.sleep(0.1)
+    times = np.empty(REQUESTS + WARM)
+    for i in range(len(times)):
+        start = time.perf_counter()
+        (reply,) = execute(store, [KnnRequest(queries[i % len(queries)], K)])
+        times[i] = time.perf_counter() - start
+        if not isinstance(reply, KnnReply):
+            raise reply
+    label = store.stats()["index"]["label"]
+    store.close()
+    return label, times[WARM:]
+
+
+@contextmanager
+def _triton(state: Path, retrieval: Retrieval) -> Iterator[str]:
+    """A server of `knn` alone, on the experiences in `state`; its gRPC address."""
+    config = settings().model_copy(
+        update={"state": state, "repository": settings().repository.absolute(), "server": free_ports()}
+    )
+    triton = EmbeddedTriton(config=config)
+    with _environment(_variables(retrieval)):
+        triton.start(["knn"])
+    try:
+        yield triton.grpc_url
+    finally:
+        triton.stop()
+
+
+def _variables(retrieval: Retrieval) -> dict[str, str]:
+    """The settings that are not the default, as the model's process reads them."""
+    chosen = retrieval.model_dump(mode="json", exclude_unset=True, exclude_none=True)
+    return {
+        f"PIXELIS_RETRIEVAL__{name.upper()}": json.dumps(value) if isinstance(value, dict) else str(value)
+        for name, value in chosen.items()
+    }
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _settled(url: str, base: int) -> None:
+    """Wait until the index that is built in the background answers."""
+    control, end = Control(url), time.monotonic() + READY_S
+    try:
+        while time.monotonic() < end:
+            command = np.array([[b'{"command": "stats"}']], object)
+            (result,) = control.infer("knn", {"COMMAND": command}, 10.0)["RESULT"].ravel()
+            if json.loads(result)["stats"]["index"]["base"] >= base:
+                return
+            time.sleep(0.2)
+    except PixelisError as error:
+        raise ServingError(f"`knn` does not say how far it is: {error.message}") from error
+    finally:
+        control.close()
+    raise ServingError(f"The index was not built within {READY_S:.0f} s.", mend="Take fewer vectors: --count.")
+
+
+def _requests(queries: Sequence[Vectors] | Vectors) -> dict[str, Any]:
+    """The JSON object for `--input-data`."""
+    return {
+        "data": [
+            {
+                "KEY": {"b64": base64.b64encode(np.ascontiguousarray(key).tobytes()).decode(), "shape": [len(key)]},
+                "K": {"content": [K], "shape": [1]},
+            }
+            for key in queries
+        ]
+    }
