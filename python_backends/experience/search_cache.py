@@ -39,7 +39,8 @@ class SearchCache:
 
     An entry is a key, rounded, and k, at one epoch of the store. The epoch grows with every insert, removal, feedback
     and counted retrieval before that is acknowledged, and no entry outlives its epoch: what was changed is always seen.
-    A search that counts changes the store, so it is never answered from here.
+    A search that counts changes the store, so it is never answered from here. Within `ExperienceStore.together`, whose
+    changes may yet be taken back, nothing is to be searched through it.
 
     Rounding is to steps of a power of two so fine that two keys which round to the same have, with any stored key (of
     length 1), similarities that differ by less than 1e-5: components differ by a step at most, keys of D components by
@@ -69,10 +70,10 @@ class SearchCache:
         if not self._budget:
             return self._store.search(keys, ks, counts)
         names = [None if counted else self._name(key, k) for key, k, counted in zip(keys, ks, counts, strict=True)]
-        known, epoch = self._known(names)
+        known, epoch, count = self._known(names)
         missing = [i for i in range(len(names)) if i not in known]
         if not missing:
-            return Found([self._aged(known[i]) for i in range(len(names))], None, self._count, epoch)
+            return Found([self._aged(known[i]) for i in range(len(names))], None, count, epoch)
         asked = self._store.search(keys[missing], [ks[i] for i in missing], [counts[i] for i in missing])
         if asked.reason is None and not any(counts):  # what counts changes what the others have found
             self._keep([names[i] for i in missing], asked)
@@ -93,29 +94,26 @@ class SearchCache:
             return None
         steps = np.rint(key.astype(np.float64) * steps_per_unit(len(key))) + 0.0  # -0 becomes 0
         digest = blake2b(digest_size=16, key=self._secret)
-        digest.update(k.to_bytes(8, "big"))
+        digest.update(k.to_bytes(8, "big", signed=True))
         digest.update(steps.data)
         return digest.digest()
 
-    def _known(self, names: Sequence[bytes | None]) -> tuple[dict[int, _Kept], int]:
-        """What there is for each position, at the epoch that the store has now."""
+    def _known(self, names: Sequence[bytes | None]) -> tuple[dict[int, _Kept], int, int]:
+        """What there is for each position, at the epoch that the store has now; that epoch, and how many lived then."""
         epoch = self._store.epoch
         with self._lock:
             self._turn(epoch)
-            here = self._found if epoch == self._epoch else {}
-            known = {i: here[name] for i, name in enumerate(names) if name is not None and name in here}
+            known = {i: self._found[name] for i, name in enumerate(names) if name is not None and name in self._found}
             for i in known:
                 self._found.move_to_end(known[i].name)
             self._hits += len(known)
             self._misses += sum(name is not None for name in names) - len(known)
-        return known, epoch
+            return known, epoch, self._count
 
     def _keep(self, names: Sequence[bytes | None], asked: Found) -> None:
         now = self._clock()
         with self._lock:
             self._turn(asked.epoch)
-            if asked.epoch != self._epoch:
-                return
             self._count = asked.count
             for name, neighbours in zip(names, asked.neighbours, strict=True):
                 if name is not None and name not in self._found:
@@ -126,8 +124,8 @@ class SearchCache:
                 self.held -= self._found.popitem(last=False)[1].size
 
     def _turn(self, epoch: int) -> None:
-        """Forget what belongs to an older epoch; the lock is held."""
-        if epoch > self._epoch:
+        """Forget what belongs to another epoch; the lock is held."""
+        if epoch != self._epoch:
             self._found.clear()
             self._epoch, self.held = epoch, 0
 

@@ -81,6 +81,23 @@ def test_a_search_that_counts_counts_every_time(place: Place) -> None:
     assert cache.counted() == (9, 6)
 
 
+def test_what_could_not_be_written_was_never_there(place: Place) -> None:
+    store = filled(place)
+    cache = SearchCache(store, MIB)
+    before = ask(cache, 77)
+
+    def lost() -> None:
+        with store.together():
+            store.insert(experience("lost"), key(77))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        lost()
+    assert ask(cache, 77) == before
+    store.insert(experience("kept"), key(77))
+    assert ask(cache, 77)[0][0] == "kept"
+
+
 def test_the_budget_holds_and_the_least_recently_used_goes(place: Place) -> None:
     cache = SearchCache(filled(place), 4 * (ENTRY_BYTES + 1500))
     for seed in (1, 2, 3, 1, 4, 5):
