@@ -102,9 +102,10 @@ class Replica:
     def close(self) -> None:
         """End the thread; the store's lock must not be held."""
         self._closed.set()
+        self._stream.close()
         if self._thread.ident is not None:
             self._thread.join()
-        self._stream.close()
+        self._stream.close()  # what the thread has opened since
 
     def _run(self) -> None:
         while not self._closed.is_set():
@@ -113,7 +114,8 @@ class Replica:
                     self._stream.wait(self._memory.position)
                 self._catch_up()
             except Exception as error:  # a thread that dies would never see another entry
-                self._fail(error)
+                if not self._closed.is_set():
+                    self._fail(error)
                 self._closed.wait(AGAIN_S)
 
     def _catch_up(self) -> None:

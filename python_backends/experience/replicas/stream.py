@@ -126,8 +126,8 @@ class Stream:
             return checks.warnings(self._client)
 
     def close(self) -> None:
-        """Close the connections."""
-        self._client.close()
+        """Close the connections; a thread that waits in another call gets `Unavailable`."""
+        self._client.connection_pool.disconnect(inuse_connections=True)
 
     @contextmanager
     def _reached(self) -> Iterator[None]:
