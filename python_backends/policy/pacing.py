@@ -16,7 +16,7 @@ IDLE_SMALLEST = 64
 """Below, the same: a slow machine is not to be slower still."""
 SMALLEST_CHUNK = 16
 """Below, a chunk takes nearly as long: every one of them reads all weights from memory."""
-CHUNK_SHARE = 0.8
+CHUNK_SHARE = 0.7
 """Time of a chunk, of the decode step beside it, while all rows decode."""
 MOST_SHARE = 8.0
 """The same where few rows decode: another one is worth more to all than an early token to some."""

@@ -151,8 +151,8 @@ class PromptReader:
 
     def _read_chunk(self, sequence: Sequence, budget: int) -> int:
         start, stop = sequence.read, min(sequence.read + budget, sequence.known)
-        if sequence.known - stop < SMALLEST_CHUNK:  # a pass of its own for so few costs nearly as much as for more
-            stop = sequence.known
+        if sequence.known - stop < SMALLEST_CHUNK and not self._roll.rows.active:
+            stop = sequence.known  # a pass of its own for so few costs nearly as much, and nobody waits for a token
         embeds, places = sequence.embedded(start, stop, self._graph.embeddings), sequence.places(start, stop)
         logits = self._timed_read([sequence], lambda row: self._graph.extend(row, start, embeds, places), stop - start)
         if logits is not None:
