@@ -20,8 +20,17 @@ from pixelis.schema import Claim, Measurement
 
 RUNTIME, ONE, BATCH, PADDED = "pixelis", "transformers", "transformers-batch", "pixelis-padded"
 SYSTEMS = (RUNTIME, ONE, BATCH, "onnxruntime-genai", "openvino-genai")
+TORCH = "pixelis-torchscript"
+BESIDE = (TORCH,)
+"""The runtime on artifacts of other formats: measured where they are named, and nobody's competitors."""
+PRECISIONS = ("fp32", "int8")
+FURTHER = ("bf16",)
+"""Measured where it is named: some systems have no form in it."""
+LEVELS = (1, 4, 16)
 MAX_LEN = 1024
 SLOTS = 16
+ENOUGH = 2**40
+"""Bytes of a cache for more rows than `SLOTS`, which is no question here."""
 FP32_ONLY = (ONE, BATCH)
 """In other precisions they stay what they are, as the reference of the answers."""
 
@@ -33,6 +42,8 @@ class Asked:
     Attributes:
         tokens: that each request generates, where the scenario has no number of its own.
         quick: one round of little work, to see that everything runs.
+        levels: requests at once, of the scenario `throughput`.
+        device: where systems that can use a GPU decode: `cpu` or `cuda`.
     """
 
     systems: tuple[str, ...]
@@ -43,6 +54,13 @@ class Asked:
     threads: int
     quick: bool
     command: str
+    levels: tuple[int, ...] = LEVELS
+    device: str = "cpu"
+
+    @property
+    def slots(self) -> int:
+        """Requests that every system takes at once."""
+        return max(SLOTS, *self.levels)
 
 
 @dataclass
@@ -130,7 +148,7 @@ Scenario = Callable[[Bench], Found]
 def measure(
     asked: Asked,
     checkpoints: Sequence[Checkpoint],
-    artifact: Callable[[Checkpoint, str], Path],
+    artifact: Callable[[Checkpoint, str, str], Path],
     state: Path,
     watch: Callable[[str, str], None],
 ) -> Measurement:
@@ -139,7 +157,7 @@ def measure(
     Args:
         asked: what is measured.
         checkpoints: one after the other.
-        artifact: the runtime's artifact of a checkpoint in a precision.
+        artifact: the artifact of a checkpoint for a system of the runtime's, in a precision.
         state: where the baselines' models and the logs lie.
         watch: is told what happens.
 
@@ -161,6 +179,7 @@ def measure(
                     found.rows += one.rows
                     found.claims += one.claims
     facts = {**on, "threads": asked.threads, "rounds": 1 if asked.quick else asked.rounds, "tokens": asked.tokens}
+    facts["device"] = asked.device
     facts["malloc"] = os.environ.get("GLIBC_TUNABLES", "as it comes")
     return Measurement(
         name="bench policy",
@@ -177,7 +196,7 @@ def _start(
     asked: Asked,
     checkpoint: Checkpoint,
     precision: str,
-    artifact: Callable[[Checkpoint, str], Path],
+    artifact: Callable[[Checkpoint, str, str], Path],
     state: Path,
     found: Found,
     watch: Callable[[str, str], None],
@@ -187,18 +206,18 @@ def _start(
     for system in asked.systems:
         watch(f"{checkpoint.name} {precision}", f"start {system}")
         try:
-            if system == RUNTIME:
-                model = artifact(checkpoint, precision)
+            if system in (RUNTIME, *BESIDE):
+                model = artifact(checkpoint, system, precision)
             elif system in PACKAGES:
                 model = baseline_model(system, checkpoint.directory, precision, asked.threads, state)
             else:
                 model = checkpoint.directory
             log = state / "logs" / f"bench-policy-{system}.log"
-            limits = {"max_len": MAX_LEN} if system == RUNTIME else {}
-            spec = Spec(system, model, precision, SLOTS, asked.threads, log, limits)
+            spec = Spec(system, model, precision, asked.slots, asked.threads, log, _limits(asked, system))
+            spec = replace(spec, device=asked.device if system == TORCH else "cpu")
             started[system] = stack.enter_context(SystemProcess(spec))
         except PixelisError as error:
-            if system == RUNTIME:
+            if system == RUNTIME or len(asked.systems) == 1:
                 raise
             columns = {"checkpoint": checkpoint.name, "precision": precision, "system": system}
             found.rows.append({"row": "absent", **columns, "reason": str(error)})
@@ -207,9 +226,16 @@ def _start(
     return started
 
 
+def _limits(asked: Asked, system: str) -> dict[str, Any]:
+    """Fields of `Decoding` that differ, of the runtime."""
+    if system not in (RUNTIME, *BESIDE):
+        return {}
+    return {"max_len": MAX_LEN, **({"cache_bytes": ENOUGH} if asked.slots > SLOTS else {})}
+
+
 def warm(bench: Bench, system: str) -> None:
     """Buffers, first allocations and lazy imports are nobody's figure."""
     words = bench.prompts(0, 0, 0)
-    for count in (1, 2, SLOTS):
+    for count in (1, 2, bench.asked.slots):
         jobs = [Job(prompt=prompt, tokens=4) for prompt in words.mixed(count, (64, 96, 32))]
         bench.run(system, Load(jobs=jobs, concurrency=count), "warm up")

@@ -31,6 +31,7 @@ class Spec:
         limits: fields of `Decoding`, of the runtime; of another system what it takes (`prefix_caching`).
         calling: every turn of the runtime begins inside a tool call, if it is decoded under the grammar.
         log: gets what it prints.
+        device: `cuda`: it decodes on a GPU, which must be there; `cpu`: it sees none.
     """
 
     system: str
@@ -41,6 +42,7 @@ class Spec:
     log: Path
     limits: dict[str, Any] = field(default_factory=dict)
     calling: bool = False
+    device: str = "cpu"
 
 
 class SystemProcess:
@@ -59,7 +61,13 @@ class SystemProcess:
         spec = self.spec
         command = [sys.executable, "-m", "perf.policy.worker", spec.system, str(spec.model)]
         command += ["--precision", spec.precision, "--slots", str(spec.slots), "--threads", str(spec.threads)]
-        command += ["--limits", json.dumps(spec.limits), *(["--calling"] if spec.calling else [])]
+        command += [
+            "--device",
+            spec.device,
+            "--limits",
+            json.dumps(spec.limits),
+            *(["--calling"] if spec.calling else []),
+        ]
         spec.log.parent.mkdir(parents=True, exist_ok=True)
         with spec.log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -67,7 +75,7 @@ class SystemProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env=_environment(spec.threads),
+                env=_environment(spec),
                 start_new_session=True,  # Ctrl-C is for the parent, which ends this one in order
             )
         try:
@@ -128,13 +136,14 @@ class SystemProcess:
             raise from_wire(frame[0]["fatal"])
 
 
-def _environment(threads: int) -> dict[str, str]:
+def _environment(spec: Spec) -> dict[str, str]:
     """This process's, with the thread budget and no way to the network for model hubs."""
     return {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
-        "OMP_NUM_THREADS": str(threads),
+        "OMP_NUM_THREADS": str(spec.threads),
         "OMP_WAIT_POLICY": "PASSIVE",
         "HF_HUB_OFFLINE": "1",
         "TOKENIZERS_PARALLELISM": "false",
+        **({"CUDA_VISIBLE_DEVICES": ""} if spec.device == "cpu" else {}),
     }

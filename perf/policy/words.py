@@ -8,8 +8,8 @@ from perf.formats.words import parse_names
 from pixelis.errors import InvalidRequest
 
 
-def parse_among(text: str, known: Sequence[str], what: str) -> tuple[str, ...]:
-    """The names in `text`, in the order of `known`; `all` for all of them.
+def parse_among(text: str, known: Sequence[str], what: str, beside: Sequence[str] = ()) -> tuple[str, ...]:
+    """The names in `text`, in the order of `known` and `beside`; `all` for those that are known.
 
     Raises:
         InvalidRequest: there is no such one.
@@ -17,7 +17,20 @@ def parse_among(text: str, known: Sequence[str], what: str) -> tuple[str, ...]:
     if text == "all":
         return tuple(known)
     names = parse_names(text)
+    there = (*known, *beside)
     for name in names:
-        if name not in known:
-            raise InvalidRequest(f"There is no {what} {name!r}.", mend=f"There are {', '.join(known)}, and `all`.")
-    return tuple(name for name in known if name in names)
+        if name not in there:
+            raise InvalidRequest(f"There is no {what} {name!r}.", mend=f"There are {', '.join(there)}, and `all`.")
+    return tuple(name for name in there if name in names)
+
+
+def parse_levels(text: str) -> tuple[int, ...]:
+    """The numbers of requests in `text`, each once, ascending.
+
+    Raises:
+        InvalidRequest: one of them is no number from 1 to 256.
+    """
+    names = parse_names(text)
+    if not names or not all(name.isdecimal() and 1 <= int(name) <= 256 for name in names):
+        raise InvalidRequest(f"{text!r} is no concurrency.", mend="Say numbers from 1 to 256, for instance 1,16,64.")
+    return tuple(sorted({int(name) for name in names}))

@@ -39,6 +39,10 @@ def open_system(asked: argparse.Namespace) -> System:
         from perf.policy.systems.padded import Padded
 
         return Padded(model, BATCH, threads, asked.limits["max_len"])
+    if asked.device == "cuda":
+        from perf.policy.systems.gpu import require_gpu
+
+        require_gpu()
     from perf.policy.systems.runtime import Runtime
 
     return Runtime(model, threads, calling=asked.calling, slots=slots, **asked.limits)
@@ -52,6 +56,7 @@ def main() -> int:
     parser.add_argument("--precision", default="fp32")
     parser.add_argument("--slots", type=int, default=BATCH)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--limits", type=json.loads, default={})
     parser.add_argument("--calling", action="store_true")
     asked = parser.parse_args()

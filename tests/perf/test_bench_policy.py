@@ -17,14 +17,14 @@ import pytest
 
 from perf.formats.checkpoints import NANO, Checkpoint
 from perf.policy.agreement import agreement
-from perf.policy.bench import SYSTEMS, Asked, measure
+from perf.policy.bench import BESIDE, SYSTEMS, TORCH, Asked, measure
 from perf.policy.drive import drive
 from perf.policy.figures import at_least, at_most, quantile, service, spread
 from perf.policy.load import Answer, Job, Load, Run
 from perf.policy.prompts import Prompts
 from perf.policy.scenarios.stalls import _steady_gaps
 from perf.policy.systems.base import BatchSystem, Piece, System
-from perf.policy.words import parse_among
+from perf.policy.words import parse_among, parse_levels
 from pixelis.errors import InvalidRequest, Unavailable, code_of
 from python_backends.policy.checkpoint import CheckpointConfig
 
@@ -195,6 +195,12 @@ def test_names() -> None:
     assert parse_among("openvino-genai,pixelis", SYSTEMS, "system") == ("pixelis", "openvino-genai")
     with pytest.raises(InvalidRequest, match="no system 'vllm'"):
         parse_among("vllm", SYSTEMS, "system")
+    assert parse_among(f"{TORCH},pixelis", SYSTEMS, "system", BESIDE) == ("pixelis", TORCH)
+    assert parse_among("all", SYSTEMS, "system", BESIDE) == SYSTEMS
+    assert parse_levels("64,1,16,1") == (1, 16, 64)
+    for text in ("0", "many", "1,257"):
+        with pytest.raises(InvalidRequest, match="no concurrency"):
+            parse_levels(text)
 
 
 @pytest.mark.slow
@@ -206,7 +212,7 @@ def test_every_system_writes_what_transformers_writes(
         SYSTEMS, ("fp32",), ("throughput", "turns", "padding", "agents"), 1, 8, 1, True, "pixelis bench policy"
     )
     checkpoint = Checkpoint("random", random_checkpoint, trained=False)
-    measured = measure(asked, [checkpoint], lambda one, precision: policy_artifact, tmp_path, lambda one, what: None)
+    measured = measure(asked, [checkpoint], lambda *asked: policy_artifact, tmp_path, lambda one, what: None)
     compared = {row["system"]: row for row in measured.rows if row["row"] == "agreement"}
     assert compared.keys() == set(SYSTEMS) - {"transformers"}
     for row in compared.values():

@@ -29,9 +29,11 @@ def baseline_model(system: str, checkpoint: Path, precision: str, threads: int, 
     """The folder that `system` reads, from the state folder or made now.
 
     Raises:
-        SetupError: a package is missing.
+        SetupError: a package is missing, or it is not measured in `precision`.
         BuildError: it cannot be made.
     """
+    if precision not in ("fp32", "int8"):
+        raise SetupError(f"{system} is not measured in {precision}.", mend="Measure it in fp32 or int8.")
     folder = state / "bench" / "policy" / f"{system}-{precision}-{_digest(system, checkpoint, threads)}"
     if folder.is_dir():
         return folder

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from statistics import median
 
-from perf.policy.bench import BATCH, ONE, RUNTIME, Bench, Found
+from perf.policy.bench import BATCH, BESIDE, ONE, RUNTIME, Bench, Found
 from perf.policy.figures import at_least, service, spread
 from perf.policy.load import Job, Load, Run
 from pixelis.schema import Claim
@@ -72,7 +72,7 @@ def _claims(bench: Bench, runs: Runs) -> Iterator[Claim]:
     if RUNTIME not in runs:
         return
     mine = runs[RUNTIME]
-    others = {system: found for system, found in runs.items() if system not in (RUNTIME, ONE, BATCH)}
+    others = {system: found for system, found in runs.items() if system not in (RUNTIME, ONE, BATCH, *BESIDE)}
     compared = [(ONE, OVER_ONE, "transformers serving one at a time"), (BATCH, OVER_BATCH, "its static batch of 16")]
     if others:
         best = max(others, key=lambda system: median(run.tokens_per_s for run in others[system]))

@@ -7,6 +7,7 @@ there is none and has not run: on the CPU all else is the same code.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from python_backends.engine.torch_engine import first_line
 from python_backends.policy.checkpoint import CheckpointConfig
 from python_backends.policy.embeddings import EmbeddingTable
 from python_backends.policy.executors.huge_pages import use_huge_pages
-from python_backends.policy.executors.torch_step import Step, Tensor, empty_cache, step_size
+from python_backends.policy.executors.torch_step import Step, Tensor, empty_cache, step_sizes
 from python_backends.policy.graph import Cells, DecoderGraph, Floats, Ints
 
 ARGUMENTS = ["self", "embeds", "positions", "starts", "at", "cache", "width"]
@@ -56,7 +57,9 @@ class TorchDecoder(DecoderGraph):
         self._cache = empty_cache(shape, self._dtype, self._device)
         self.token_bytes = 2 * config.layers * config.kv_heads * config.head_dim * self._cache.element_size()
         self._steps: dict[int, Step] = {}
-        self._pool = torch.cuda.graph_pool_handle() if self._device.type == "cuda" else None
+        self._pool = None
+        if self._device.type == "cuda":
+            self._capture()
 
     def prefill(self, row: int, embeds: Sequence[Floats], positions: Sequence[Ints]) -> Floats:
         """See `DecoderGraph.prefill`."""
@@ -78,12 +81,8 @@ class TorchDecoder(DecoderGraph):
     def decode(self, tokens: Ints, positions: Ints, lengths: Ints) -> Floats:
         """See `DecoderGraph.decode`."""
         rows, width = self._sizes(len(tokens), int(lengths.max()) + 1)
-        step = self._steps.get(rows)
-        if step is None:
-            cache = self._cache[:, :rows]
-            step = self._steps[rows] = Step(self._run, cache, self.config.hidden, self.max_len, self._pool)
         with torch.inference_mode():
-            return step(self.embeddings, tokens, positions, lengths, width)
+            return self._step(rows)(self.embeddings, tokens, positions, lengths, width)
 
     def move(self, source: int, target: int, length: int) -> None:
         """See `DecoderGraph.move`."""
@@ -121,11 +120,30 @@ class TorchDecoder(DecoderGraph):
         with torch.jit.optimized_execution(False):
             return self._script(*given)
 
+    def _step(self, rows: int) -> Step:
+        step = self._steps.get(rows)
+        if step is None:
+            cache = self._cache[:, :rows]
+            step = self._steps[rows] = Step(self._run, cache, self.config.hidden, self.max_len, self._pool)
+        return step
+
+    def _captured(self) -> tuple[list[int], list[int]]:
+        """Numbers of rows, and widths, for which steps are captured."""
+        return step_sizes(1, self.slots), step_sizes(LEAST_WIDTH, self._cache.shape[3])
+
+    def _capture(self) -> None:
+        self._pool = torch.cuda.graph_pool_handle()
+        with torch.inference_mode():
+            # The largest first: the others find room in its memory.
+            for rows, width in product(*(reversed(sizes) for sizes in self._captured())):
+                self._step(rows).capture(width)
+
     def _sizes(self, rows: int, width: int) -> tuple[int, int]:
-        """Rows and places of the step that computes so many: few sizes, where each is captured."""
+        """Rows and places of the step that computes so many: the next that was captured."""
         if self._device.type == "cpu":
             return rows, width
-        return step_size(rows, 1, self.slots), step_size(width, LEAST_WIDTH, self._cache.shape[3])
+        counts, widths = self._captured()
+        return next(size for size in counts if size >= rows), next(size for size in widths if size >= width)
 
 
 def _load(path: Path, device: Any) -> Any:

@@ -1,7 +1,7 @@
 """A decode step at fixed addresses: on the CPU a call of the script, on a GPU a CUDA graph that is captured once.
 
 A captured graph replays its kernels on the same tensors, so its inputs are written into them, through pinned memory. It
-is captured for a number of rows and a width of the cache; both come in few sizes.
+is captured for a number of rows and a width of the cache; both come in few sizes, all of them captured at load.
 """
 
 from __future__ import annotations
@@ -45,8 +45,9 @@ class Step:
         self._embeds, self._positions, self._starts = (tensor.numpy() for tensor in self._given)
         self._at = torch.zeros(rows, 1, dtype=torch.int64, device=cache.device)
         self._inputs = [tensor.to(cache.device) for tensor in self._given]  # on the CPU the very same
-        self._graphs: dict[int, tuple[Any, Tensor]] = {}
-        self._logits: Tensor = None
+        self._graphs: dict[int, Any] = {}
+        self._made: Tensor = None
+        self._taken: dict[int, Tensor] = {}
 
     def __call__(self, table: EmbeddingTable, tokens: Ints, positions: Ints, lengths: Ints, width: int) -> Floats:
         """See `DecoderGraph.decode`; `width` places of the cache are looked at."""
@@ -55,46 +56,48 @@ class Step:
         self._positions[:, :count, 0] = positions
         self._starts[:count] = lengths
         self._starts[count:] = self._behind
-        logits = self._compute(width) if self._cache.device.type == "cpu" else self._replay(width)
+        logits = self._compute(width) if self._cache.device.type == "cpu" else self._replay(width, count)
         answer: Floats = logits.numpy()[:count, 0]
         return answer
 
     def _compute(self, width: int) -> Tensor:
         return self._run(*self._inputs, self._at, self._cache, width)
 
-    def _replay(self, width: int) -> Tensor:
+    def _replay(self, width: int, count: int) -> Tensor:
+        """The graph on what was given; logits of the first `count` rows, in memory of their own."""
         for given, tensor in zip(self._given, self._inputs, strict=True):
             tensor.copy_(given, non_blocking=True)
-        if width not in self._graphs:
-            self._graphs[width] = self._captured(width)
-        graph, logits = self._graphs[width]
-        graph.replay()
-        if self._logits is None:
-            self._logits = torch.empty(logits.shape, dtype=logits.dtype, pin_memory=True)
-        self._logits.copy_(logits, non_blocking=True)
+        self._graphs[width].replay()
+        logits = self._made[:count]
+        if count not in self._taken:
+            self._taken[count] = torch.empty(logits.shape, dtype=logits.dtype, pin_memory=True)
+        self._taken[count].copy_(logits, non_blocking=True)
         torch.cuda.current_stream().synchronize()
-        return self._logits
+        return self._taken[count]
 
-    def _captured(self, width: int) -> tuple[Any, Tensor]:
-        """A graph, and where it leaves the logits. What its first runs write into the cache it writes again."""
+    def capture(self, width: int) -> None:
+        """Make the graph for `width`. Its first runs write where no sequence reaches."""
+        self._inputs[2].fill_(self._behind)
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             for _ in range(WARM_UP):
-                self._compute(width)
+                logits = self._compute(width)
         torch.cuda.current_stream().wait_stream(stream)
-        graph = torch.cuda.CUDAGraph()
+        if self._made is None:
+            self._made = torch.empty_like(logits)
+        self._graphs[width] = graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
-            logits = self._compute(width)
-        return graph, logits
+            self._made.copy_(self._compute(width))
 
 
-def step_size(wanted: int, least: int, most: int) -> int:
-    """The smallest of `least`, twice that, four times that, ... and `most` that holds `wanted`."""
-    size = least
-    while size < wanted:
-        size *= 2
-    return min(size, most)
+def step_sizes(least: int, most: int) -> list[int]:
+    """`least`, twice that, four times that, ... below `most`, and `most`."""
+    sizes = []
+    while least < most:
+        sizes.append(least)
+        least *= 2
+    return [*sizes, most]
 
 
 def empty_cache(shape: tuple[int, ...], dtype: Any, device: Any) -> Tensor:

@@ -16,7 +16,7 @@ from builder.tolerance import Precision
 from pixelis.errors import SetupError
 from python_backends.policy.executors import open_decoder
 from python_backends.policy.executors.torch_decoder import TorchDecoder
-from python_backends.policy.executors.torch_step import step_size
+from python_backends.policy.executors.torch_step import step_sizes
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +70,9 @@ def test_rows_that_nobody_asked_for_change_nothing(folders: dict[str, Path], mon
 
 
 def test_a_step_comes_in_few_sizes() -> None:
-    assert [step_size(n, 1, 12) for n in (1, 2, 3, 5, 9, 12)] == [1, 2, 4, 8, 12, 12]
-    assert [step_size(n, 256, 2056) for n in (1, 257, 2000, 2056)] == [256, 512, 2048, 2056]
+    assert step_sizes(1, 12) == [1, 2, 4, 8, 12]
+    assert step_sizes(256, 2056) == [256, 512, 1024, 2048, 2056]
+    assert step_sizes(256, 104) == [104]
 
 
 def test_the_thread_budget_is_kept_and_the_executor_says_its_name(folders: dict[str, Path]) -> None:
