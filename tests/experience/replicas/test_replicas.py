@@ -14,7 +14,7 @@ from pixelis.errors import InvalidRequest, NotFound, SetupError, Unavailable
 from pixelis.settings import Replicas, Retrieval
 from python_backends.experience import ExperienceStore
 from tests.experience.conftest import WIDTH, experience, fill, key
-from tests.experience.replicas.conftest import Open, Server, wait
+from tests.experience.replicas.conftest import Open, Server, needs_redis, wait
 from tests.experience.test_persistence import seeds
 
 State = list[tuple[object, ...]]
@@ -235,8 +235,9 @@ def test_redis_is_full(opened: Open, server: Server) -> None:
 
 @pytest.mark.parametrize("trusted", [True, False])
 def test_encrypted(tmp_path: Path, trusted: bool) -> None:
-    if shutil.which("openssl") is None or shutil.which("redis-server") is None:
-        pytest.skip("openssl or redis-server cannot be installed here")
+    needs_redis()
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl cannot be installed here: apt-get install openssl")
     (tmp_path / "redis").mkdir()
     server = Server(tmp_path / "redis", encrypted=True)
     try:
