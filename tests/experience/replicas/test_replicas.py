@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -297,3 +298,10 @@ def test_an_entry_that_is_not_understood_stops_learning_only(opened: Open, serve
     with pytest.raises(Unavailable, match="damaged, or no entry of ours"):
         fill(one, 1, start=5)
     assert len(one.search(key(1)[None], 5).neighbours[0]) == 2
+
+
+def test_without_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "redis", None)
+    shared = Replicas.model_validate({"url": "redis://127.0.0.1:1/0"})
+    with pytest.raises(SetupError, match=r"pixelis-serving\[replicas\]"):
+        ExperienceStore(tmp_path / "one", Retrieval(replicas=shared), width=WIDTH)
