@@ -123,7 +123,7 @@ def opened(server: Server, tmp_path: Path) -> Iterator[Open]:
     stores: list[ExperienceStore] = []
 
     def open_store(name: str, capacity: int = 100, seeds: Path | None = None, **fields: object) -> ExperienceStore:
-        shared = Replicas.model_validate({"url": server.url, **fields})
+        shared = Replicas.model_validate({"url": server.url, "read_timeout_s": 5.0, **fields})
         config = Retrieval(capacity=capacity, cold_start_threshold=0, replicas=shared)
         stores.append(ExperienceStore(tmp_path / name, config, seeds, width=WIDTH, snapshot_every=20))
         return stores[-1]

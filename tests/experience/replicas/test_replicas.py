@@ -147,7 +147,7 @@ def test_redis_is_away_and_comes_back(opened: Open, server: Server) -> None:
     with pytest.raises(Unavailable, match="Nothing can be learned now"):
         one.insert(experience(), key(9))
     assert len(one.search(key(1)[None], 2, count=True).neighbours[0]) == 2
-    assert time.monotonic() - start < 0.2, "searches and refusals wait for nobody"
+    assert time.monotonic() - start < 0.6, "searches and refusals wait for nobody"
     assert "not reached" in one.stats()["replica"]["fault"]
     late = opened("late")
     assert len(late) == 0, "a server starts without Redis"
@@ -266,6 +266,7 @@ def test_a_full_disk_here_while_redis_has_it(opened: Open) -> None:
     wait(lambda: len(other) > len(one))
     connection.execute("PRAGMA max_page_count = 1000000")
     agree(one, other)
+    wait(lambda: one.stats()["replica"]["fault"] is None)
     fill(one, 1, start=90)
     agree(one, other)
 
