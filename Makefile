@@ -32,7 +32,7 @@ setup-dev: $(VENV)/.setup-dev $(VENV)/.setup-formats  ## add what tests, lint an
 $(VENV)/.setup-dev: $(VENV)/.setup
 	@$(PIP) --editable '.[dev,bench]'
 	@$(PIP) --editable '.[hnswlib]' || echo "hnswlib cannot be compiled here: pixelis bench knn goes without it."
-	@command -v redis-server >/dev/null || apt-get install --yes --quiet redis-server >/dev/null 2>&1 \
+	@command -v redis-server >/dev/null || { apt-get update && apt-get install --yes redis-server; } >/dev/null 2>&1 \
 	  || echo "redis-server cannot be installed here (apt-get install redis-server): tests of replicas are skipped."
 	@touch $@
 

@@ -16,9 +16,20 @@ from pixelis.settings import Replicas, Retrieval
 from python_backends.experience import ExperienceStore
 from tests.experience.conftest import WIDTH
 
-redis = pytest.importorskip("redis", reason="the package redis cannot be installed here")
+try:
+    import redis
+except ModuleNotFoundError:
+    redis = None
 
 PASSWORD = "open sesame"
+
+
+def needs_redis() -> None:
+    """Skip where it cannot be installed."""
+    if shutil.which("redis-server") is None:
+        pytest.skip("redis-server cannot be installed here: apt-get install redis-server")
+    if redis is None:
+        pytest.skip("the package redis is not installed: make setup-dev")
 
 
 class Server:
@@ -96,8 +107,7 @@ def wait(until: Callable[[], bool], timeout_s: float = 10.0) -> float:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    if shutil.which("redis-server") is None:
-        pytest.skip("redis-server cannot be installed here: apt-get install redis-server")
+    needs_redis()
     (tmp_path / "redis").mkdir()
     made = Server(tmp_path / "redis")
     yield made
@@ -113,7 +123,7 @@ def opened(server: Server, tmp_path: Path) -> Iterator[Open]:
     stores: list[ExperienceStore] = []
 
     def open_store(name: str, capacity: int = 100, seeds: Path | None = None, **fields: object) -> ExperienceStore:
-        shared = Replicas.model_validate({"url": server.url, **fields})
+        shared = Replicas.model_validate({"url": server.url, "read_timeout_s": 5.0, **fields})
         config = Retrieval(capacity=capacity, cold_start_threshold=0, replicas=shared)
         stores.append(ExperienceStore(tmp_path / name, config, seeds, width=WIDTH, snapshot_every=20))
         return stores[-1]
