@@ -19,6 +19,9 @@ def knn(
         str, typer.Option(metavar="NAMES", help="keys, keys-512, glove, glove-400k, sift-1m.")
     ] = "keys-512",
     libraries: Annotated[str, typer.Option(metavar="NAMES", help="`all`, or names with commas between.")] = "all",
+    only: Annotated[
+        str, typer.Option(metavar="PARTS", help="Parts of labels, with semicolons between: sweep these indexes alone.")
+    ] = "",
     parts: Annotated[
         str, typer.Option(metavar="NAMES", help="sweep, crossover, live, compact, served; or `all`.")
     ] = "sweep",
@@ -43,7 +46,9 @@ def knn(
 
         pixelis bench knn --data keys-512,glove --pictures docs/images --json > knn.json
 
-        pixelis bench knn --data keys --parts sweep,crossover,live
+        pixelis bench knn --data keys --parts crossover,live,served
+
+        pixelis bench knn --data keys --only "exact; ivf256; M16"
     """
     from builder.commands.options import progress
     from perf.knn.bench import PARTS, Asked, measure
@@ -56,6 +61,7 @@ def knn(
     asked = Asked(
         data=parse_among(data, tuple(DATASETS), "data set"),
         libraries=parse_among(libraries, LIBRARIES, "library"),
+        only=[part.strip() for part in only.split(";") if part.strip()],
         parts=parse_among(parts, PARTS, "part"),
         count=count,
         recall=recall,

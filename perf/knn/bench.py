@@ -49,6 +49,7 @@ class Asked:
     Attributes:
         data: names of data sets.
         libraries: whose indexes.
+        only: parts of labels: other indexes are left out of the sweep; none = all are measured.
         parts: among `PARTS`.
         count: stored vectors, where fewer are wanted than a set has.
         recall: at which libraries are compared.
@@ -61,6 +62,7 @@ class Asked:
 
     data: Sequence[str]
     libraries: Sequence[str]
+    only: Sequence[str]
     parts: Sequence[str]
     count: int | None
     recall: float
@@ -125,8 +127,9 @@ def _changing(own: Best | None, width: int) -> tuple[IndexConfig, ...]:
 def _swept(asked: Asked, data: Dataset, watch: Watch) -> tuple[list[dict[str, Any]], list[Claim], Best | None]:
     split = data.split
     truth = Truth(split, K, asked.threads)
+    every = plans(len(split.stored), split.width, asked.libraries, asked.quick)
     swept = sweep(
-        plans(len(split.stored), split.width, asked.libraries, asked.quick),
+        (plan for plan in every if not asked.only or any(part in plan.label for part in asked.only)),
         split,
         truth,
         asked.recall,

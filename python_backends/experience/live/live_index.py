@@ -138,7 +138,7 @@ class LiveIndex:
     def estimate_recall(self) -> Recall:
         """Measure recall now, and wait for it; see `estimate`."""
         with self._state.lock:
-            self._state.searches = ESTIMATE_EVERY
+            self._state.searches, self._state.estimate_from = ESTIMATE_EVERY, 0.0
             self._worker.start_if_due()
         self.settle()
         return self._state.recall

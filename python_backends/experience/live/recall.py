@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
 Vectors = NDArray[np.float32]
 TIE = 1e-5
 """Similarities that differ by less are equal: two kinds of arithmetic round differently."""
+PAUSE_S = 0.0002
+"""Between two times that the background holds the lock: Python's locks are not fair, those who wait need a moment."""
+SHARE = 0.05
+"""Of the time, at most, in which recall is estimated, however much is asked."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,7 @@ def estimate(state: State, k: int) -> Recall:
     The exact side is found beside searches and removals, by the thread that alone adds to the base; the lock is held
     for one query at a time.
     """
+    begun = time.monotonic()
     with state.lock:
         base, count, queries = state.segments.base, len(state.segments), state.queries.all()
         state.searches = 0
@@ -105,6 +111,8 @@ def estimate(state: State, k: int) -> Recall:
             found.append(state.segments.search(asked, k + own)[0][0, own:])
             near = state.segments.exact_besides((truth[0][i : i + 1], truth[1][i : i + 1]), asked, k + own)
             best.append(near[0][0, own:])
+        time.sleep(PAUSE_S)
     if found:
         state.recall = Recall(hits(np.stack(found), np.stack(best)), k, len(found), source, count)
+    state.estimate_from = time.monotonic() + (time.monotonic() - begun) / SHARE
     return state.recall

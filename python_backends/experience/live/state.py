@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +41,7 @@ class State:
         segments: what is searched.
         queries: the last ones.
         searches: since recall was estimated.
+        estimate_from: seconds of the monotonic clock before which it is not estimated again.
         learned_from: vectors that the base has learned from.
         tuned_at: vectors that there were when the configuration was chosen.
         forced: whether the base is to be built again without further reason.
@@ -57,6 +59,7 @@ class State:
         self.queries = RecentQueries(RECENT, width)
         self.searches = self.learned_from = self.tuned_at = self.merges = 0
         self.forced = self.untuned = self.closed = False
+        self.estimate_from = 0.0
         self.fault: str | None = None
         self.recall = Recall(1.0, RECALL_K, 0, "exact", 0)
         self._extend_at = self._rebuild_at = 0
@@ -117,7 +120,8 @@ class State:
 
     def to_estimate(self) -> bool:
         """Whether recall should be estimated again."""
-        return self.segments.base is not None and self.searches >= ESTIMATE_EVERY
+        due = self.segments.base is not None and self.searches >= ESTIMATE_EVERY
+        return due and time.monotonic() >= self.estimate_from
 
     def succeeded(self) -> None:
         """A new base is in place."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pixelis.errors import PixelisError
 from pixelis.index_config import IndexConfig
 from python_backends.experience.indexes import FaissIndex, open_index
-from python_backends.experience.live.recall import estimate
+from python_backends.experience.live.recall import PAUSE_S, estimate
 from python_backends.experience.live.segments import Segments
 from python_backends.experience.live.state import RECALL_K, State
 
@@ -31,7 +31,6 @@ SLICE = 256
 """Vectors that are added in one go; between two, the tail is looked after, and the work can be given up."""
 HELD_S = 0.0003
 """About so long the lock is held to move some of the tail."""
-PAUSE_S = 0.0002
 ROOM = 0.375
 """Of a base's vectors, so many more can be added to it; see `state.SPARE`."""
 LEARN_FROM = 32_768

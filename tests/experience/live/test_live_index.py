@@ -136,10 +136,12 @@ def test_recall_is_estimated_on_what_was_asked() -> None:
     assert estimate.value < 0.95
     assert (found >= 0).all()
     before = index.recall
-    for _ in range(ESTIMATE_EVERY // len(QUERIES)):
-        index.search(QUERIES, 1)
-    assert index.settle(20)
-    assert index.recall is not before
+    for waits in (True, False):
+        index._state.estimate_from = time.monotonic() + 60 if waits else 0.0
+        for _ in range(ESTIMATE_EVERY // len(QUERIES)):
+            index.search(QUERIES, 1)
+        assert index.settle(20)
+        assert (index.recall is before) == waits
     flat = LiveIndex(IndexConfig(), WIDTH)
     flat.add(np.arange(100), POOL[:100])
     assert flat.estimate_recall().value == 1.0

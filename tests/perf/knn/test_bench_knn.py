@@ -52,7 +52,7 @@ def test_the_whole_bench(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     monkeypatch.setattr(bench, "WIDTH", 48)
     monkeypatch.setattr(bench, "served", lambda data, config, _: [{"vectors": 7, "index": config.label}])
     monkeypatch.setattr(bench, "live", lambda data, config, seconds, *_: ([{"phase": "idle", "config": config}], []))
-    asked = Asked(["small"], LIBRARIES, bench.PARTS, None, 0.9, 1, 1, True, tmp_path, "pixelis bench knn --quick")
+    asked = Asked(["small"], LIBRARIES, [], bench.PARTS, None, 0.9, 1, 1, True, tmp_path, "pixelis bench knn --quick")
     measured = measure(asked, tmp_path, lambda _: None)
     again = Measurement.model_validate(measured.model_dump(exclude={"rows"}) | {"rows": measured.rows})
     kinds = {row["row"] for row in again.rows}
@@ -67,6 +67,13 @@ def test_the_whole_bench(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     assert duelled["exact"]["recall"] == 1.0
     assert all(row["recall"] >= 0.9 for row in duelled.values())
     assert (tmp_path / "knn-small.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_sweep_of_some_indexes_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(bench, "load", lambda *_: DATA)
+    asked = Asked(["small"], LIBRARIES, ["exact", "ivf64"], ["sweep"], None, 0.5, 1, 1, True, None, "pixelis bench knn")
+    swept = [row["index"] for row in measure(asked, tmp_path, lambda _: None).rows if row["row"] == "sweep"]
+    assert set(swept) == {"exact (flat)", "ivf64"}
 
 
 def test_claims_are_of_what_was_measured() -> None:
