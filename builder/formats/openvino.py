@@ -1,4 +1,4 @@
-"""The OpenVINO format: `model.xml` and `model.bin`, made from the source's ONNX graph.
+"""The OpenVINO format: `model.xml` and `model.bin`, from the source's ONNX graph or its own OpenVINO graph.
 
 What a precision means here: `fp16` are weights stored in half the bytes, widened when the model is loaded; `bf16` is
 the fp32 file with arithmetic in bfloat16; `int8` static are NNCF's quantised operators with ranges from the source's
@@ -25,6 +25,7 @@ from pixelis.errors import BuildError
 XML = "model.xml"
 ENGINE = "engine.json"
 ONNX = "model.onnx"
+OWN = "written by the source, operator by operator; paged attention takes the attention's place at load"
 KNOWN = {"exclude_nodes", "exclude_operators", "calibration_samples", "activations", "per_channel"}
 """Settings of `OptimizationConfig` that mean something here."""
 _TRITON = {"f32": "FP32", "f16": "FP16", "bf16": "BF16", "u8": "UINT8", "i8": "INT8", "i32": "INT32", "i64": "INT64"}
@@ -38,11 +39,36 @@ class OpenVinoFormat(Format):
     extra = "openvino"
     packages = ("openvino", "nncf")
 
+    def __init__(self) -> None:
+        self._own = False
+
     def _export(self, source: Source, directory: Path, candidate: Candidate) -> None:
         """The model in fp32, the axes' names, and the source's other files; `optimise` does the rest."""
+        self._check(candidate)
+        left: list[Any] = []
+        axes: dict[str, list[int | str]] = {}
+        model = source.openvino_model(directory, candidate)
+        self._own = model is not None
+        if model is None:
+            model, left, axes = self._converted(source, directory, candidate)
+        elif candidate.quantization == "static" or candidate.optimization.exclude_nodes:
+            raise BuildError(
+                f"`{source.name}` writes its OpenVINO graph itself: it has no static scales and no nodes of ONNX.",
+                mend="Build it as int8 weights, without `exclude_nodes`.",
+            )
+        if candidate.quantization == "weights":
+            model = compress(model, candidate.optimization, left)
+        save(model, directory / XML, half=candidate.precision == "fp16")
+        arithmetic = "bf16" if candidate.precision == "bf16" else "f32"
+        settings = {"inference_precision": arithmetic, "axes": axes}
+        (directory / ENGINE).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
+
+    def _converted(
+        self, source: Source, directory: Path, candidate: Candidate
+    ) -> tuple[Any, list[Any], dict[str, list[int | str]]]:
+        """The source's ONNX graph, converted; nodes that stay in fp32, and the axes' names."""
         import openvino
 
-        self._check(candidate)
         with tempfile.TemporaryDirectory(prefix="pixelis-openvino-") as scratch:
             source.export_onnx(Path(scratch))
             graph = Path(scratch) / ONNX
@@ -59,12 +85,7 @@ class OpenVinoFormat(Format):
             if candidate.quantization == "static":
                 samples = Reader(graph, source.calibration(), candidate.optimization.calibration_samples)
                 model = quantise(model, list(samples), candidate.optimization, left)
-        if candidate.quantization == "weights":
-            model = compress(model, candidate.optimization, left)
-        save(model, directory / XML, half=candidate.precision == "fp16")
-        arithmetic = "bf16" if candidate.precision == "bf16" else "f32"
-        settings = {"inference_precision": arithmetic, "axes": axes}
-        (directory / ENGINE).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
+        return model, left, axes
 
     def _check(self, candidate: Candidate) -> None:
         """What this format or this machine cannot do is refused.
@@ -90,7 +111,7 @@ class OpenVinoFormat(Format):
 
     def optimise(self, directory: Path, candidate: Candidate) -> list[str]:
         """What was done on the way; the graph is rewritten once more at every load, for the CPU that it meets."""
-        done = ["openvino.convert_model: constants folded, common fusions"]
+        done = [OWN if self._own else "openvino.convert_model: constants folded, common fusions"]
         kinds = numbers(_read(directory))
         if candidate.precision == "fp16":
             done.append("weights stored in fp16; widened to fp32 at load, so the file is small and memory is not")

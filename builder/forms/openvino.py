@@ -17,15 +17,18 @@ ALL: tuple[_Form, ...] = (
 )
 _DYNAMIC = "OpenVINO's CPU plugin quantises activations at run time only behind compressed weights: see int8 weights"
 _INT4 = "four-bit weights are for decoders; this network's weights are too few to gain from them and too many to lose"
-_POLICY = (
-    "the serving runner keeps its KV cache in ONNX Runtime's GroupQueryAttention, and OpenVINO 2026.4 refuses that "
-    "graph: no conversion rule for com.microsoft.MRotaryEmbedding; another executor of the scheduler is needed"
+_STATIC_POLICY = (
+    "the source writes its graph itself, and calibration would need one whose attention sees the cache; scales of "
+    "activations are found at run time behind int8 weights, for every group of a token"
 )
 _SETTINGS: dict[str, dict[_Form, OptimizationConfig]] = {
     "dynamics": {("int8", "static"): OptimizationConfig(exclude_nodes=("Gemm[:1]",))},
 }
 """What a form needs to pass: the first layer of dynamics takes states and actions, of two scales, in one matrix."""
 _REFUSED: dict[str, dict[_Form, str]] = {
+    "policy": {
+        ("int8", "static"): _STATIC_POLICY,
+    },
     "embed_image": {
         ("bf16", "none"): "the gate refuses it: EMBEDDING cosine 0.994 < 0.999, scale off by 0.6 % > 0.5 %",
         ("int8", "static"): "the gate refuses it: FEATURES cosine 0.733 < 0.998; 0.963 with the first 24 convolutions "
@@ -57,8 +60,6 @@ def forms(model: str) -> tuple[tuple[Candidate, ...], tuple[Exclusion, ...]]:
     """Candidates and exclusions of `model` in OpenVINO."""
     if model == "knn":
         return (), (Exclusion(format=OPENVINO, reason="an index and its records: there is no network inside"),)
-    if model == "policy":
-        return (), (Exclusion(format=OPENVINO, reason=_POLICY),)
     refused = _REFUSED.get(model, {})
     special, usual = _SETTINGS.get(model, {}), OptimizationConfig()
     made = tuple(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,6 +87,11 @@ class Source(ABC):
             BuildError: the source writes its graph in fp32 alone.
         """
         raise BuildError(f"`{self.name}` does not write its graph as {candidate.label}.")
+
+    def openvino_model(self, directory: Path, candidate: Candidate) -> Any | None:
+        """The model as an OpenVINO graph in fp32 that the source writes itself, and into `directory` whatever files
+        serving needs beside it; none = it is converted from the ONNX graph."""
+        return None
 
     def beside(self) -> dict[str, Path]:
         """Files that serving needs beside an artifact, whatever its format: name there, and where it lies now."""

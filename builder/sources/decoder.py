@@ -3,7 +3,6 @@ decoding needs."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -124,10 +123,21 @@ class Decoder(Source):
             from builder.sources.decoder_graph import write_decoder as write
 
         done = write(self.checkpoint, directory, candidate)
-        for name in _BESIDE:
-            if (self.checkpoint / name).is_file():
-                shutil.copyfile(self.checkpoint / name, directory / name)
+        self.write_beside(directory)
         return done
+
+    def openvino_model(self, directory: Path, candidate: Candidate) -> Any:
+        """See `Source.openvino_model`."""
+        from builder.sources.decoder_graph import write_table
+        from builder.sources.decoder_openvino import decoder_model
+
+        write_table(self.checkpoint, directory, candidate.precision)
+        self.write_beside(directory)
+        return decoder_model(load_model(self.checkpoint))
+
+    def beside(self) -> dict[str, Path]:
+        """The checkpoint's own files."""
+        return {name: self.checkpoint / name for name in _BESIDE if (self.checkpoint / name).is_file()}
 
     def _sample(self, batch: int) -> Tensors:
         profile, tokenizer = Profile.load(self.checkpoint), PolicyTokenizer(self.checkpoint)

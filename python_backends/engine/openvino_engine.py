@@ -46,7 +46,7 @@ class OpenVinoEngine(Engine):
     """
 
     def __init__(self, path: Path, threads: int) -> None:
-        settings = _settings(path.with_name(SETTINGS_FILE))
+        settings = engine_settings(path.with_name(SETTINGS_FILE))
         precision = str(settings.get("inference_precision", "f32"))
         axes: Mapping[str, list[int | str]] = settings.get("axes", {})
         self._compiled: Any = _compile(path, threads, precision)
@@ -135,12 +135,12 @@ def _compile(path: Path, threads: int, precision: str) -> Any:
         return core.compile_model(str(path), "CPU", config)
     except RuntimeError as error:
         raise SetupError(
-            f"OpenVINO {openvino.__version__.split('-')[0]} cannot load {path.name}: {_reason(error)}.",
+            f"OpenVINO {openvino.__version__.split('-')[0]} cannot load {path.name}: {reason(error)}.",
             mend="Build it again with `pixelis build`, in the environment that serves it.",
         ) from error
 
 
-def _settings(path: Path) -> dict[str, Any]:
+def engine_settings(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
@@ -173,11 +173,11 @@ def _failure(error: RuntimeError) -> InvalidRequest | ServingError:
     """A shape that fits the description and not the graph is the caller's fault; the rest is ours."""
     text = str(error)
     if "shape" in text.lower() or "dimension" in text.lower():
-        return InvalidRequest(f"The model does not take these inputs: {_reason(error)}.")
-    return ServingError(f"OpenVINO failed: {_reason(error)}.")
+        return InvalidRequest(f"The model does not take these inputs: {reason(error)}.")
+    return ServingError(f"OpenVINO failed: {reason(error)}.")
 
 
-def _reason(error: RuntimeError) -> str:
+def reason(error: RuntimeError) -> str:
     """The innermost line that says something: the lines before it are places in OpenVINO's source."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     telling = [line for line in lines if not line.startswith(("Exception from ", "Check '"))] or lines

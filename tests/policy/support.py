@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
+from builder.candidate import Candidate, FormatName
+from builder.formats import open_format
+from builder.sources.decoder import Decoder
 from pixelis.errors import PixelisError
 from pixelis.schema import PolicyEvent, Sampling
 from python_backends.policy.request import PolicyRequest
@@ -15,6 +21,19 @@ from python_backends.policy.runtime import PolicyRuntime
 
 GRID = (1, 12, 12)
 TOKENS = 36
+FORMATS: tuple[FormatName, ...] = ("onnx", "torchscript", "openvino")
+"""Those that have an executor."""
+
+
+def write_artifact(form: FormatName, folder: Path, checkpoint: Path | None = None) -> Path:
+    """`folder`, with the policy of `checkpoint` (none = the nano) in fp32 in it; the test is skipped without packages
+    of the format."""
+    writer = open_format(form)
+    absent = [name for name in writer.packages if find_spec(name) is None]
+    if absent:
+        pytest.skip(f"needs {', '.join(absent)}")
+    writer.export(Decoder(checkpoint), folder, Candidate(format=form))
+    return folder
 
 
 def request(

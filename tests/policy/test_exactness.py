@@ -7,20 +7,20 @@ kept, no drafts.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from builder.candidate import Candidate, FormatName
-from builder.sources.decoder import Decoder
+from builder.candidate import FormatName
 from pixelis.schema import Sampling
 from python_backends.policy.request import PolicyRequest
 from python_backends.policy.runtime import PolicyRuntime
 from python_backends.policy.tokenizer import PolicyTokenizer
-from tests.policy.support import GRID, TOKENS, Caller, ask
+from tests.policy.support import FORMATS, GRID, TOKENS, Caller, ask, write_artifact
 
 WORDS = (
     "What colour is the star? ",
@@ -38,23 +38,20 @@ DRAWN: dict[int, dict[str, Any]] = {
 """How some of the requests choose their tokens; the others take the likeliest."""
 
 
-FORMATS: tuple[FormatName, ...] = ("onnx", "torchscript")
-SEEDS = [("onnx", 0), ("onnx", 1), ("onnx", 2), ("torchscript", 0)]
+Artifacts = Callable[[FormatName], Path]
+SEEDS = [("onnx", 0), ("onnx", 1), ("onnx", 2), *((form, 0) for form in FORMATS[1:])]
 """The scheduler is the same for all: the others show that their executor does what it is told."""
 
 
 @pytest.fixture(scope="module")
-def nanos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """By format."""
-    folders = {name: tmp_path_factory.mktemp(f"nano-{name}") for name in FORMATS}
-    for name, folder in folders.items():
-        Decoder().export_native(folder, Candidate(format=name))
-    return folders
+def nanos(tmp_path_factory: pytest.TempPathFactory) -> Artifacts:
+    """By format, written when it is asked for."""
+    return cache(lambda form: write_artifact(form, tmp_path_factory.mktemp(f"nano-{form}")))
 
 
 @pytest.fixture(scope="module")
-def nano(nanos: dict[str, Path]) -> Path:
-    return nanos["onnx"]
+def nano(nanos: Artifacts) -> Path:
+    return nanos("onnx")
 
 
 @pytest.fixture(scope="module")
@@ -121,16 +118,16 @@ def _arriving(runtime: PolicyRuntime, asked: list[PolicyRequest], seed: int) -> 
     ids=["batched", "chunked", "prefixes shared", "prefixes evicted", "as it comes"],
 )
 def test_arrivals_at_random(
-    nanos: dict[str, Path],
+    nanos: Artifacts,
     asked: list[PolicyRequest],
     alone: list[Caller],
     limits: dict[str, Any],
     chunk: int | None,
-    form: str,
+    form: FormatName,
     seed: int,
 ) -> None:
     order = np.random.default_rng(seed).permutation(len(asked))
-    with PolicyRuntime(nanos[form], **{"slots": 5, "max_len": 1024, **limits}) as runtime:
+    with PolicyRuntime(nanos(form), **{"slots": 5, "max_len": 1024, **limits}) as runtime:
         if chunk is not None:
             runtime._scheduler._pacing.chunk = lambda decoding: chunk  # type: ignore[method-assign]
         callers = list(_arriving(runtime, [asked[i] for i in order], seed))
@@ -148,9 +145,9 @@ def test_arrivals_at_random(
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("prefix_bytes", [0, 1 << 26], ids=["read again", "copied back"])
 def test_preempted(
-    nanos: dict[str, Path], asked: list[PolicyRequest], alone: list[Caller], prefix_bytes: int, form: str
+    nanos: Artifacts, asked: list[PolicyRequest], alone: list[Caller], prefix_bytes: int, form: FormatName
 ) -> None:
-    with PolicyRuntime(nanos[form], slots=2, max_len=1024, prefix_bytes=prefix_bytes) as runtime:
+    with PolicyRuntime(nanos(form), slots=2, max_len=1024, prefix_bytes=prefix_bytes) as runtime:
         graph, callers = runtime._scheduler._graph, []
         decode = graph.decode
         graph.decode = lambda *given: time.sleep(0.003) or decode(*given)  # type: ignore[method-assign,func-returns-value]
@@ -166,8 +163,8 @@ def test_preempted(
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_speculative(nanos: dict[str, Path], asked: list[PolicyRequest], alone: list[Caller], form: str) -> None:
-    with PolicyRuntime(nanos[form], slots=2, max_len=1024) as runtime:
+def test_speculative(nanos: Artifacts, asked: list[PolicyRequest], alone: list[Caller], form: FormatName) -> None:
+    with PolicyRuntime(nanos(form), slots=2, max_len=1024) as runtime:
         runtime._scheduler._speculation.checked = _counted(runtime)  # type: ignore[method-assign]
         _check(alone, [ask(runtime, one).wait() for one in asked])
         assert runtime.metrics.drafted > runtime.metrics.accepted > 20

@@ -8,22 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from builder.candidate import Candidate
-from builder.sources.decoder import Decoder
 from pixelis.errors import SetupError
 from python_backends.policy.executors import open_decoder
 from python_backends.policy.graph import DecoderGraph
+from tests.policy.support import FORMATS, write_artifact
 
 LENGTHS = (11, 70, 8, 130)
 
 
-@pytest.fixture(scope="module", params=["onnx", "torchscript"])
+@pytest.fixture(scope="module", params=FORMATS)
 def artifact(request: pytest.FixtureRequest, random_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if request.param == "onnx":
-        return Path(request.getfixturevalue("policy_artifact"))
-    folder = tmp_path_factory.mktemp(request.param)
-    Decoder(random_checkpoint).export_native(folder, Candidate(format=request.param))
-    return folder
+    return write_artifact(request.param, tmp_path_factory.mktemp("graph"), random_checkpoint)
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +102,20 @@ def test_rows_are_exchanged_and_come_back_from_what_was_read(graph: DecoderGraph
     at = np.array([LENGTHS[1], LENGTHS[0], LENGTHS[1]])
     got = graph.decode(np.full(3, 20), at, at)
     np.testing.assert_allclose(got, [wanted[row][1] for row in (1, 0, 1)], atol=2e-5)
+
+
+def test_what_was_read_is_there_when_it_is_written_elsewhere(graph: DecoderGraph) -> None:
+    embeds, positions = _prompts(graph)
+    wanted = graph.prefill(0, embeds[1:2], positions[1:2])
+    cells = graph.read(0, 0, 69)
+    assert cells.shape == (2 * graph.config.layers, graph.config.kv_heads, 69, graph.config.head_dim)
+    assert cells[:, :, 0].nbytes == graph.token_bytes
+    for at in range(0, 69, 23):  # pieces that begin and end in the middle of a block
+        graph.write(5, at, cells[:, :, at : at + 23])
+    graph.swap(5, 2, 69)
+    np.testing.assert_array_equal(graph.read(2, 40, 69), cells[:, :, 40:])
+    got = graph.extend(2, 69, embeds[1][69:], positions[1][:, 69:])
+    np.testing.assert_allclose(got, wanted, atol=2e-5)
 
 
 def test_a_full_row_can_be_used_to_its_last_place(artifact: Path) -> None:

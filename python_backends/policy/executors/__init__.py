@@ -10,6 +10,7 @@ from python_backends.policy.graph import DecoderGraph
 
 EXECUTORS: dict[str, tuple[str, str]] = {
     "model.onnx": ("onnxruntime_decoder", "OnnxRuntimeDecoder"),
+    "model.xml": ("openvino_decoder", "OpenVinoDecoder"),
     "model.ts": ("torch_decoder", "TorchDecoder"),
 }
 """By the artifact's file: module and class. A class takes `(directory, slots, max_len, threads)`."""
