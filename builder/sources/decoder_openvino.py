@@ -77,12 +77,12 @@ def _attention(flow: Any, layer: Any, turn: _Rotary, name: str) -> Any:
     together = ops.add(_linear(flow, weights), ops.constant(bias[None]))
     sizes = _whole(heads * width, kept * width, kept * width)
     query, key, value = ops.variadic_split(together, _scalar(1), sizes).outputs()
-    turned = [
+    query, key = (
         _named(_flat(turn(_shaped(part, count, 1, width), width), count * width), f"{name}.{what}")
         for part, count, what in ((query, heads, QUERY), (key, kept, KEY))
-    ]
+    )
     value = _named(_flat(value, kept * width), f"{name}.{VALUE}")
-    attended = _named(_plain_attention(*turned, value, heads // kept, kept, width), f"{name}.{ATTENDED}")
+    attended = _named(_plain_attention(query, key, value, heads // kept, kept, width), f"{name}.{ATTENDED}")
     return _linear(attended, _numbers(layer.o_proj.weight))
 
 

@@ -141,6 +141,11 @@ def _compile(path: Path, threads: int, precision: str) -> Any:
 
 
 def engine_settings(path: Path) -> dict[str, Any]:
+    """What `engine.json` at `path` says; nothing where there is none.
+
+    Raises:
+        SetupError: it is not a JSON object.
+    """
     if not path.is_file():
         return {}
     try:
@@ -178,7 +183,7 @@ def _failure(error: RuntimeError) -> InvalidRequest | ServingError:
 
 
 def reason(error: RuntimeError) -> str:
-    """The innermost line that says something: the lines before it are places in OpenVINO's source."""
+    """The innermost line of OpenVINO's that says something: the lines before it are places in OpenVINO's source."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     telling = [line for line in lines if not line.startswith(("Exception from ", "Check '"))] or lines
     return (telling[0] if telling else type(error).__name__).replace('"', "'").rstrip(".!")[:300]

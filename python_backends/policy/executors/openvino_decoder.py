@@ -21,6 +21,7 @@ from python_backends.policy.executors.openvino_paged import BLOCK, KEY, VALUE, V
 from python_backends.policy.graph import Cells, DecoderGraph, Floats, Ints
 
 Small = NDArray[np.int32]
+Arrays = dict[str, NDArray[np.generic]]
 
 
 class OpenVinoDecoder(DecoderGraph):
@@ -109,7 +110,7 @@ class OpenVinoDecoder(DecoderGraph):
         """Read `lengths` tokens behind `past` into the rows from `row` on; logits at the tokens `at`."""
         count, each = len(lengths), self._blocks.shape[1]
         logits = np.empty((len(at), self.config.vocabulary), np.float32)
-        given = {
+        given: Arrays = {
             "inputs_embeds": embeds,
             "position_ids": positions,
             "logits_at": at,
@@ -153,7 +154,7 @@ class _Step:
         self.longest = np.zeros((), np.int32)
         self.logits = np.empty((count, config.vocabulary), np.float32)
         self.answer = _shared(self.logits)
-        given = {
+        given: Arrays = {
             "inputs_embeds": self.embeds,
             "position_ids": self.positions,
             "logits_at": np.arange(count),
