@@ -21,12 +21,15 @@ _STATIC_POLICY = (
     "the source writes its graph itself, and calibration would need one whose attention sees the cache; scales of "
     "activations are found at run time behind int8 weights, for every group of a token"
 )
+_BF16_POLICY = "OpenVINO refuses bf16 arithmetic beside a cache of keys and values in fp32, which the executor keeps"
+_INT4_POLICY = "not tried with NNCF; ONNX Runtime's int4 is the smaller form that is built"
 _SETTINGS: dict[str, dict[_Form, OptimizationConfig]] = {
     "dynamics": {("int8", "static"): OptimizationConfig(exclude_nodes=("Gemm[:1]",))},
 }
 """What a form needs to pass: the first layer of dynamics takes states and actions, of two scales, in one matrix."""
 _REFUSED: dict[str, dict[_Form, str]] = {
     "policy": {
+        ("bf16", "none"): _BF16_POLICY,
         ("int8", "static"): _STATIC_POLICY,
     },
     "embed_image": {
@@ -74,5 +77,5 @@ def forms(model: str) -> tuple[tuple[Candidate, ...], tuple[Exclusion, ...]]:
     return made, (
         *excluded,
         Exclusion(format=OPENVINO, precision="int8", quantization="dynamic", reason=_DYNAMIC),
-        Exclusion(format=OPENVINO, precision="int4", reason=_INT4),
+        Exclusion(format=OPENVINO, precision="int4", reason=_INT4_POLICY if model == "policy" else _INT4),
     )
