@@ -7,11 +7,13 @@ from pathlib import Path
 
 from builder.building.candidates import build_candidates
 from perf.formats.checkpoints import Checkpoint, in_use
+from perf.policy.bench import RUNTIME, RUNTIME_OPENVINO, TORCH
 from pixelis.errors import BuildError
 
 FORMS = {
-    "pixelis": {"fp32": "onnx-fp32", "int8": "onnx-int8-dynamic"},
-    "pixelis-torchscript": {"fp32": "torchscript-fp32", "bf16": "torchscript-bf16"},
+    RUNTIME: {"fp32": "onnx-fp32", "int8": "onnx-int8-dynamic"},
+    RUNTIME_OPENVINO: {"fp32": "openvino-fp32", "int8": "openvino-int8-weights"},
+    TORCH: {"fp32": "torchscript-fp32", "bf16": "torchscript-bf16"},
 }
 """Forms of the policy by the runtime's system and by precision."""
 

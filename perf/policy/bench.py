@@ -19,7 +19,10 @@ from pixelis.errors import PixelisError, SetupError
 from pixelis.schema import Claim, Measurement
 
 RUNTIME, ONE, BATCH, PADDED = "pixelis", "transformers", "transformers-batch", "pixelis-padded"
-SYSTEMS = (RUNTIME, ONE, BATCH, "onnxruntime-genai", "openvino-genai")
+RUNTIME_OPENVINO = "pixelis-openvino"
+RUNTIMES = (RUNTIME, RUNTIME_OPENVINO)
+"""The policy runtime, by what executes its graph: ONNX Runtime, OpenVINO. Claims are made for the better one."""
+SYSTEMS = (*RUNTIMES, ONE, BATCH, "onnxruntime-genai", "openvino-genai")
 TORCH = "pixelis-torchscript"
 BESIDE = (TORCH,)
 """The runtime on artifacts of other formats: measured where they are named, and nobody's competitors."""
@@ -89,7 +92,7 @@ class Bench:
 
     @property
     def systems(self) -> list[str]:
-        """Names of those that run, the runtime first."""
+        """Names of those that run, ours first."""
         return list(self._systems)
 
     @property
@@ -206,7 +209,7 @@ def _start(
     for system in asked.systems:
         watch(f"{checkpoint.name} {precision}", f"start {system}")
         try:
-            if system in (RUNTIME, *BESIDE):
+            if system in (*RUNTIMES, *BESIDE):
                 model = artifact(checkpoint, system, precision)
             elif system in PACKAGES:
                 model = baseline_model(system, checkpoint.directory, precision, asked.threads, state)
@@ -228,7 +231,7 @@ def _start(
 
 def _limits(asked: Asked, system: str) -> dict[str, Any]:
     """Fields of `Decoding` that differ, of the runtime."""
-    if system not in (RUNTIME, *BESIDE):
+    if system not in (*RUNTIMES, *BESIDE):
         return {}
     return {"max_len": MAX_LEN, **({"cache_bytes": ENOUGH} if asked.slots > SLOTS else {})}
 

@@ -17,16 +17,18 @@ import pytest
 
 from perf.formats.checkpoints import NANO, Checkpoint
 from perf.policy.agreement import agreement
-from perf.policy.bench import BESIDE, SYSTEMS, TORCH, Asked, measure
+from perf.policy.bench import BESIDE, RUNTIME, RUNTIME_OPENVINO, SYSTEMS, TORCH, Asked, measure
 from perf.policy.drive import drive
 from perf.policy.figures import at_least, at_most, quantile, service, spread
 from perf.policy.load import Answer, Job, Load, Run
 from perf.policy.prompts import Prompts
 from perf.policy.scenarios.stalls import _steady_gaps
+from perf.policy.scenarios.throughput import better
 from perf.policy.systems.base import BatchSystem, Piece, System
 from perf.policy.words import parse_among, parse_levels
 from pixelis.errors import InvalidRequest, Unavailable, code_of
 from python_backends.policy.checkpoint import CheckpointConfig
+from tests.policy.support import write_artifact
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -164,6 +166,14 @@ def test_claims_are_on_the_median_and_say_the_spread() -> None:
     assert [at_most("a", 2, values).claim for values in rounds[:2]] == ["a (1-9 over rounds)", "a"]
 
 
+def test_the_better_executor_is_held_against_the_others() -> None:
+    slow, fast = (Run(answers=[answered(0, seconds, 2 * seconds)], before={}, after={}) for seconds in (4, 1))
+    runs = {("pixelis", 1): [slow, slow], ("pixelis-openvino", 1): [fast], ("openvino-genai", 1): [fast]}
+    assert better(runs, 1) == "pixelis-openvino"
+    assert better({**runs, ("pixelis", 1): [fast], ("pixelis-openvino", 1): [slow]}, 1) == "pixelis"
+    assert better(runs, 16) is None
+
+
 def test_agreement_ends_where_two_part() -> None:
     reference = {(1,): [5, 6, 7], (2,): [5, 6, 8], (3,): [1, 1, 1]}
     found = agreement(reference, {(1,): [5, 6, 7], (2,): [5, 9, 8], (4,): [0, 0, 0]})
@@ -212,7 +222,8 @@ def test_every_system_writes_what_transformers_writes(
         SYSTEMS, ("fp32",), ("throughput", "turns", "padding", "agents"), 1, 8, 1, True, "pixelis bench policy"
     )
     checkpoint = Checkpoint("random", random_checkpoint, trained=False)
-    measured = measure(asked, [checkpoint], lambda *asked: policy_artifact, tmp_path, lambda one, what: None)
+    made = {RUNTIME: policy_artifact, RUNTIME_OPENVINO: write_artifact("openvino", tmp_path / "own", random_checkpoint)}
+    measured = measure(asked, [checkpoint], lambda one, system, form: made[system], tmp_path, lambda one, what: None)
     compared = {row["system"]: row for row in measured.rows if row["row"] == "agreement"}
     assert compared.keys() == set(SYSTEMS) - {"transformers"}
     for row in compared.values():

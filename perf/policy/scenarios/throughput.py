@@ -7,7 +7,7 @@ from statistics import median
 from typing import Any
 
 from perf.policy.agreement import agreement
-from perf.policy.bench import BATCH, BESIDE, FP32_ONLY, ONE, RUNTIME, Bench, Found
+from perf.policy.bench import BATCH, BESIDE, FP32_ONLY, ONE, RUNTIMES, Bench, Found
 from perf.policy.figures import at_least, at_most, service, spread
 from perf.policy.load import Job, Load, Run
 from perf.policy.prompts import LENGTHS
@@ -124,29 +124,37 @@ def _one_by_one(run: Run) -> float:
 
 
 def _claims(bench: Bench, runs: Runs) -> Iterator[Claim]:
-    if (RUNTIME, 16) not in runs:
+    ours, fp32 = {level: better(runs, level) for level in (1, 16)}, bench.precision == "fp32"
+    if ours[16] is None:
         return
-    mine, fp32 = runs[RUNTIME, 16], bench.precision == "fp32"
+    mine, by = runs[ours[16], 16], f", by {ours[16]}"
     if fp32 and (ONE, 1) in runs:
-        what = f"{bench.name}: tokens/s at 16 over transformers serving one at a time"
+        what = f"{bench.name}: tokens/s at 16 over transformers serving one at a time{by}"
         yield at_least(what, OVER_ONE, _ratios(mine, runs[ONE, 1]))
         what += ", steps of decoding alone"
         pairs = zip(mine, runs[ONE, 1], strict=True)
         yield at_least(what, OVER_ONE, [(_decoding(a) or 0.0) / _one_by_one(b) for a, b in pairs])
     if fp32 and (BATCH, 16) in runs:
-        what = f"{bench.name}: tokens/s at 16 over transformers' static batch of 16"
+        what = f"{bench.name}: tokens/s at 16 over transformers' static batch of 16{by}"
         yield at_least(what, OVER_BATCH, _ratios(mine, runs[BATCH, 16]))
     for level in (1, 16):
-        ours = (RUNTIME, *BESIDE)
-        others = {system: found for (system, at), found in runs.items() if at == level and system not in ours}
+        beside = (*RUNTIMES, *BESIDE)
+        others = {system: found for (system, at), found in runs.items() if at == level and system not in beside}
         others = {system: found for system, found in others.items() if fp32 or system not in FP32_ONLY}
-        if others and (RUNTIME, level) in runs:
+        own = ours[level]
+        if others and own is not None:
             best = max(others, key=lambda system: median(run.tokens_per_s for run in others[system]))
-            what = f"{bench.name}: tokens/s at {level} over the best other one, {best}"
-            yield at_least(what, OVER_BEST, _ratios(runs[RUNTIME, level], others[best]))
-    own = list(_own_work(mine))
-    if own:
-        yield at_most(f"{bench.name}: the runtime's own work at 16 over the graph's time", OWN_WORK, own, "share")
+            what = f"{bench.name}: tokens/s at {level} over the best other one, {best}, by {own}"
+            yield at_least(what, OVER_BEST, _ratios(runs[own, level], others[best]))
+    work = list(_own_work(mine))
+    if work:
+        yield at_most(f"{bench.name}: the runtime's own work at 16 over the graph's time{by}", OWN_WORK, work, "share")
+
+
+def better(runs: Runs, level: int) -> str | None:
+    """That of our executors which wrote more tokens a second at `level`; none = none of them ran."""
+    found = [system for system in RUNTIMES if (system, level) in runs]
+    return max(found, key=lambda system: median(run.tokens_per_s for run in runs[system, level]), default=None)
 
 
 def _ratios(mine: Sequence[Run], theirs: Sequence[Run]) -> list[float]:
