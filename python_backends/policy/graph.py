@@ -36,6 +36,7 @@ class DecoderGraph(ABC):
         slots: rows of the cache, hence sequences at once.
         max_len: tokens of one row; at most what the rotary tables cover.
         token_bytes: bytes of the cache that one token takes.
+        mixes: whether it has `mixed`.
     """
 
     executor: str
@@ -44,6 +45,7 @@ class DecoderGraph(ABC):
     slots: int
     max_len: int
     token_bytes: int
+    mixes: bool = False
 
     @abstractmethod
     def __init__(self, directory: Path, slots: int, max_len: int, threads: int) -> None: ...
@@ -88,6 +90,20 @@ class DecoderGraph(ABC):
         Returns:
             logits `[n, vocabulary]`, valid until the next call with the same n.
         """
+
+    def mixed(
+        self, tokens: Ints, positions: Ints, lengths: Ints, row: int, past: int, embeds: Floats, places: Ints
+    ) -> Floats:
+        """`decode` and, for another row, `extend` in one pass over the weights, where the executor can.
+
+        Args:
+            tokens, positions, lengths: see `decode`.
+            row, past, embeds, places: see `extend`, whose `positions` are `places` here.
+
+        Returns:
+            logits `[n + 1, vocabulary]`: of rows 0 to n-1, and at the last of the tokens that were read.
+        """
+        raise NotImplementedError(f"{self.executor} has no pass for both.")
 
     @abstractmethod
     def move(self, source: int, target: int, length: int) -> None:

@@ -5,14 +5,35 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
 from python_backends.policy.batching import group_with
-from python_backends.policy.graph import DecoderGraph, Floats
+from python_backends.policy.graph import DecoderGraph, Floats, Ints
 from python_backends.policy.pacing import SMALLEST_CHUNK, Pacing
 from python_backends.policy.request import Sequence
 from python_backends.policy.roll import Roll, typed
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """A part of a prompt that is read beside a decode step.
+
+    Attributes:
+        sequence: the one whose prompt is being read.
+        start: tokens of it that are in the cache.
+        stop: tokens that will be.
+        embeds: `[stop - start, hidden]`.
+        places: `[3, stop - start]`, their positions.
+    """
+
+    sequence: Sequence
+    start: int
+    stop: int
+    embeds: Floats
+    places: Ints
 
 
 class PromptReader:
@@ -30,6 +51,7 @@ class PromptReader:
         self._graph = graph
         self._pacing = pacing
         self._accept = accept
+        self._held: Chunk | None = None
 
     def make_room(self) -> None:
         """Urgent requests wait: a prompt that is not urgent stands back, and so does the last one who got a row.
@@ -49,9 +71,24 @@ class PromptReader:
         budget = self._pacing.chunk(rows.urgent if self._pressed() else len(rows.active))
         while budget > 0:
             used = self._begin(budget) if self._roll.rows.reading is None else self._go_on(budget)
-            if not used:
+            if not used or self._held is not None:
                 return
             budget -= used
+
+    def held(self) -> Chunk | None:
+        """What is to be read beside the next step, where the executor can; `finish` is to be told of it."""
+        chunk, self._held = self._held, None
+        return chunk
+
+    def finish(self, chunk: Chunk, logits: Floats | None) -> None:
+        """A chunk was read beside a step, with these logits `[1, vocabulary]` at its last token; or not, with none."""
+        sequence = chunk.sequence
+        if sequence is not self._roll.rows.reading:  # it was ended
+            return
+        if logits is None:
+            self._read_alone(chunk)
+        elif chunk.stop == sequence.known:
+            self._joined([sequence], logits)
 
     def _begin(self, budget: int) -> int:
         """Give the next request a row, with what is known of its prompt; tokens read, 0 if nobody can have one."""
@@ -154,12 +191,21 @@ class PromptReader:
         if sequence.known - stop < SMALLEST_CHUNK and not self._roll.rows.active:
             stop = sequence.known  # a pass of its own for so few costs nearly as much, and nobody waits for a token
         embeds, places = sequence.embedded(start, stop, self._graph.embeddings), sequence.places(start, stop)
-        logits = self._timed_read([sequence], lambda row: self._graph.extend(row, start, embeds, places), stop - start)
+        chunk = Chunk(sequence, start, stop, embeds, places)
+        if self._graph.mixes and self._roll.rows.active:
+            self._held = chunk
+        else:
+            self._read_alone(chunk)
+        return stop - start
+
+    def _read_alone(self, chunk: Chunk) -> None:
+        sequence, start, stop = chunk.sequence, chunk.start, chunk.stop
+        read = partial(self._graph.extend, past=start, embeds=chunk.embeds, positions=chunk.places)
+        logits = self._timed_read([sequence], read, stop - start)
         if logits is not None:
             sequence.read = stop
             if stop == sequence.known:
                 self._joined([sequence], logits)
-        return stop - start
 
     def _timed_read(self, group: list[Sequence], work: Callable[[int], Floats], tokens: int) -> Floats | None:
         """The logits of a prefill into the first free rows; none when it failed, which ends the group."""

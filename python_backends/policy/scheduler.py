@@ -84,8 +84,10 @@ class Scheduler:
         if self._roll.waiting.urgent:
             self._reader.make_room()
         self._reader.read()
-        if self._roll.rows.active:
-            self._stepper.step()
+        chunk = self._reader.held()
+        logits = self._stepper.step(chunk) if self._roll.rows.active else None
+        if chunk is not None:
+            self._reader.finish(chunk, logits)
         self._roll.count()
         metrics, tried = self._roll.metrics, self._speculation
         metrics.drafted, metrics.accepted = tried.drafted, tried.accepted

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from pixelis.errors import PixelisError, ServingError
 from pixelis.schema import PolicyEvent
-from python_backends.policy.graph import DecoderGraph, Floats
+from python_backends.policy.graph import DecoderGraph, Floats, Ints
 from python_backends.policy.pacing import Pacing
+from python_backends.policy.reading import Chunk
 from python_backends.policy.request import Finish, Sequence
 from python_backends.policy.roll import Roll, typed
 from python_backends.policy.sampling import greedy, guided, sample
@@ -38,30 +39,62 @@ class Stepper:
         self._pacing = pacing
         self._speculation = speculation
 
-    def step(self) -> None:
-        """The next token of all that decode now, or what a draft brings where one is alone."""
+    def step(self, chunk: Chunk | None = None) -> Floats | None:
+        """The next token of all that decode now, or what a draft brings where one is alone.
+
+        Args:
+            chunk: is read in the same pass, where there is one.
+
+        Returns:
+            Logits at the end of the chunk `[1, vocabulary]`; none where it was not read.
+        """
         begun = time.perf_counter()
         count = self._decoding()
         if not count:
-            return
+            return None
         if count == 1 and len(self._roll.known) == 1 and self._speculate(begun):
-            return
+            return None
+        usual = self._pacing.step_s(count)
+        if usual is None:
+            chunk = None  # what a step takes alone is to be known first
         rows = self._roll.rows
+        state = rows.tokens[:count], rows.positions[:count], rows.lengths[:count]
         try:
-            logits = self._graph.decode(rows.tokens[:count], rows.positions[:count], rows.lengths[:count])
+            logits = self._graph.decode(*state) if chunk is None else self._mixed(chunk, *state)
         except Exception as error:
             log.exception("policy: a decode step of %d failed", count)
-            self._roll.fail(rows.active[:count], typed(error, "decoding"))
-            return
+            self._roll.fail([*rows.active[:count], *([chunk.sequence] if chunk else [])], typed(error, "decoding"))
+            return None
         seconds = time.perf_counter() - begun
-        if count == 1:
+        reading = max(seconds - (usual or 0.0), 0.0) if chunk is not None else 0.0
+        if chunk is not None:
+            self._read(chunk, reading)
+        elif count == 1:
             self._speculation.plain(seconds)
         if rows.active[count - 1].urgent:
+            self._pacing.earn(seconds - reading)
+        if chunk is None:
+            self._pacing.stepped(count, seconds)
+        self._stepped(count, seconds - reading)
+        self.accept(0, logits[:count])
+        self._roll.metrics.step_s += time.perf_counter() - begun - reading
+        return logits[count:] if chunk is not None else None
+
+    def _mixed(self, chunk: Chunk, tokens: Ints, positions: Ints, lengths: Ints) -> Floats:
+        row = len(self._roll.rows.active)
+        return self._graph.mixed(tokens, positions, lengths, row, chunk.start, chunk.embeds, chunk.places)
+
+    def _read(self, chunk: Chunk, seconds: float) -> None:
+        """A chunk is in the cache; it made the step longer by `seconds`."""
+        chunk.sequence.read = chunk.stop
+        tokens = chunk.stop - chunk.start
+        self._pacing.read(tokens, seconds)
+        if chunk.sequence.urgent:
             self._pacing.earn(seconds)
-        self._pacing.stepped(count, seconds)
-        self._stepped(count, seconds)
-        self.accept(0, logits)
-        self._roll.metrics.step_s += time.perf_counter() - begun
+        metrics = self._roll.metrics
+        metrics.prefills += 1
+        metrics.prefill_tokens += tokens
+        metrics.prefill_s += seconds
 
     def _decoding(self) -> int:
         """How many rows decode now: all; or, beside urgent requests, the urgent ones alone, which may be none."""

@@ -35,6 +35,7 @@ class OpenVinoDecoder(DecoderGraph):
     """
 
     executor = f"OpenVINO {VERSION}"
+    mixes = True
 
     def __init__(self, directory: Path, slots: int, max_len: int, threads: int) -> None:
         self.config = config = CheckpointConfig.load(directory)
@@ -56,13 +57,29 @@ class OpenVinoDecoder(DecoderGraph):
         """See `DecoderGraph.prefill`."""
         lengths = np.array([len(part) for part in embeds], np.int32)
         at = np.cumsum(lengths, dtype=np.int64) - 1
-        return self._read(row, np.zeros_like(lengths), lengths, np.concatenate(embeds), np.hstack(positions), at)
+        rows = np.arange(row, row + len(lengths))
+        return self._read(rows, np.zeros_like(lengths), lengths, np.concatenate(embeds), np.hstack(positions), at)
 
     def extend(self, row: int, past: int, embeds: Floats, positions: Ints, logits: int = 1) -> Floats:
         """See `DecoderGraph.extend`."""
         count = len(embeds)
         at = np.arange(count - logits, count, dtype=np.int64)
-        return self._read(row, np.array([past], np.int32), np.array([count], np.int32), embeds, positions, at)
+        rows = np.array([row])
+        return self._read(rows, np.array([past], np.int32), np.array([count], np.int32), embeds, positions, at)
+
+    def mixed(
+        self, tokens: Ints, positions: Ints, lengths: Ints, row: int, past: int, embeds: Floats, places: Ints
+    ) -> Floats:
+        """See `DecoderGraph.mixed`."""
+        count, read = len(tokens), len(embeds)
+        given = np.empty((count + read, self.config.hidden), np.float32)
+        self.embeddings.take(tokens, given[:count])
+        given[count:] = embeds
+        new = np.append(np.ones(count, np.int32), np.int32(read))
+        at = np.append(np.arange(count), count + read - 1)
+        where = np.hstack([np.tile(positions, (3, 1)), places])
+        before = np.append(lengths, past).astype(np.int32)
+        return self._read(np.append(np.arange(count), row), before, new, given, where, at)
 
     def decode(self, tokens: Ints, positions: Ints, lengths: Ints) -> Floats:
         """See `DecoderGraph.decode`."""
@@ -106,8 +123,8 @@ class OpenVinoDecoder(DecoderGraph):
             found.append((slice(first - start, last - start), int(self._blocks[row, number]), inside))
         return found
 
-    def _read(self, row: int, past: Small, lengths: Small, embeds: Floats, positions: Ints, at: Ints) -> Floats:
-        """Read `lengths` tokens behind `past` into the rows from `row` on; logits at the tokens `at`."""
+    def _read(self, rows: Ints, past: Small, lengths: Small, embeds: Floats, positions: Ints, at: Ints) -> Floats:
+        """Read `lengths` tokens behind `past` into `rows`; logits at the tokens `at`."""
         count, each = len(lengths), self._blocks.shape[1]
         logits = np.empty((len(at), self.config.vocabulary), np.float32)
         given: Arrays = {
@@ -116,7 +133,7 @@ class OpenVinoDecoder(DecoderGraph):
             "logits_at": at,
             "past_lens": past,
             "subsequence_begins": np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32),
-            "block_indices": self._blocks[row : row + count].reshape(-1),
+            "block_indices": self._blocks[rows].reshape(-1),
             "block_indices_begins": np.arange(0, (count + 1) * each, each, dtype=np.int32),
             "max_context_len": np.array((past + lengths).max(), np.int32),
         }
