@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 from python_backends.policy.batching import group_with
 from python_backends.policy.graph import DecoderGraph, Floats, Ints
@@ -200,8 +199,8 @@ class PromptReader:
 
     def _read_alone(self, chunk: Chunk) -> None:
         sequence, start, stop = chunk.sequence, chunk.start, chunk.stop
-        read = partial(self._graph.extend, past=start, embeds=chunk.embeds, positions=chunk.places)
-        logits = self._timed_read([sequence], read, stop - start)
+        given = start, chunk.embeds, chunk.places
+        logits = self._timed_read([sequence], lambda row: self._graph.extend(row, *given), stop - start)
         if logits is not None:
             sequence.read = stop
             if stop == sequence.known:

@@ -148,17 +148,16 @@ def test_preempted(
     nanos: Artifacts, asked: list[PolicyRequest], alone: list[Caller], prefix_bytes: int, form: FormatName
 ) -> None:
     with PolicyRuntime(nanos(form), slots=2, max_len=1024, prefix_bytes=prefix_bytes) as runtime:
-        graph, callers = runtime._scheduler._graph, []
-        decode = graph.decode
-        graph.decode = lambda *given: time.sleep(0.003) or decode(*given)  # type: ignore[method-assign,func-returns-value]
-        for i, one in enumerate(asked):
-            priority = 9 if i % 3 == 2 else 0
-            changed = PolicyRequest(
-                one.prompt_ids, one.visual, one.grids, one.sampling.model_copy(update={"priority": priority})
-            )
-            callers.append(ask(runtime, changed))
-            time.sleep(0.004)
-        _check(alone, callers)
+        callers: dict[int, Caller] = {}
+        for urgent in (False, True):
+            for i, one in enumerate(asked):
+                if (i % 3 == 2) == urgent:
+                    sampling = one.sampling.model_copy(update={"priority": 9 * urgent})
+                    callers[i] = ask(runtime, PolicyRequest(one.prompt_ids, one.visual, one.grids, sampling))
+                    time.sleep(0.01 * urgent)
+            while not urgent and runtime.metrics.active < 2:
+                time.sleep(0.001)
+        _check(alone, [callers[i] for i in range(len(asked))])
         assert runtime.metrics.preemptions
 
 
