@@ -37,6 +37,7 @@ class DecoderGraph(ABC):
         max_len: tokens of one row; at most what the rotary tables cover.
         token_bytes: bytes of the cache that one token takes.
         mixes: whether it has `mixed`.
+        pads: whether prompts that are read together take the places of the longest.
     """
 
     executor: str
@@ -46,6 +47,7 @@ class DecoderGraph(ABC):
     max_len: int
     token_bytes: int
     mixes: bool = False
+    pads: bool = True
 
     @abstractmethod
     def __init__(self, directory: Path, slots: int, max_len: int, threads: int) -> None: ...

@@ -168,11 +168,10 @@ class PromptReader:
 
     def _read_group(self, group: list[Sequence]) -> int:
         """Read whole prompts together; tokens read."""
-        places = len(group) * max(s.length for s in group)
-        prompts = [s.embeds for s in group], [s.positions for s in group]
-        logits = self._timed_read(group, lambda row: self._graph.prefill(row, *prompts), places)
         real = sum(s.length for s in group)
-        self._roll.metrics.padded_tokens += places - real
+        places = len(group) * max(s.length for s in group) if self._graph.pads else real
+        prompts = [s.embeds for s in group], [s.positions for s in group]
+        logits = self._timed_read(group, lambda row: self._graph.prefill(row, *prompts), places, places - real)
         if logits is not None:
             self._joined(group, logits)
         return places
@@ -206,7 +205,9 @@ class PromptReader:
             if stop == sequence.known:
                 self._joined([sequence], logits)
 
-    def _timed_read(self, group: list[Sequence], work: Callable[[int], Floats], tokens: int) -> Floats | None:
+    def _timed_read(
+        self, group: list[Sequence], work: Callable[[int], Floats], places: int, padding: int = 0
+    ) -> Floats | None:
         """The logits of a prefill into the first free rows; none when it failed, which ends the group."""
         begun = time.perf_counter()
         try:
@@ -216,11 +217,12 @@ class PromptReader:
             self._roll.fail(group, typed(error, "prefill"))
             return None
         seconds = time.perf_counter() - begun
-        self._pacing.read(tokens, seconds)
+        self._pacing.read(places, seconds)
         if group[0].urgent:
             self._pacing.earn(seconds)
         self._roll.metrics.prefills += 1
-        self._roll.metrics.prefill_tokens += tokens
+        self._roll.metrics.prefill_tokens += places - padding
+        self._roll.metrics.padded_tokens += padding
         self._roll.metrics.prefill_s += seconds
         return logits
 

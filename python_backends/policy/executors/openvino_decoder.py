@@ -35,7 +35,7 @@ class OpenVinoDecoder(DecoderGraph):
     """
 
     executor = f"OpenVINO {VERSION}"
-    mixes = True
+    mixes, pads = True, False
 
     def __init__(self, directory: Path, slots: int, max_len: int, threads: int) -> None:
         self.config = config = CheckpointConfig.load(directory)
