@@ -31,6 +31,9 @@ def policy(
     rounds: Annotated[int, typer.Option(min=1, help="How often the systems take their turn.")] = 3,
     tokens: Annotated[int, typer.Option(min=2, max=256, help="Tokens that a request generates.")] = 64,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each system.")] = 1,
+    inter_token_ms: Annotated[
+        float | None, typer.Option(min=1, help="Latency between tokens that the runtime holds; else its own measure.")
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="One round of little work: does all of it run?")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One measurement object on stdout.")] = False,
 ) -> None:
@@ -69,6 +72,7 @@ def policy(
         tokens=tokens,
         threads=threads,
         quick=quick,
+        inter_token_ms=inter_token_ms,
         levels=parse_levels(concurrency),
         device=device if device != "auto" else "cuda" if this_machine().gpus else "cpu",
         command=shlex.join(["pixelis", *sys.argv[1:]]),

@@ -47,6 +47,7 @@ class Asked:
         quick: one round of little work, to see that everything runs.
         levels: requests at once, of the scenario `throughput`.
         device: where systems that can use a GPU decode: `cpu` or `cuda`.
+        inter_token_ms: latency between tokens that the runtime holds; none = its own measure.
     """
 
     systems: tuple[str, ...]
@@ -59,6 +60,7 @@ class Asked:
     command: str
     levels: tuple[int, ...] = LEVELS
     device: str = "cpu"
+    inter_token_ms: float | None = None
 
     @property
     def slots(self) -> int:
@@ -233,7 +235,8 @@ def _limits(asked: Asked, system: str) -> dict[str, Any]:
     """Fields of `Decoding` that differ, of the runtime."""
     if system not in (*RUNTIMES, *BESIDE):
         return {}
-    return {"max_len": MAX_LEN, **({"cache_bytes": ENOUGH} if asked.slots > SLOTS else {})}
+    limits = {"max_len": MAX_LEN, "inter_token_ms": asked.inter_token_ms, "cache_bytes": ENOUGH}
+    return {name: value for name, value in limits.items() if name != "cache_bytes" or asked.slots > SLOTS}
 
 
 def warm(bench: Bench, system: str) -> None:
