@@ -207,19 +207,17 @@ class _Runner:
     def feeds(self, inputs: Tensors) -> list[Tensors]:
         """What `prefill` binds, with a cache of length 0, and what `decode` binds."""
         from python_backends.engine.onnxruntime_engine import open_session
+        from python_backends.policy.executors.ragged import padded
 
         config = CheckpointConfig.load(self._directory)
         table = EmbeddingTable.load(self._directory, config)
         embeds, places, after = self._prompts(inputs, table, config)
-        lengths = inputs["LENGTHS"].astype(np.int64)
-        count, width = len(embeds), int(lengths.max())
-        padded, positions = np.zeros((count, width, config.hidden), np.float32), np.zeros((3, count, width), np.int64)
-        for row, (part, place) in enumerate(zip(embeds, places, strict=True)):
-            padded[row, : len(part)], positions[:, row, : len(part)] = part, place
+        together, positions, lengths = padded(embeds, places)
+        count, width = together.shape[:2]
         empty = np.zeros((count, config.kv_heads, 0, config.head_dim), np.float32)
         names = [f"{i}.{part}" for i in range(config.layers) for part in ("key", "value")]
         mask = (np.arange(width) < lengths[:, None]).astype(np.int64)
-        prompt: Tensors = {"inputs_embeds": padded, "position_ids": positions, "attention_mask": mask}
+        prompt: Tensors = {"inputs_embeds": together, "position_ids": positions, "attention_mask": mask}
         prompt |= {"logits_at": lengths[:, None] - 1, **{f"past_key_values.{name}": empty for name in names}}
         if count > 1:  # a ragged cache is the runner's to lay out
             return [prompt]

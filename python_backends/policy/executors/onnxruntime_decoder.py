@@ -19,6 +19,7 @@ from python_backends.engine.onnxruntime_engine import open_session
 from python_backends.policy.checkpoint import CheckpointConfig
 from python_backends.policy.embeddings import EmbeddingTable
 from python_backends.policy.executors.huge_pages import use_huge_pages
+from python_backends.policy.executors.ragged import padded
 from python_backends.policy.graph import Cells, DecoderGraph, Floats, Ints
 
 MASK_STEP = 64
@@ -63,15 +64,9 @@ class OnnxRuntimeDecoder(DecoderGraph):
 
     def prefill(self, row: int, embeds: Sequence[Floats], positions: Sequence[Ints]) -> Floats:
         """See `DecoderGraph.prefill`."""
-        lengths = np.array([len(part) for part in embeds])
-        count, width = len(embeds), int(lengths.max())
-        padded = np.zeros((count, width, self.config.hidden), np.float32)
-        places = np.zeros((3, count, width), np.int64)
-        for i, (part, place) in enumerate(zip(embeds, positions, strict=True)):
-            padded[i, : len(part)] = part
-            places[:, i, : len(part)] = place
-        mask = (np.arange(width) < lengths[:, None]).astype(np.int64)
-        return self._run(row, padded, places, mask, lengths[:, None] - 1)[:, 0]
+        together, places, lengths = padded(embeds, positions)
+        mask = (np.arange(together.shape[1]) < lengths[:, None]).astype(np.int64)
+        return self._run(row, together, places, mask, lengths[:, None] - 1)[:, 0]
 
     def extend(self, row: int, past: int, embeds: Floats, positions: Ints, logits: int = 1) -> Floats:
         """See `DecoderGraph.extend`. One row: the fused attention takes several tokens behind a past for one alone."""

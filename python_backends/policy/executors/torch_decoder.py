@@ -19,6 +19,7 @@ from python_backends.engine.torch_engine import first_line
 from python_backends.policy.checkpoint import CheckpointConfig
 from python_backends.policy.embeddings import EmbeddingTable
 from python_backends.policy.executors.huge_pages import use_huge_pages
+from python_backends.policy.executors.ragged import padded
 from python_backends.policy.executors.torch_step import Step, Tensor, empty_cache, step_sizes
 from python_backends.policy.graph import Cells, DecoderGraph, Floats, Ints
 
@@ -63,14 +64,8 @@ class TorchDecoder(DecoderGraph):
 
     def prefill(self, row: int, embeds: Sequence[Floats], positions: Sequence[Ints]) -> Floats:
         """See `DecoderGraph.prefill`."""
-        lengths = np.array([len(part) for part in embeds])
-        count, width = len(embeds), int(lengths.max())
-        padded = np.zeros((count, width, self.config.hidden), np.float32)
-        places = np.zeros((3, count, width), np.int64)
-        for i, (part, place) in enumerate(zip(embeds, positions, strict=True)):
-            padded[i, : len(part)] = part
-            places[:, i, : len(part)] = place
-        return self._read(row, padded, places, np.zeros(count, np.int64), lengths[:, None] - 1)[:, 0]
+        together, places, lengths = padded(embeds, positions)
+        return self._read(row, together, places, np.zeros_like(lengths), lengths[:, None] - 1)[:, 0]
 
     def extend(self, row: int, past: int, embeds: Floats, positions: Ints, logits: int = 1) -> Floats:
         """See `DecoderGraph.extend`."""
