@@ -21,7 +21,7 @@ from perf.knn.sweep import WARM, K
 from perf.perf_analyzer import obtain
 from perf.ports import free_ports
 from perf.sweep import Load, sweep
-from pixelis.errors import PixelisError, ServingError
+from pixelis.errors import Unavailable
 from pixelis.index_config import IndexConfig
 from pixelis.schema import Experience
 from pixelis.settings import Retrieval, settings
@@ -101,8 +101,8 @@ def _in_process(
     np.save(seeds / "keys.npy", stored)
     store = ExperienceStore(state / "experiences", retrieval, seeds)
     cache = SearchCache(store, retrieval.search_cache_bytes)
-    while retrieval.index is not None and not _ready(store.stats()["index"], len(stored)):
-        time.sleep(0.1)
+    if retrieval.index is not None:
+        _await_base(lambda: store.stats()["index"], len(stored))
     times = np.empty(REQUESTS + WARM)
     for i in range(len(times)):
         start = time.perf_counter()
@@ -155,25 +155,36 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 def _settled(url: str, base: int) -> None:
-    """Wait until the index that is built in the background answers."""
-    control, end = Control(url), time.monotonic() + READY_S
+    """Wait until the index that the server builds in the background answers."""
+    control = Control(url)
+
+    def index() -> dict[str, Any]:
+        command = np.array([[b'{"command": "stats"}']], object)
+        (result,) = control.infer("knn", {"COMMAND": command}, 10.0)["RESULT"].ravel()
+        found: dict[str, Any] = json.loads(result)["stats"]["index"]
+        return found
+
     try:
-        while time.monotonic() < end:
-            command = np.array([[b'{"command": "stats"}']], object)
-            (result,) = control.infer("knn", {"COMMAND": command}, 10.0)["RESULT"].ravel()
-            if not base or _ready(json.loads(result)["stats"]["index"], base):
-                return
-            time.sleep(0.2)
-    except PixelisError as error:
-        raise ServingError(f"`knn` does not say how far it is: {error.message}") from error
+        _await_base(index, base)
     finally:
         control.close()
-    raise ServingError(f"The index was not built within {READY_S:.0f} s.", mend="Take fewer vectors: --count.")
 
 
-def _ready(index: dict[str, Any], base: int) -> bool:
-    """Whether all is in the trained index, and its recall was estimated."""
-    return bool(index["base"] >= base and index["recall"]["count"] >= base)
+def _await_base(index: Callable[[], dict[str, Any]], base: int) -> None:
+    """Wait until all of `base` vectors are in the trained index, and its recall was estimated.
+
+    Raises:
+        Unavailable: that took too long; it says why building failed, if it did.
+    """
+    end = time.monotonic() + READY_S
+    while True:
+        found = index()
+        if not base or (found["base"] >= base and found["recall"]["count"] >= base):
+            return
+        if time.monotonic() > end:
+            why = f": {found['fault']}" if found["fault"] else ""
+            raise Unavailable(f"The index was not built within {READY_S:.0f} s{why}.", mend="Take fewer: --count.")
+        time.sleep(0.1)
 
 
 def _requests(queries: Sequence[Vectors] | Vectors) -> dict[str, Any]:
