@@ -20,7 +20,7 @@ class OptimizationConfig(BaseModel):
     Attributes:
         compile_mode: of torch.compile and AOTInductor.
         backend: of torch.compile.
-        autocast: PyTorch runs eligible operators in this type and keeps the weights as they are.
+        autocast: PyTorch and OpenVINO run eligible operators in this type and keep the weights as they are.
         attention: implementation of scaled dot-product attention; the kernel that really ran is in the manifest.
         weights: element type of int8 weights.
         activations: element type of int8 activations.

@@ -24,7 +24,7 @@ _PER_FORM: dict[FormatName, dict[str, frozenset[str]]] = {
         "static": frozenset(
             {"activations", "per_channel", "exclude_nodes", "exclude_operators", "calibration_samples"}
         ),
-        "weights": frozenset({"exclude_nodes", "exclude_operators"}),
+        "weights": frozenset({"exclude_nodes", "exclude_operators", "autocast"}),
     },
     "torchscript": {
         "fp32": frozenset({"attention", "autocast"}),
@@ -77,10 +77,14 @@ def _unused(candidate: Candidate) -> BuildError | None:
 
 
 def _value(candidate: Candidate, machine: Machine) -> BuildError | None:
-    """A value that artifacts of PyTorch, or this CPU, cannot do."""
-    if candidate.format not in _TORCH_FORMS:
-        return None
-    config = candidate.optimization
+    """A value that artifacts of the format, or this CPU, cannot do."""
+    if candidate.format in _TORCH_FORMS:
+        return _torch(candidate.optimization) or _cast(candidate.optimization, machine, ("bf16", "fp16"))
+    return _cast(candidate.optimization, machine, ("bf16",)) if candidate.format == "openvino" else None
+
+
+def _torch(config: OptimizationConfig) -> BuildError | None:
+    """A value that artifacts of PyTorch cannot do."""
     if config.attention == "memory-efficient":
         return _refusal(
             config,
@@ -95,11 +99,17 @@ def _value(candidate: Candidate, machine: Machine) -> BuildError | None:
         why = "compiles at run time and leaves no artifact; AOTInductor is torch.compile for serving"
         other = "; for OpenVINO build the format openvino" if config.backend == "openvino" else ""
         return _refusal(config, "backend", why + other, ("inductor",))
-    lacking = without_instructions(machine)
-    if config.autocast in lacking:
-        can = tuple(name for name in ("none", "bf16", "fp16") if name not in lacking)
-        return _refusal(config, "autocast", f"is not for this machine: {lacking[config.autocast]}", can)
     return None
+
+
+def _cast(config: OptimizationConfig, machine: Machine, types: tuple[str, ...]) -> BuildError | None:
+    """A type to cast to that is not among those of the format, or that this CPU has no instructions for."""
+    lacking = without_instructions(machine)
+    can = ("none", *(name for name in types if name not in lacking))
+    if config.autocast in can:
+        return None
+    why = f"is not for this machine: {lacking[config.autocast]}" if config.autocast in types else "is not of the format"
+    return _refusal(config, "autocast", why, can)
 
 
 def _refusal(config: OptimizationConfig, option: str, why: str, can: tuple[str, ...]) -> BuildError:

@@ -58,7 +58,10 @@ def _against(machine: Machine, candidate: Candidate) -> str:
         return "there is no NVIDIA GPU: an engine can be built here, and not run"
     if candidate.format == "coreml":
         return "an artifact for Apple devices: it can be built here, and not run"
-    lacking = without_instructions(machine).get(candidate.precision, "")
+    without = without_instructions(machine)
+    if candidate.optimization.autocast in without:
+        return f"{without[candidate.optimization.autocast]}, in which it is to be computed"
+    lacking = without.get(candidate.precision, "")
     if candidate.format == "tensorrt" or not lacking:
         return ""
     return _slow(candidate, lacking)

@@ -26,7 +26,7 @@ XML = "model.xml"
 ENGINE = "engine.json"
 ONNX = "model.onnx"
 OWN = "written by the source, operator by operator; paged attention takes the attention's place at load"
-KNOWN = {"exclude_nodes", "exclude_operators", "calibration_samples", "activations", "per_channel"}
+KNOWN = {"exclude_nodes", "exclude_operators", "calibration_samples", "activations", "per_channel", "autocast"}
 """Settings of `OptimizationConfig` that mean something here."""
 _TRITON = {"f32": "FP32", "f16": "FP16", "bf16": "BF16", "u8": "UINT8", "i8": "INT8", "i32": "INT32", "i64": "INT64"}
 
@@ -59,7 +59,7 @@ class OpenVinoFormat(Format):
         if candidate.quantization == "weights":
             model = compress(model, candidate.optimization, left)
         save(model, directory / XML, half=candidate.precision == "fp16")
-        arithmetic = "bf16" if candidate.precision == "bf16" else "f32"
+        arithmetic = "bf16" if "bf16" in (candidate.precision, candidate.optimization.autocast) else "f32"
         settings = {"inference_precision": arithmetic, "axes": axes}
         (directory / ENGINE).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
 
@@ -96,7 +96,7 @@ class OpenVinoFormat(Format):
         import openvino
 
         can = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        if candidate.precision == "bf16" and "BF16" not in can:
+        if "bf16" in (candidate.precision, candidate.optimization.autocast) and "BF16" not in can:
             raise BuildError("This CPU cannot compute in bf16.", mend=f"It can {', '.join(sorted(can))}.")
         if candidate.precision == "int4" or candidate.quantization == "dynamic":
             raise BuildError(
@@ -117,6 +117,8 @@ class OpenVinoFormat(Format):
             done.append("weights stored in fp16; widened to fp32 at load, so the file is small and memory is not")
         if candidate.precision == "bf16":
             done.append("arithmetic in bfloat16 (INFERENCE_PRECISION_HINT); the file is the one of fp32")
+        if candidate.optimization.autocast == "bf16":
+            done.append("arithmetic in bfloat16 (INFERENCE_PRECISION_HINT), a decoder's cache with it")
         if candidate.precision == "int8":
             method = {
                 "static": "nncf.quantize, ranges from calibration samples",

@@ -45,6 +45,12 @@ def test_int8_products_need_instructions_and_int8_weights_do_not() -> None:
     assert _one(NEW, format="onnx", precision="int8", quantization="static") == (True, "this CPU has avx512_vnni")
 
 
+def test_small_weights_between_which_bf16_is_computed_need_its_instructions() -> None:
+    form = {"format": "openvino", "precision": "int8", "quantization": "weights", "optimization": {"autocast": "bf16"}}
+    assert _one(OLD, **form)[1].endswith("in which it is to be computed")
+    assert _one(NEW, **form)[0]
+
+
 def test_an_engine_for_a_gpu_is_for_machines_that_have_one() -> None:
     assert "built here, and not run" in _one(NEW, format="tensorrt", precision="fp16")[1]
     assert _one(WITH_GPU, format="tensorrt", precision="fp16") == (True, "runs on NVIDIA L4")

@@ -17,6 +17,7 @@ from pixelis.errors import BuildError
 from pixelis.machine import Machine
 from tests.builder.tiny_torch import tiny_spec
 
+WEIGHTS: dict[str, object] = {"format": "openvino", "precision": "int8", "quantization": "weights"}
 CPU = Machine("CPU", frozenset({"avx512_bf16", "avx512_vnni"}), 2, 4096, (), ())
 
 
@@ -52,16 +53,20 @@ def _refusal(machine: Machine = CPU, **form: object) -> str:
         ),
         ({"format": "torchscript", "optimization": {"autocast": "fp16"}}, r"no fp16 .* Here autocast is none, bf16"),
         ({"format": "aotinductor", "precision": "int8", "quantization": "dynamic"}, "is built as fp32, fp16, bf16"),
+        (WEIGHTS | {"optimization": {"autocast": "fp16"}}, "fp16 is not of the format. Here autocast is none, bf16"),
+        ({"format": "openvino", "optimization": {"autocast": "bf16"}}, "autocast has no meaning for openvino-fp32"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_with_what_can(form: dict[str, object], words: str) -> None:
     assert re.search(words, _refusal(**form))
 
 
-def test_an_older_cpu_has_no_autocast_to_bf16() -> None:
+@pytest.mark.parametrize("form", [{"format": "torchscript"}, WEIGHTS])
+def test_an_older_cpu_has_no_autocast_to_bf16(form: dict[str, object]) -> None:
     old = replace(CPU, features=frozenset({"avx2"}))
-    assert "Here autocast is none." in _refusal(old, format="torchscript", optimization={"autocast": "bf16"})
-    assert not _refusal(format="torchscript", optimization={"autocast": "bf16"})
+    cast = {**form, "optimization": {"autocast": "bf16"}}
+    assert "Here autocast is none." in _refusal(old, **cast)
+    assert not _refusal(CPU, **cast)
 
 
 def test_the_default_of_every_option_is_fine_everywhere() -> None:

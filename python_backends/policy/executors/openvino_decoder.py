@@ -41,16 +41,20 @@ class OpenVinoDecoder(DecoderGraph):
         self.config = config = CheckpointConfig.load(directory)
         self.slots = slots
         self.max_len = min(max_len, config.max_positions)
-        self.token_bytes = config.token_bytes
         self.embeddings = EmbeddingTable.load(directory, config)
-        self._pass = _Pass(open_paged(directory / "model.xml", config, threads))
+        paged = open_paged(directory / "model.xml", config, threads)
+        self._pass = _Pass(paged.compiled)
         use_huge_pages()  # before the cache is there, whose blocks take memory when they are written
         each = -(-self.max_len // BLOCK)
         self._blocks = np.arange(slots * each, dtype=np.int32).reshape(slots, each)
         # Memory is taken page by page as blocks are written, so what no sequence reaches costs nothing.
-        self._cache = np.zeros((2 * config.layers, slots * each, config.kv_heads, BLOCK, config.head_dim), np.float32)
+        # NumPy has no bfloat16; cells are only ever copied, so any type of their size does.
+        kind = np.float32 if paged.cell.size == 4 else np.uint16
+        self._cache = np.zeros((2 * config.layers, slots * each, config.kv_heads, BLOCK, config.head_dim), kind)
         for index, buffer in enumerate(self._cache):
-            self._pass.give(f"{(KEY, VALUE)[index % 2]}_cache.{index // 2}", buffer)
+            tensor = openvino.Tensor(buffer, openvino.Shape(buffer.shape), paged.cell)
+            self._pass.give(f"{(KEY, VALUE)[index % 2]}_cache.{index // 2}", tensor)
+        self.token_bytes = 2 * config.layers * config.kv_heads * config.head_dim * paged.cell.size
         self._steps: dict[int, _Step] = {}
 
     def prefill(self, row: int, embeds: Sequence[Floats], positions: Sequence[Ints]) -> Floats:
@@ -104,7 +108,8 @@ class OpenVinoDecoder(DecoderGraph):
 
     def read(self, row: int, start: int, stop: int) -> Cells:
         """See `DecoderGraph.read`."""
-        cells: Cells = np.empty((len(self._cache), self.config.kv_heads, stop - start, self.config.head_dim), "f")
+        shape = (len(self._cache), self.config.kv_heads, stop - start, self.config.head_dim)
+        cells: Cells = np.empty(shape, self._cache.dtype)
         for part, block, inside in self._pieces(row, start, stop):
             cells[:, :, part] = self._cache[:, block, :, inside]
         return cells
@@ -148,9 +153,9 @@ class _Pass:
         self._request = compiled.create_infer_request()
         self._places = {port.any_name: index for index, port in enumerate(compiled.inputs)}
 
-    def give(self, name: str, array: NDArray[np.generic]) -> None:
+    def give(self, name: str, tensor: openvino.Tensor) -> None:
         """An input that stays."""
-        self._request.set_input_tensor(self._places[name], _shared(array))
+        self._request.set_input_tensor(self._places[name], tensor)
 
     def run(self, inputs: dict[str, openvino.Tensor], logits: openvino.Tensor) -> None:
         """Write what `inputs` make of the cache into it and into `logits`."""

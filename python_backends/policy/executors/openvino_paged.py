@@ -8,6 +8,7 @@ the cache and looks at the blocks of each sequence alone (Kwon et al., SOSP 2023
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,25 +28,42 @@ BLOCK = 32
 STEP_INPUTS = ("past_lens", "subsequence_begins", "block_indices", "block_indices_begins", "max_context_len")
 PROPERTIES = {
     "NUM_STREAMS": 1,
-    "KV_CACHE_PRECISION": "f32",
     "ENABLE_CPU_PINNING": False,  # several processes share few cores
     "DYNAMIC_QUANTIZATION_GROUP_SIZE": 64,  # of a token's activations that share a scale, behind int8 weights
 }
 VERSION = openvino.__version__.split("-")[0]
 
 
-def open_paged(path: Path, config: CheckpointConfig, threads: int) -> Any:
+@dataclass(frozen=True)
+class Paged:
+    """A paged decoder.
+
+    Attributes:
+        compiled: of OpenVINO.
+        cell: element type of its cache, which is the one of its arithmetic: OpenVINO takes no other.
+    """
+
+    compiled: Any
+    cell: Any
+
+
+def open_paged(path: Path, config: CheckpointConfig, threads: int) -> Paged:
     """The decoder at `path`, paged and compiled for `threads` threads.
 
     Raises:
         SetupError: OpenVINO cannot read, page or compile it.
     """
-    settings = engine_settings(path.with_name(SETTINGS_FILE))
-    changed = {"INFERENCE_PRECISION_HINT": settings.get("inference_precision", "f32"), "INFERENCE_NUM_THREADS": threads}
+    arithmetic = str(engine_settings(path.with_name(SETTINGS_FILE)).get("inference_precision", "f32"))
+    changed = {
+        "INFERENCE_PRECISION_HINT": arithmetic,
+        "KV_CACHE_PRECISION": arithmetic,
+        "INFERENCE_NUM_THREADS": threads,
+    }
+    cell = getattr(openvino.Type, arithmetic)
     core = openvino.Core()
     try:
         model = core.read_model(str(path))
-        page(model, config)
+        page(model, config, cell)
         compiled = core.compile_model(model, "CPU", {**PROPERTIES, **changed})
     except RuntimeError as error:
         raise SetupError(
@@ -53,17 +71,18 @@ def open_paged(path: Path, config: CheckpointConfig, threads: int) -> Any:
             mend="Build it again with `pixelis build policy`, in the environment that serves it.",
         ) from error
     let_go(path.with_suffix(".bin"))  # the weights were copied into the layout of their kernels
-    return compiled
+    return Paged(compiled, cell)
 
 
-def page(model: Any, config: CheckpointConfig) -> None:
-    """Replace the attention of every layer in `model`; it gets the inputs `key_cache.N`, `value_cache.N` and
-    `STEP_INPUTS`.
+def page(model: Any, config: CheckpointConfig, cell: Any) -> None:
+    """Replace the attention of every layer in `model`; it gets the inputs `key_cache.N` and `value_cache.N`, of type
+    `cell`, and `STEP_INPUTS`.
 
     Raises:
         SetupError: the graph is no decoder of `config`, or this OpenVINO's paged attention takes other inputs.
     """
-    shared = {name: _parameter([] if name == "max_context_len" else [-1], np.int32, name) for name in STEP_INPUTS}
+    whole = openvino.Type.i32
+    shared = {name: _parameter([] if name == "max_context_len" else [-1], whole, name) for name in STEP_INPUTS}
     nodes = {node.get_friendly_name(): node for node in model.get_ops()}
     cells = [-1, config.kv_heads, BLOCK, config.head_dim]
     caches = []
@@ -71,7 +90,7 @@ def page(model: Any, config: CheckpointConfig) -> None:
         for layer in range(config.layers):
             parts = [nodes[f"layers.{layer}.{part}"] for part in (QUERY, KEY, VALUE)]
             attended = nodes[f"layers.{layer}.{ATTENDED}"]
-            pair = [_parameter(cells, np.float32, f"{part}_cache.{layer}") for part in (KEY, VALUE)]
+            pair = [_parameter(cells, cell, f"{part}_cache.{layer}") for part in (KEY, VALUE)]
             made = _attention(parts, pair, shared, config)
             for reader in attended.output(0).get_target_inputs():
                 reader.replace_source_output(made.output(0))
@@ -118,7 +137,7 @@ def _empty(dtype: type[np.generic]) -> Any:
     return ops.constant(np.zeros(0, dtype))
 
 
-def _parameter(shape: list[int], dtype: type[np.generic], name: str) -> Any:
-    made = ops.parameter(shape, dtype, name=name)
+def _parameter(shape: list[int], kind: Any, name: str) -> Any:
+    made = ops.parameter(shape, kind, name=name)
     made.output(0).get_tensor().set_names({name})
     return made
