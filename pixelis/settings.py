@@ -21,6 +21,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from pixelis.cache_config import Cache
 from pixelis.errors import SetupError
 from pixelis.index_config import IndexConfig, Live
 
@@ -48,17 +49,6 @@ class Batching(_Section):
         description="ceiling on waiting for company over the whole path, shared by its stages; "
         "an idle model dispatches at once",
     )
-
-
-class Cache(_Section):
-    """Bounds of the in-process caches, and whether a shared tier is used."""
-
-    cache_size: int = Field(1000, ge=0, description="entries")
-    cache_bytes: int = Field(
-        64 * 2**20, ge=0, description="byte budget beside the entry count, of each process that looks at pictures"
-    )
-    enable_redis: bool = False
-    redis_url: str = "redis://127.0.0.1:6379/0"
 
 
 class Decoding(_Section):
@@ -112,9 +102,6 @@ class Retrieval(_Section):
     retune: bool = Field(True, description="choose another index in the background whenever it has grown twofold")
     recall: float = Field(0.95, gt=0, le=1, description="recall@10 that an index must reach to be chosen")
     live: Live = Field(default_factory=Live, description="when the index is built again while it is searched")
-    search_cache_bytes: int = Field(
-        8 * 2**20, ge=0, description="results of searches, kept until anything changes; 0 = none is kept"
-    )
     feedback_requests: int = Field(1000, ge=0, description="newest requests with `read_only: false` that take feedback")
     replicas: Replicas = Field(default_factory=Replicas, description="other servers with the same experiences")
 

@@ -59,14 +59,16 @@ _NOT_UP = (
 class Model:
     """What every served model has in common.
 
-    A subclass gives `setup`. Attributes: `name`, `version`, `directory` (of the version served), `repository` (that
-    holds the siblings), `parameters` (of the configuration), `threads` (its budget), `contract`, `metrics`, `caller`.
+    A subclass gives `setup`. Attributes: `name`, `instance` (of several processes of a model), `version`, `directory`
+    (of the version served), `repository` (that holds the siblings), `parameters` (of the configuration), `threads` (its
+    budget), `contract`, `metrics`, `caller`.
     """
 
     def initialize(self, args: Mapping[str, str]) -> None:
         """Called by Triton once, before the first request."""
         config = json.loads(args["model_config"])
         self.name: str = config["name"]
+        self.instance: str = args.get("model_instance_name", self.name)
         self.version: str = args["model_version"]
         self.repository = Path(args["model_repository"]).parent
         self.directory = Path(args["model_repository"]) / self.version
@@ -295,6 +297,10 @@ class Caller:
             model_name=model, requested_output_names=list(outputs), inputs=_tensors(inputs), model_version=version
         )
         return call_by(deadline, lambda: _read(_exec(request, model), model, outputs), model)
+
+    def ready(self, model: str, version: str) -> bool:
+        """Whether this version of a sibling is loaded."""
+        return bool(pb_utils.is_model_ready(model_name=model, model_version=version))
 
     def one(
         self,

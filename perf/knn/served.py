@@ -21,6 +21,7 @@ from perf.knn.sweep import WARM, K
 from perf.perf_analyzer import obtain
 from perf.ports import free_ports
 from perf.sweep import Load, sweep
+from pixelis.cache_config import Cached
 from pixelis.errors import Unavailable
 from pixelis.index_config import IndexConfig
 from pixelis.schema import Experience
@@ -40,7 +41,8 @@ ASKED = 64
 """Different queries, in turn."""
 LEVELS = [1, 4]
 READY_S = 120.0
-CACHE = 8 * 2**20
+CACHE = Cached()
+NONE = Cached(bytes=0)
 
 
 def served(data: Dataset, config: IndexConfig, watch: Watch) -> list[dict[str, Any]]:
@@ -51,25 +53,23 @@ def served(data: Dataset, config: IndexConfig, watch: Watch) -> list[dict[str, A
     """
     stored, queries = data.split.stored, data.split.queries[:ASKED]
     rows = []
-    for count, chosen, cache in ((DEFAULT, None, 0), (DEFAULT, None, CACHE), (len(stored), config, 0)):
+    for count, chosen, cache in ((DEFAULT, None, NONE), (DEFAULT, None, CACHE), (len(stored), config, NONE)):
         if count <= len(stored):
-            retrieval = Retrieval(
-                capacity=count, cold_start_threshold=0, retune=False, index=chosen, search_cache_bytes=cache
-            )
-            watch(f"served: {count} experiences{', remembered' if cache else ''}")
-            rows.append({"remembered": cache > 0, **_served(stored[:count], queries, retrieval)})
+            retrieval = Retrieval(capacity=count, cold_start_threshold=0, retune=False, index=chosen)
+            watch(f"served: {count} experiences{', remembered' if cache is CACHE else ''}")
+            rows.append({"remembered": cache is CACHE, **_served(stored[:count], queries, retrieval, cache)})
     return rows
 
 
-def _served(stored: Vectors, queries: Vectors, retrieval: Retrieval) -> dict[str, Any]:
+def _served(stored: Vectors, queries: Vectors, retrieval: Retrieval, cached: Cached) -> dict[str, Any]:
     tool = obtain(settings().state)
     with tempfile.TemporaryDirectory(prefix="pixelis-knn-") as folder:
         state = Path(folder)
-        label, before = _in_process(state, stored, queries, retrieval)
-        with _triton(state, retrieval) as url:
+        label, before = _in_process(state, stored, queries, retrieval, cached)
+        with _triton(state, retrieval, cached) as url:
             _settled(url, len(stored) if retrieval.index is not None else 0)
             rows = sweep(tool, Load("knn", "grpc", url, REQUESTS), _requests(queries), LEVELS, lambda: None)
-        _, after = _in_process(state, stored, queries, retrieval)
+        _, after = _in_process(state, stored, queries, retrieval, cached)
     one, many = rows
     times = np.concatenate([before, after])
     alone = float(np.median(times)) * 1e3
@@ -88,7 +88,7 @@ def _served(stored: Vectors, queries: Vectors, retrieval: Retrieval) -> dict[str
 
 
 def _in_process(
-    state: Path, stored: Vectors, queries: Vectors, retrieval: Retrieval
+    state: Path, stored: Vectors, queries: Vectors, retrieval: Retrieval, cached: Cached
 ) -> tuple[str, NDArray[np.float64]]:
     """Make the experiences that are served, where there are none, and search them as the model `knn` does; seconds."""
     seeds = state / "seeds"
@@ -100,7 +100,7 @@ def _in_process(
     (seeds / "experiences.jsonl").write_text("\n".join(line.model_dump_json() for line in lines))
     np.save(seeds / "keys.npy", stored)
     store = ExperienceStore(state / "experiences", retrieval, seeds)
-    cache = SearchCache(store, retrieval.search_cache_bytes)
+    cache = SearchCache.of(store, cached)
     if retrieval.index is not None:
         _await_base(lambda: store.stats()["index"], len(stored))
     times = np.empty(REQUESTS + WARM)
@@ -116,13 +116,13 @@ def _in_process(
 
 
 @contextmanager
-def _triton(state: Path, retrieval: Retrieval) -> Iterator[str]:
+def _triton(state: Path, retrieval: Retrieval, cached: Cached) -> Iterator[str]:
     """A server of `knn` alone, on the experiences in `state`; its gRPC address."""
     config = settings().model_copy(
         update={"state": state, "repository": settings().repository.absolute(), "server": free_ports()}
     )
     triton = EmbeddedTriton(config=config)
-    with _environment(_variables(retrieval)):
+    with _environment({**_variables(retrieval), "PIXELIS_CACHE__SEARCH__BYTES": str(cached.bytes)}):
         triton.start(["knn"])
     try:
         yield triton.grpc_url

@@ -5,15 +5,18 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pixelis.cache_config import Cached
 from pixelis.schema import Neighbour
+from python_backends.caching.cache import Cache
+from python_backends.caching.codec import JsonCodec
+from python_backends.caching.key import Key
+from python_backends.caching.keys import search_key
 from python_backends.experience.store import ExperienceStore, Found
 
 Vectors = NDArray[np.float32]
@@ -22,20 +25,21 @@ MOST_OFF = 1e-5
 """Similarities of two keys that count as one differ by less."""
 SHORTEST, LONGEST = 0.1, 10.0
 """Only keys of such a length are kept: of shorter ones, rounding would say too little of the direction."""
-NEIGHBOUR_BYTES, ENTRY_BYTES = 1400, 500
-"""What one takes in memory, beside its texts."""
 
 
 @dataclass(frozen=True)
-class _Kept:
-    name: bytes
-    neighbours: list[Neighbour]
+class Searched:
+    """What a search has found, and when, in seconds since the epoch."""
+
     at: float
-    size: int
+    neighbours: list[Neighbour]
+
+
+CODEC: JsonCodec[Searched] = JsonCodec(Searched)
 
 
 class SearchCache:
-    """`ExperienceStore.search` behind a memory. What was used least recently goes first. For any number of threads.
+    """`ExperienceStore.search` behind a cache. For any number of threads.
 
     An entry is a key, rounded, and k, at one epoch of the store. The epoch grows with every insert, removal, feedback
     and counted retrieval before that is acknowledged, and no entry outlives its epoch: what was changed is always seen.
@@ -45,93 +49,72 @@ class SearchCache:
     Rounding is to steps of a power of two so fine that two keys which round to the same have, with any stored key (of
     length 1), similarities that differ by less than 1e-5: components differ by a step at most, keys of D components by
     `step * sqrt(D)`, and so does an inner product. Votes ask for 0.9999, a tenfold of that. It makes -0 and 0 one, and
-    keys that differ in their last bits only; pictures that differ do not come near. An entry's name is 128 bits of a
-    BLAKE2b that is keyed anew in every process.
+    keys that differ in their last bits only; pictures that differ do not come near. Every store has entries of its own.
 
     Args:
         store: whose searches.
-        budget: bytes that may be held; 0 = nothing is.
+        cache: in memory alone.
         clock: seconds, for ages.
-
-    Attributes:
-        held: bytes that are.
     """
 
-    def __init__(self, store: ExperienceStore, budget: int, clock: Callable[[], float] = time.time) -> None:
-        self._store, self._budget, self._clock = store, budget, clock
-        self._lock, self._secret = threading.Lock(), secrets.token_bytes(16)
-        self._found: OrderedDict[bytes, _Kept] = OrderedDict()
+    def __init__(self, store: ExperienceStore, cache: Cache[Searched], clock: Callable[[], float] = time.time) -> None:
+        self._store, self._cache, self._clock = store, cache, clock
+        self._lock, self._owner = threading.Lock(), secrets.token_bytes(16)
         self._epoch, self._count = -1, 0
-        self._hits = self._misses = 0
-        self.held = 0
+
+    @classmethod
+    def of(cls, store: ExperienceStore, config: Cached | None = None) -> SearchCache:
+        """One that nothing else looks after, within bounds of its own."""
+        return cls(store, Cache("search", CODEC, config or Cached()))
 
     def search(self, keys: Vectors, ks: Sequence[int], counts: Sequence[bool]) -> Found:
         """See `ExperienceStore.search`; ages are those of now."""
-        if not self._budget:
+        if not self._cache.on:
             return self._store.search(keys, ks, counts)
-        names = [None if counted else self._name(key, k) for key, k, counted in zip(keys, ks, counts, strict=True)]
-        known, epoch, count = self._known(names)
-        missing = [i for i in range(len(names)) if i not in known]
+        epoch = self._store.epoch
+        searches = list(zip(keys, ks, counts, strict=True))
+        names = [None if counted else self._key(epoch, key, k) for key, k, counted in searches]
+        count = self._turn(epoch)
+        known = self._cache.find([name for name in names if name is not None])
+        there = [None if name is None else known.get(name.name) for name in names]
+        missing = [i for i, one in enumerate(there) if one is None]
         if not missing:
-            return Found([self._aged(known[i]) for i in range(len(names))], None, count, epoch)
+            return Found([self._aged(one) for one in there if one is not None], None, count, epoch)
         asked = self._store.search(keys[missing], [ks[i] for i in missing], [counts[i] for i in missing])
         if asked.reason is None and not any(counts):  # what counts changes what the others have found
-            self._keep([names[i] for i in missing], asked)
+            new = [names[i] if asked.epoch == epoch else self._key(asked.epoch, keys[i], ks[i]) for i in missing]
+            self._keep(new, asked)
         fresh = dict(zip(missing, asked.neighbours, strict=True))
-        rows = [fresh[i] if i in fresh else self._aged(known[i]) for i in range(len(names))]
+        rows = [fresh[i] if one is None else self._aged(one) for i, one in enumerate(there)]
         return replace(asked, neighbours=rows)
 
-    def counted(self) -> tuple[int, int]:
-        """Searches that were found, and that were not, since the last time this was asked."""
-        with self._lock:
-            counts = self._hits, self._misses
-            self._hits = self._misses = 0
-        return counts
-
-    def _name(self, key: Vectors, k: int) -> bytes | None:
-        """16 bytes for all keys that round to the same; none of a key that is not kept."""
+    def _key(self, epoch: int, key: Vectors, k: int) -> Key | None:
+        """The same for all keys that round to the same; none of a key that is not kept."""
         if not SHORTEST <= float(np.linalg.norm(key)) <= LONGEST:
             return None
         steps = np.rint(key.astype(np.float64) * steps_per_unit(len(key))) + 0.0  # -0 becomes 0
-        digest = blake2b(digest_size=16, key=self._secret)
-        digest.update(k.to_bytes(8, "big", signed=True))
-        digest.update(steps.data)
-        return digest.digest()
+        return search_key(self._owner, epoch, steps, k)
 
-    def _known(self, names: Sequence[bytes | None]) -> tuple[dict[int, _Kept], int, int]:
-        """What there is for each position, at the epoch that the store has now; that epoch, and how many lived then."""
-        epoch = self._store.epoch
-        with self._lock:
-            self._turn(epoch)
-            known = {i: self._found[name] for i, name in enumerate(names) if name is not None and name in self._found}
-            for i in known:
-                self._found.move_to_end(known[i].name)
-            self._hits += len(known)
-            self._misses += sum(name is not None for name in names) - len(known)
-            return known, epoch, self._count
-
-    def _keep(self, names: Sequence[bytes | None], asked: Found) -> None:
+    def _keep(self, names: Sequence[Key | None], asked: Found) -> None:
+        self._turn(asked.epoch, asked.count)
         now = self._clock()
+        for name, neighbours in zip(names, asked.neighbours, strict=True):
+            if name is not None:
+                self._cache.put(name, Searched(now, neighbours))
+
+    def _turn(self, epoch: int, count: int | None = None) -> int:
+        """Forget what belongs to another epoch; how many experiences lived when this one was first seen."""
         with self._lock:
-            self._turn(asked.epoch)
-            self._count = asked.count
-            for name, neighbours in zip(names, asked.neighbours, strict=True):
-                if name is not None and name not in self._found:
-                    size = ENTRY_BYTES + sum(NEIGHBOUR_BYTES + 4 * len(one.answer) for one in neighbours)
-                    self._found[name] = _Kept(name, neighbours, now, size)
-                    self.held += size
-            while self.held > self._budget:
-                self.held -= self._found.popitem(last=False)[1].size
+            if epoch != self._epoch:
+                self._cache.memory.clear()
+                self._epoch = epoch
+            if count is not None:
+                self._count = count
+            return self._count
 
-    def _turn(self, epoch: int) -> None:
-        """Forget what belongs to another epoch; the lock is held."""
-        if epoch != self._epoch:
-            self._found.clear()
-            self._epoch, self.held = epoch, 0
-
-    def _aged(self, kept: _Kept) -> list[Neighbour]:
-        hours = (self._clock() - kept.at) / 3600
-        return [one.model_copy(update={"age_hours": one.age_hours + hours}) for one in kept.neighbours]
+    def _aged(self, one: Searched) -> list[Neighbour]:
+        hours = (self._clock() - one.at) / 3600
+        return [n.model_copy(update={"age_hours": n.age_hours + hours}) for n in one.neighbours]
 
 
 def steps_per_unit(width: int) -> float:

@@ -9,8 +9,8 @@ from hashlib import blake2b
 
 import numpy as np
 
+from pixelis.cache_config import Cache
 from pixelis.errors import Unavailable
-from pixelis.settings import Cache
 from python_backends.pipeline.models import Floats, Views
 
 Encode = Callable[[Views, float, str | None], Floats]

@@ -8,8 +8,9 @@ from pixelis.errors import InvalidRequest, PixelisError
 from pixelis.schema import KnnCommand
 from pixelis.settings import settings
 from python_backends.adapter import UnaryModel
+from python_backends.caching.caches import Caches
 from python_backends.experience.live import Recall
-from python_backends.experience.search_cache import SearchCache
+from python_backends.experience.search_cache import CODEC, SearchCache
 from python_backends.experience.serve import KnnReply, KnnRequest, execute, open_store
 from python_backends.rows import Row, Tensors, json_text, text
 
@@ -21,11 +22,15 @@ class Knn(UnaryModel):
         """Open the store; the version folder's seeds fill it at its first start."""
         seeds = self.directory if (self.directory / "experiences.jsonl").exists() else None
         self._store = open_store(settings(), seeds)
-        self._cache = SearchCache(self._store, settings().retrieval.search_cache_bytes)
+        self._caches = Caches(settings(), self.instance)
+        kept = self._caches.open("search", CODEC, settings().cache.search, alone=True)
+        self._cache = SearchCache(self._store, kept)
+        self._caches.start(self.metrics, lambda _: False)
         self._recall: Recall | None = None
 
     def finalize(self) -> None:
         """Close the store."""
+        self._caches.close()
         self._store.close()
 
     def answer(self, rows: Sequence[Row]) -> Sequence[Tensors | BaseException]:
@@ -43,10 +48,6 @@ class Knn(UnaryModel):
     def _report(self) -> None:
         """Metrics; what has not changed is left out, as each one costs a message to Triton."""
         self.metrics.gauge("pixelis_experiences", len(self._store))
-        hits, misses = self._cache.counted()
-        for name, searches in (("hits", hits), ("misses", misses)):
-            if searches:
-                self.metrics.count(f"pixelis_search_cache_{name}_total", searches)
         if self._store.recall is not self._recall:
             self._recall = self._store.recall
             self.metrics.gauge("pixelis_index_recall_ratio", self._recall.value)

@@ -11,13 +11,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from pixelis.cache_config import Cached
 from pixelis.errors import InvalidRequest
 from pixelis.schema import KnnCommand
+from python_backends.caching.cache import Cache
 from python_backends.experience import ExperienceStore, KnnReply, KnnRequest, execute
-from python_backends.experience.search_cache import ENTRY_BYTES, MOST_OFF, SearchCache, steps_per_unit
+from python_backends.experience.search_cache import CODEC, MOST_OFF, SearchCache, steps_per_unit
 from tests.experience.conftest import WIDTH, Place, experience, key
 
-MIB = 2**20
+
+def counted(cache: SearchCache) -> tuple[int, int]:
+    """Searches that were found, and that were not, since the last time this was asked."""
+    now = cache._cache.memory.counts.snapshot()
+    before = COUNTED.get(id(cache), (0, 0))
+    COUNTED[id(cache)] = (now["hits"], now["misses"])
+    return now["hits"] - before[0], now["misses"] - before[1]
+
+
+COUNTED: dict[int, tuple[int, int]] = {}
+
+
+@pytest.fixture(autouse=True)
+def _afresh() -> None:
+    COUNTED.clear()
 
 
 def filled(place: Place, count: int = 10) -> ExperienceStore:
@@ -34,35 +50,35 @@ def ask(cache: SearchCache, *seeds: int, k: int = 3) -> list[list[str]]:
 
 def test_what_was_asked_before_is_not_searched_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     store = filled(place)
-    cache = SearchCache(store, MIB)
+    cache = SearchCache.of(store)
     first = ask(cache, 1, 2)
-    assert cache.counted() == (0, 2)
+    assert counted(cache) == (0, 2)
     with monkeypatch.context() as patched:
         patched.setattr(store, "search", None)
         assert ask(cache, 2, 1) == first[::-1]
-    assert cache.counted() == (2, 0)
+    assert counted(cache) == (2, 0)
     assert ask(cache, 1, 5, 2)[::2] == first, "some are known, some are not"
-    assert cache.counted() == (2, 1)
+    assert counted(cache) == (2, 1)
     assert len(ask(cache, 1, k=4)[0]) == 4
-    assert cache.counted() == (0, 1)
-    assert cache.counted() == (0, 0)
+    assert counted(cache) == (0, 1)
+    assert counted(cache) == (0, 0)
 
 
 def test_ages_go_on(place: Place) -> None:
     now = [0.0]
-    cache = SearchCache(filled(place), MIB, lambda: now[0])
+    cache = SearchCache(filled(place), Cache("search", CODEC, Cached()), lambda: now[0])
     asked = (key(1)[np.newaxis], [2], [False])
     young = cache.search(*asked).neighbours[0]
     now[0] = 7200
     old = cache.search(*asked).neighbours[0]
-    assert cache.counted() == (1, 1)
+    assert counted(cache) == (1, 1)
     assert [b.age_hours - a.age_hours for a, b in zip(young, old, strict=True)] == pytest.approx([2, 2], abs=1e-6)
     assert old[0].model_copy(update={"age_hours": young[0].age_hours}) == young[0]
 
 
 def test_a_search_that_counts_counts_every_time(place: Place) -> None:
     store = filled(place)
-    cache = SearchCache(store, MIB)
+    cache = SearchCache.of(store)
     counting = KnnRequest(key=key(2), k=1, command=KnnCommand(command="search", count=True))
     plain = KnnRequest(key=key(2), k=1)
     for times in range(1, 5):
@@ -78,12 +94,12 @@ def test_a_search_that_counts_counts_every_time(place: Place) -> None:
         4,
         5,
     ]
-    assert cache.counted() == (9, 6)
+    assert counted(cache) == (9, 6)
 
 
 def test_what_could_not_be_written_was_never_there(place: Place) -> None:
     store = filled(place)
-    cache = SearchCache(store, MIB)
+    cache = SearchCache.of(store)
     before = ask(cache, 77)
 
     def lost() -> None:
@@ -99,32 +115,32 @@ def test_what_could_not_be_written_was_never_there(place: Place) -> None:
 
 
 def test_the_budget_holds_and_the_least_recently_used_goes(place: Place) -> None:
-    cache = SearchCache(filled(place), 4 * (ENTRY_BYTES + 1500))
+    cache = SearchCache.of(filled(place), Cached(entries=4, bytes=40_000, policy="lru"))
     for seed in (1, 2, 3, 1, 4, 5):
         ask(cache, seed, k=1)
-        assert 0 < cache.held <= 4 * (ENTRY_BYTES + 1500)
-    cache.counted()
+        assert 0 < cache._cache.memory.held()[0] <= 4
+    counted(cache)
     ask(cache, 1, 3, 4, 5, k=1)
-    assert cache.counted() == (4, 0)
+    assert counted(cache) == (4, 0)
     ask(cache, 2, k=1)
-    assert cache.counted() == (0, 1)
-    none = SearchCache(filled(place, 0), 0)
+    assert counted(cache) == (0, 1)
+    none = SearchCache.of(filled(place, 0), Cached(bytes=0))
     assert ask(none, 1, k=1) == ask(none, 1, k=1)
-    assert (none.counted(), none.held) == ((0, 0), 0)
+    assert (counted(none), none._cache.memory.held()[0]) == ((0, 0), 0)
 
 
 def test_nothing_is_kept_of_a_cold_store_nor_of_keys_of_odd_length(place: Place) -> None:
-    cold = SearchCache(place.open(cold=5), MIB)
+    cold = SearchCache.of(place.open(cold=5))
     assert ask(cold, 1) == [[]]
     assert ask(cold, 1) == [[]]
-    assert cold.counted() == (0, 2)
-    cache = SearchCache(filled(place), MIB)
+    assert counted(cold) == (0, 2)
+    cache = SearchCache.of(filled(place))
     for times in (1e-7, 1e7):
         odd = np.stack([key(1), key(2)]) * np.float32(times)
         for _ in range(2):
             found = cache.search(odd, [1, 1], [False, False])
             assert [row[0].answer for row in found.neighbours] == ["1", "2"]
-    assert cache.counted() == (0, 0)
+    assert counted(cache) == (0, 0)
     for bad in (np.zeros(WIDTH, np.float32), np.full(WIDTH, np.nan, np.float32), key(1, 4)):
         with pytest.raises(InvalidRequest):
             cache.search(bad[np.newaxis], [1], [False])
@@ -149,18 +165,18 @@ def test_keys_of_one_name_are_alike(width: int, seed: int, off: float) -> None:
 
 
 def test_last_bits_and_the_sign_of_zero_make_no_difference(place: Place) -> None:
-    cache = SearchCache(filled(place), MIB)
+    cache = SearchCache.of(filled(place))
     plain = np.zeros((1, WIDTH), np.float32)
     plain[0, 0] = 1
     signed, nudged = plain.copy(), plain.copy()
     signed[0, 1:], nudged[0, 0] = -0.0, np.nextafter(np.float32(1), np.float32(2))
     for query in (plain, signed, nudged):
         cache.search(query, [3], [False])
-    assert cache.counted() == (2, 1)
+    assert counted(cache) == (2, 1)
     away = plain.copy()
     away[0, 1] = 4 * MOST_OFF
     cache.search(away, [3], [False])
-    assert cache.counted() == (0, 1)
+    assert counted(cache) == (0, 1)
 
 
 seeds = st.integers(0, 7)
@@ -188,7 +204,7 @@ def test_whatever_changes_is_seen_by_the_next_search(steps: list[tuple[str, obje
     with tempfile.TemporaryDirectory() as folder:
         place = Place(Path(folder))
         store = place.open(capacity=6)
-        cache = SearchCache(store, MIB)
+        cache = SearchCache.of(store)
         alive: list[str] = []
         for what, argument in steps:
             if what == "search" and isinstance(argument, list):

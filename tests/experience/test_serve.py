@@ -112,7 +112,7 @@ def test_bad_input_says_what_is_wrong(
 ) -> None:
     small = place.open(capacity=20)
     execute(small, [insert(i) for i in range(count)])
-    for cache in (None, SearchCache(small, 2**20)):
+    for cache in (None, SearchCache.of(small)):
         (reply,) = execute(small, [asked], cache)
         assert isinstance(reply, error)
         assert re.search(words, str(reply))

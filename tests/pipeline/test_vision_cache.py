@@ -7,8 +7,8 @@ import threading
 import numpy as np
 import pytest
 
+from pixelis.cache_config import Cache
 from pixelis.errors import DeadlineExceeded, Unavailable
-from pixelis.settings import Cache
 from python_backends.pipeline.models import Floats, Views
 from python_backends.pipeline.vision_cache import VisionCache, vision_bytes
 

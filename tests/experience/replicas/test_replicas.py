@@ -15,8 +15,9 @@ from pixelis.errors import InvalidRequest, NotFound, SetupError, Unavailable
 from pixelis.settings import Replicas, Retrieval
 from python_backends.experience import ExperienceStore
 from tests.experience.conftest import WIDTH, experience, fill, key
-from tests.experience.replicas.conftest import Open, Server, needs_redis, wait
+from tests.experience.replicas.conftest import Open
 from tests.experience.test_persistence import seeds
+from tests.redis_server import Server, needs_redis, wait
 
 State = list[tuple[object, ...]]
 

@@ -1,0 +1,73 @@
+"""Operators' orders to forget, as files that every process of a server reads.
+
+<state>/caches/orders/<nanoseconds since the epoch>.json   {"prefix": ..., "version": ...}
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+FOLDER = "orders"
+_KEPT_NS = 24 * 3600 * 10**9
+
+
+class Order(BaseModel):
+    """What is to be forgotten: of this prefix and this version of a model; none = any."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    prefix: str | None = None
+    version: str | None = None
+
+
+def give(caches: Path, order: Order) -> Path:
+    """Write an order, and remove those of more than a day ago.
+
+    Args:
+        caches: the folder of the caches.
+    """
+    folder = caches / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    now = time.time_ns()
+    for old in folder.glob("*.json"):
+        if old.stem.isdigit() and int(old.stem) < now - _KEPT_NS:
+            old.unlink(missing_ok=True)
+    path = folder / f"{now}.json"
+    draft = path.with_suffix(".draft")
+    draft.write_text(order.model_dump_json())
+    draft.replace(path)
+    return path
+
+
+class Orders:
+    """The orders since a moment, each once.
+
+    Args:
+        caches: the folder of the caches.
+        since_ns: nanoseconds since the epoch.
+    """
+
+    def __init__(self, caches: Path, since_ns: int) -> None:
+        self._folder, self._done = caches / FOLDER, {str(since_ns)}
+        self._since = since_ns
+
+    def new(self) -> list[Order]:
+        """Those not returned before, oldest first; a file that is none is passed over."""
+        found = []
+        try:
+            names = sorted(path.stem for path in self._folder.glob("*.json") if path.stem.isdigit())
+        except OSError:
+            return []
+        for name in names:
+            if int(name) <= self._since or name in self._done:
+                continue
+            self._done.add(name)
+            try:
+                found.append(Order.model_validate(json.loads((self._folder / f"{name}.json").read_text())))
+            except (OSError, ValueError, ValidationError):
+                continue
+        return found

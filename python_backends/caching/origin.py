@@ -1,0 +1,85 @@
+"""Which models, and which settings, a value was made by."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from pixelis import __version__
+from pixelis.errors import PixelisError
+from python_backends.artifacts import latest
+from python_backends.caching.canonical import feed
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a value was made by.
+
+    Attributes:
+        versions: model -> version.
+        digest: over their manifests, the settings that matter, and our own version: a version's number alone comes
+            again where a repository is built anew.
+    """
+
+    versions: Mapping[str, str] = field(default_factory=dict)
+    digest: str = ""
+
+
+def _served(model: str, version: str) -> bool:
+    return True
+
+
+class Origins:
+    """The origins of what is made now. For any number of threads.
+
+    A version may lie in the repository for a while before the server has loaded it: until then it is not known who
+    answers, so there is no origin, and nothing is to be cached.
+
+    Args:
+        repository: the models'.
+        served: whether a version of a model is ready; asked until it once is.
+    """
+
+    def __init__(self, repository: Path, served: Callable[[str, str], bool] = _served) -> None:
+        self._repository, self._served = repository, served
+        self._lock = threading.Lock()
+        self._known: dict[str, tuple[str, str]] = {}
+
+    def of(self, models: Sequence[str], *configuration: Any) -> Origin | None:
+        """The origin of what these models make together, if it is certain.
+
+        Args:
+            models: all that the value depends on.
+            configuration: settings that it depends on, as plain data.
+        """
+        found = {model: self._version(model) for model in models}
+        hashed = blake2b(digest_size=16)
+        feed(hashed.update, [__version__, [one[1] for one in found.values() if one], list(configuration)])
+        if None in found.values():
+            return None
+        return Origin({model: one[0] for model, one in found.items() if one}, hashed.hexdigest())
+
+    def _version(self, model: str) -> tuple[str, str] | None:
+        """The version of a model that answers, and the digest of its manifest (empty where it has none)."""
+        try:
+            folder = latest(self._repository, model)
+        except PixelisError:
+            return None
+        with self._lock:
+            known = self._known.get(model)
+        if known is not None and known[0] == folder.name:
+            return known
+        if not self._served(model, folder.name):
+            return None
+        try:
+            manifest = (folder / "manifest.json").read_bytes()
+        except OSError:
+            manifest = b""
+        found = folder.name, blake2b(manifest, digest_size=16).hexdigest()
+        with self._lock:
+            self._known[model] = found
+        return found
