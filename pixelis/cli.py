@@ -81,9 +81,9 @@ COMMANDS: dict[str, Entry] = {
     ),
     "sweep": Entry(("perf.commands",), "Latency and throughput over concurrency, with perf_analyzer.", "perf"),
     "bench": Entry(
-        ("perf.bench_commands", "perf.bench_formats", "perf.bench_knn", "perf.bench_policy", "perf.bench_rollback"),
+        tuple(f"perf.bench_{name}" for name in ("commands", "cache", "formats", "knn", "policy", "rollback")),
         "What things cost here: the server against the plain pipeline (e2e), the models' forms (formats), decoding "
-        "(policy), retrieval (knn), a rollback.",
+        "(policy), retrieval (knn), caches (cache), a rollback.",
         "build",
         group=True,
     ),
