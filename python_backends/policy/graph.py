@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,26 @@ from python_backends.policy.embeddings import EmbeddingTable
 Floats = NDArray[np.float32]
 Cells = NDArray[np.generic]
 Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """Tokens that are read into a row behind those that it holds: a prompt, or a part of one.
+
+    Attributes:
+        past: tokens that the row's cache holds.
+        embeds: `[S, hidden]`.
+        positions: `[3, S]`.
+    """
+
+    past: int
+    embeds: Floats
+    positions: Ints
+
+    @property
+    def stop(self) -> int:
+        """Tokens that the row's cache will hold."""
+        return self.past + len(self.embeds)
 
 
 class DecoderGraph(ABC):
@@ -36,8 +57,7 @@ class DecoderGraph(ABC):
         slots: rows of the cache, hence sequences at once.
         max_len: tokens of one row; at most what the rotary tables cover.
         token_bytes: bytes of the cache that one token takes.
-        mixes: whether it has `mixed`.
-        pads: whether prompts that are read together take the places of the longest.
+        mixes: whether it has `mixed`; what has not pads prompts that are read together to the longest of them.
     """
 
     executor: str
@@ -47,7 +67,6 @@ class DecoderGraph(ABC):
     max_len: int
     token_bytes: int
     mixes: bool = False
-    pads: bool = True
 
     @abstractmethod
     def __init__(self, directory: Path, slots: int, max_len: int, threads: int) -> None: ...
@@ -93,17 +112,16 @@ class DecoderGraph(ABC):
             logits `[n, vocabulary]`, valid until the next call with the same n.
         """
 
-    def mixed(
-        self, tokens: Ints, positions: Ints, lengths: Ints, row: int, past: int, embeds: Floats, places: Ints
-    ) -> Floats:
-        """`decode` and, for another row, `extend` in one pass over the weights, where the executor can.
+    def mixed(self, tokens: Ints, positions: Ints, lengths: Ints, row: int, pieces: Sequence[Piece]) -> Floats:
+        """`decode` and, for other rows, `extend` in one pass over the weights, where the executor can.
 
         Args:
-            tokens, positions, lengths: see `decode`.
-            row, past, embeds, places: see `extend`, whose `positions` are `places` here.
+            tokens, positions, lengths: see `decode`; of no row at all, where pieces alone are to be read.
+            row: of the first piece; the others go into the rows behind it.
+            pieces: at least one.
 
         Returns:
-            logits `[n + 1, vocabulary]`: of rows 0 to n-1, and at the last of the tokens that were read.
+            logits `[n + len(pieces), vocabulary]`: of rows 0 to n-1, and at the last token of each piece.
         """
         raise NotImplementedError(f"{self.executor} has no pass for both.")
 

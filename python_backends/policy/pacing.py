@@ -11,7 +11,7 @@ from __future__ import annotations
 IDLE_CHUNK = 512
 """Prompt tokens read in one go at most."""
 IDLE_S = 0.15
-"""Seconds of reading in one go while nobody decodes: an arrival waits for no more than this."""
+"""Seconds of reading in one go while nobody decodes: an arrival waits for no more than this, or a stated latency."""
 IDLE_SMALLEST = 64
 """Below, the same: a slow machine is not to be slower still."""
 SMALLEST_CHUNK = 16
@@ -62,7 +62,8 @@ class Pacing:
     def chunk(self, decoding: int) -> int:
         """Prompt tokens to read before the next step of `decoding` rows."""
         if not decoding:
-            return int(min(IDLE_CHUNK, max(IDLE_SMALLEST, self._chunks.within(IDLE_S) if self._chunks.known else 0)))
+            seconds = max(IDLE_S, self.target_s or 0.0)
+            return int(min(IDLE_CHUNK, max(IDLE_SMALLEST, self._chunks.within(seconds) if self._chunks.known else 0)))
         step = self.step_s(decoding)
         if step is None:
             return SMALLEST_CHUNK

@@ -85,6 +85,12 @@ class PrefixCache:
         """Whether `find` would find anything."""
         return bool(self._walk(content[:BLOCK])[0])
 
+    def reach(self, content: Content) -> int:
+        """Tokens that `find` would find."""
+        path, last = self._walk(content)
+        lengths = [len(block.content) for block in path]
+        return sum(lengths[:-1]) + last if last else sum(lengths)
+
     def _walk(self, content: Content) -> tuple[list[_Block], int]:
         """Blocks along `content`, and how much of the last one it shares (0: all)."""
         path: list[_Block] = []

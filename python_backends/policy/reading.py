@@ -5,34 +5,18 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence as Seq
+
+import numpy as np
 
 from python_backends.policy.batching import group_with
-from python_backends.policy.graph import DecoderGraph, Floats, Ints
+from python_backends.policy.chunks import Chunk
+from python_backends.policy.graph import DecoderGraph, Floats, Piece
 from python_backends.policy.pacing import SMALLEST_CHUNK, Pacing
 from python_backends.policy.request import Sequence
 from python_backends.policy.roll import Roll, typed
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, eq=False)
-class Chunk:
-    """A part of a prompt that is read beside a decode step.
-
-    Attributes:
-        sequence: the one whose prompt is being read.
-        start: tokens of it that are in the cache.
-        stop: tokens that will be.
-        embeds: `[stop - start, hidden]`.
-        places: `[3, stop - start]`, their positions.
-    """
-
-    sequence: Sequence
-    start: int
-    stop: int
-    embeds: Floats
-    places: Ints
 
 
 class PromptReader:
@@ -50,7 +34,7 @@ class PromptReader:
         self._graph = graph
         self._pacing = pacing
         self._accept = accept
-        self._held: Chunk | None = None
+        self._held: list[Chunk] = []
 
     def make_room(self) -> None:
         """Urgent requests wait: a prompt that is not urgent stands back, and so does the last one who got a row.
@@ -58,36 +42,55 @@ class PromptReader:
         One row stays with the others, where there is more than one: they have their share of the time.
         """
         rows = self._roll.rows
-        if rows.reading is not None and not rows.reading.urgent:
-            self._roll.preempt(rows.reading)
+        for sequence in [sequence for sequence in rows.reading if not sequence.urgent]:
+            self._roll.preempt(sequence)
         ordinary = [sequence for sequence in rows.active if not sequence.urgent]
-        if not rows.free and rows.reading is None and len(ordinary) > (self._graph.slots > 1):
+        if not rows.free and not rows.reading and len(ordinary) > (self._graph.slots > 1):
             self._roll.preempt(max(ordinary, key=lambda sequence: sequence.arrived))
 
     def read(self) -> None:
-        """Read prompts for about as long as a decode step takes; beside urgent requests, as one of theirs takes."""
-        rows = self._roll.rows
+        """Read prompts for about as long as a decode step takes; beside urgent requests, as one of theirs takes.
+
+        Where the executor can, this only says what is to be read beside the next step (see `held`).
+        """
+        rows, held = self._roll.rows, self._held
         budget = self._pacing.chunk(rows.urgent if self._pressed() else len(rows.active))
         while budget > 0:
-            used = self._begin(budget) if self._roll.rows.reading is None else self._go_on(budget)
-            if not used or self._held is not None:
+            if held and not held[-1].last:
                 return
+            used = self._go_on(budget) if len(rows.reading) > len(held) else self._begin(budget)
             budget -= used
+            if not used or (held and budget < SMALLEST_CHUNK):
+                return
 
-    def held(self) -> Chunk | None:
-        """What is to be read beside the next step, where the executor can; `finish` is to be told of it."""
-        chunk, self._held = self._held, None
-        return chunk
+    def held(self) -> list[Chunk]:
+        """What is to be read in the pass of the next step; `finish` is to be told of it."""
+        chunks, self._held = self._held, []
+        return chunks
 
-    def finish(self, chunk: Chunk, logits: Floats | None) -> None:
-        """A chunk was read beside a step, with these logits `[1, vocabulary]` at its last token; or not, with none."""
-        sequence = chunk.sequence
-        if sequence is not self._roll.rows.reading:  # it was ended
+    def finish(self, chunks: Seq[Chunk], logits: Floats | None) -> None:
+        """Chunks were read beside a step, with these logits at their ends `[len(chunks), vocabulary]`, or not yet."""
+        if not chunks or chunks[0].sequence not in self._roll.rows.reading:  # their pass failed, which ended them
             return
         if logits is None:
-            self._read_alone(chunk)
-        elif chunk.stop == sequence.known:
-            self._joined([sequence], logits)
+            logits = self._read_held(chunks)
+        if logits is None:
+            return
+        for place, chunk in enumerate(chunks):
+            if chunk.last:
+                self._joined([chunk.sequence], logits[place : place + 1])
+
+    def _read_held(self, chunks: Seq[Chunk]) -> Floats | None:
+        """Read chunks in a pass of their own; none when it failed."""
+        none = np.zeros(0, np.int64)
+        pieces = [chunk.piece for chunk in chunks]
+        places = sum(len(piece.embeds) for piece in pieces)
+        group = [chunk.sequence for chunk in chunks]
+        logits = self._timed_read(group, lambda row: self._graph.mixed(none, none, none, row, pieces), places)
+        if logits is not None:
+            for chunk in chunks:
+                chunk.sequence.read = chunk.piece.stop
+        return logits
 
     def _begin(self, budget: int) -> int:
         """Give the next request a row, with what is known of its prompt; tokens read, 0 if nobody can have one."""
@@ -97,18 +100,20 @@ class PromptReader:
         self._roll.waiting.remove(sequence)
         self._admit(sequence)
         budget = self._part(sequence, budget)
-        group = self._group(sequence, budget)
+        group = [sequence] if self._graph.mixes else self._group(sequence, budget)
         if len(group) > 1:
             return self._read_group(group)
         rows = self._roll.rows
-        row = len(rows.active)
-        # The last token of a new prompt is read in any case: its logits are the first token's.
-        wanted = sequence.known_content()[: sequence.known if sequence.tokens else sequence.known - 1]
+        row = len(rows.holders())
+        # The last token of a new prompt is read in any case: its logits are the first token's. So is one of a prompt
+        # behind others, since rows decode in the order in which their prompts are read to the end.
+        whole = bool(sequence.tokens) and not self._held
+        wanted = sequence.known_content()[: sequence.known if whole else sequence.known - 1]
         for cells in self._roll.prefixes.find(wanted):
             self._graph.write(row, sequence.read, cells)
             sequence.read += cells.shape[2]
-        rows.reading = sequence
-        if sequence.read == sequence.known:
+        rows.reading.append(sequence)
+        if sequence.read == sequence.known:  # it was preempted, and all of it is still there
             rows.join([sequence])
             return 1
         return self._read_chunk(sequence, budget)
@@ -118,12 +123,23 @@ class PromptReader:
         waiting, rows = self._roll.waiting, self._roll.rows
         if not rows.free:
             return None
-        if waiting.ordinary and len(rows.active) < self._pacing.rows and self._granted(waiting.ordinary[0], budget):
+        if waiting.ordinary and len(rows.holders()) < self._pacing.rows and self._ready(waiting.ordinary[0], budget):
             return waiting.ordinary[0]
-        if not waiting.urgent:
+        if not waiting.urgent or self._told(waiting.urgent[0]):
             return None
-        kept = self._graph.slots > 1 and waiting.ordinary and all(other.urgent for other in rows.active)
+        kept = self._graph.slots > 1 and waiting.ordinary and all(other.urgent for other in rows.holders())
         return waiting.urgent[0] if rows.free > bool(kept) else None
+
+    def _ready(self, sequence: Sequence, budget: int) -> bool:
+        return not self._told(sequence) and self._granted(sequence, budget)
+
+    def _told(self, sequence: Sequence) -> bool:
+        """Whether what is read in the next pass will be known of `sequence`, which better waits for it then."""
+        prefixes = self._roll.prefixes
+        if not self._held or not prefixes.budget:
+            return False
+        known = prefixes.reach(sequence.content)
+        return any(chunk.tells(sequence, known) for chunk in self._held)
 
     def _granted(self, sequence: Sequence, budget: int) -> bool:
         """Whether an ordinary prompt may be read now: always, but beside urgent requests it is charged."""
@@ -169,7 +185,7 @@ class PromptReader:
     def _read_group(self, group: list[Sequence]) -> int:
         """Read whole prompts together; tokens read."""
         real = sum(s.length for s in group)
-        places = len(group) * max(s.length for s in group) if self._graph.pads else real
+        places = len(group) * max(s.length for s in group)
         prompts = [s.embeds for s in group], [s.positions for s in group]
         logits = self._timed_read(group, lambda row: self._graph.prefill(row, *prompts), places, places - real)
         if logits is not None:
@@ -178,8 +194,7 @@ class PromptReader:
 
     def _go_on(self, budget: int) -> int:
         """Read a chunk of the prompt that is being read; tokens read, 0 if it has to wait."""
-        sequence = self._roll.rows.reading
-        assert sequence is not None
+        sequence = self._roll.rows.reading[-1]
         if not sequence.urgent and not self._granted(sequence, budget):
             return 0
         return self._read_chunk(sequence, self._part(sequence, budget))
@@ -189,20 +204,20 @@ class PromptReader:
         if sequence.known - stop < SMALLEST_CHUNK and not self._roll.rows.active:
             stop = sequence.known  # a pass of its own for so few costs nearly as much, and nobody waits for a token
         embeds, places = sequence.embedded(start, stop, self._graph.embeddings), sequence.places(start, stop)
-        chunk = Chunk(sequence, start, stop, embeds, places)
-        if self._graph.mixes and self._roll.rows.active:
-            self._held = chunk
+        chunk = Chunk(sequence, Piece(start, embeds, places))
+        if self._graph.mixes:
+            self._held.append(chunk)
         else:
             self._read_alone(chunk)
         return stop - start
 
     def _read_alone(self, chunk: Chunk) -> None:
-        sequence, start, stop = chunk.sequence, chunk.start, chunk.stop
-        given = start, chunk.embeds, chunk.places
-        logits = self._timed_read([sequence], lambda row: self._graph.extend(row, *given), stop - start)
+        sequence, piece = chunk.sequence, chunk.piece
+        given = piece.past, piece.embeds, piece.positions
+        logits = self._timed_read([sequence], lambda row: self._graph.extend(row, *given), len(piece.embeds))
         if logits is not None:
-            sequence.read = stop
-            if stop == sequence.known:
+            sequence.read = piece.stop
+            if chunk.last:
                 self._joined([sequence], logits)
 
     def _timed_read(

@@ -94,7 +94,7 @@ class Roll:
 
     def preempt(self, sequence: Sequence) -> None:
         """Its cache goes to the known prefixes, from where it comes back if it is still there."""
-        self.remember(sequence, sequence.read if sequence is self.rows.reading else sequence.known)
+        self.remember(sequence, sequence.read if sequence in self.rows.reading else sequence.known)
         self.rows.drop({id(sequence)})
         sequence.read = 0
         self.waiting.put_back(sequence)
@@ -117,7 +117,7 @@ class Roll:
     def count(self) -> None:
         """Bring the gauges up to date."""
         metrics, rows, prefixes = self.metrics, self.rows, self.prefixes
-        metrics.active = len(rows.active) + (rows.reading is not None)
+        metrics.active = len(rows.holders())
         metrics.waiting = len(self.waiting)
         metrics.cached_tokens = int(rows.lengths[: len(rows.active)].sum())
         metrics.prefix_bytes = prefixes.held

@@ -1,7 +1,7 @@
 """Which sequence holds which row of the cache.
 
-Rows 0 to n-1 decode: the graph's binding is a slice. Row n is the prompt that is being read. When a sequence ends, the
-last one that decodes moves into its row, and the prompt into the row before.
+Rows 0 to n-1 decode: the graph's binding is a slice. The rows behind are of prompts that are being read. When a
+sequence ends, the last one that decodes moves into its row, and each of the prompts into the row before.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ class RowTable:
 
     Attributes:
         active: sequences that decode; their index is their row.
-        reading: the sequence whose prompt is being read, in row `len(active)`.
+        reading: sequences whose prompts are being read, in rows `len(active)` and on: those that the next pass reads to
+            their end, and one at most that it does not.
         tokens: newest token of each row, not in the cache yet `[slots]`.
         positions: its position `[slots]`.
         lengths: tokens that the row's cache holds `[slots]`.
@@ -31,7 +32,7 @@ class RowTable:
     def __init__(self, graph: DecoderGraph) -> None:
         self._graph = graph
         self.active: list[Sequence] = []
-        self.reading: Sequence | None = None
+        self.reading: list[Sequence] = []
         self.tokens = np.zeros(graph.slots, np.int64)
         self.positions = np.zeros(graph.slots, np.int64)
         self.lengths = np.zeros(graph.slots, np.int64)
@@ -39,7 +40,7 @@ class RowTable:
     @property
     def free(self) -> int:
         """Rows that nobody holds."""
-        return self._graph.slots - len(self.active) - (self.reading is not None)
+        return self._graph.slots - len(self.active) - len(self.reading)
 
     @property
     def urgent(self) -> int:
@@ -49,11 +50,11 @@ class RowTable:
     @property
     def pressed(self) -> bool:
         """Whether an urgent sequence holds a row, be it that it decodes or that its prompt is being read."""
-        return self.urgent > 0 or (self.reading is not None and self.reading.urgent)
+        return self.urgent > 0 or any(sequence.urgent for sequence in self.reading)
 
     def holders(self) -> list[Sequence]:
         """Sequences with a row; their index is their row."""
-        return self.active if self.reading is None else [*self.active, self.reading]
+        return [*self.active, *self.reading]
 
     def join(self, group: list[Sequence]) -> None:
         """The prompts in rows `len(active)` and on are read: they decode from now on."""
@@ -63,13 +64,15 @@ class RowTable:
             if sequence.tokens:  # it was preempted, and its newest token is not read yet
                 self.tokens[row] = sequence.tokens[-1]
             sequence.read = 0
-        self.reading = None
+        self.reading = [sequence for sequence in self.reading if sequence not in group]
         self.active += group
 
     def drop(self, gone: Container[int]) -> None:
         """Free the rows of the sequences with these `id`s."""
-        if id(self.reading) in gone:
-            self.reading = None
+        for place in range(len(self.reading) - 1, -1, -1):
+            if id(self.reading[place]) in gone:
+                del self.reading[place]
+                self._close_up(len(self.active) + place, place)
         for row in range(len(self.active) - 1, -1, -1):
             if id(self.active[row]) in gone:
                 self._free(row)
@@ -92,8 +95,12 @@ class RowTable:
             for column in (self.tokens, self.positions, self.lengths):
                 column[row] = column[last]
         self.active.pop()
-        if self.reading is not None:
-            self._graph.move(last + 1, last, self.reading.read)
+        self._close_up(last, 0)
+
+    def _close_up(self, row: int, place: int) -> None:
+        """Prompts from `place` on go into `row`, which is free, and those behind it."""
+        for target, sequence in enumerate(self.reading[place:], row):
+            self._graph.move(target + 1, target, sequence.read)
 
     def _swap(self, one: int, other: int) -> None:
         self._graph.swap(one, other, int(max(self.lengths[one], self.lengths[other])))

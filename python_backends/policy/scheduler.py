@@ -84,10 +84,9 @@ class Scheduler:
         if self._roll.waiting.urgent:
             self._reader.make_room()
         self._reader.read()
-        chunk = self._reader.held()
-        logits = self._stepper.step(chunk) if self._roll.rows.active else None
-        if chunk is not None:
-            self._reader.finish(chunk, logits)
+        chunks = self._reader.held()
+        logits = self._stepper.step(chunks) if self._roll.rows.active else None
+        self._reader.finish(chunks, logits)
         self._roll.count()
         metrics, tried = self._roll.metrics, self._speculation
         metrics.drafted, metrics.accepted = tried.drafted, tried.accepted

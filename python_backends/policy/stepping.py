@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Sequence as Seq
 from functools import partial
 
 import numpy as np
@@ -12,9 +13,9 @@ from numpy.typing import NDArray
 
 from pixelis.errors import PixelisError, ServingError
 from pixelis.schema import PolicyEvent
+from python_backends.policy.chunks import Chunk
 from python_backends.policy.graph import DecoderGraph, Floats, Ints
 from python_backends.policy.pacing import Pacing
-from python_backends.policy.reading import Chunk
 from python_backends.policy.request import Finish, Sequence
 from python_backends.policy.roll import Roll, typed
 from python_backends.policy.sampling import greedy, guided, sample
@@ -39,14 +40,14 @@ class Stepper:
         self._pacing = pacing
         self._speculation = speculation
 
-    def step(self, chunk: Chunk | None = None) -> Floats | None:
+    def step(self, chunks: Seq[Chunk] = ()) -> Floats | None:
         """The next token of all that decode now, or what a draft brings where one is alone.
 
         Args:
-            chunk: is read in the same pass, where there is one.
+            chunks: are read in the same pass, where there are any.
 
         Returns:
-            Logits at the end of the chunk `[1, vocabulary]`; none where it was not read.
+            Logits at the end of each chunk `[len(chunks), vocabulary]`; none where they were not read.
         """
         begun = time.perf_counter()
         count = self._decoding()
@@ -56,40 +57,42 @@ class Stepper:
             return None
         usual = self._pacing.step_s(count)
         if usual is None:
-            chunk = None  # what a step takes alone is to be known first
+            chunks = ()  # what a step takes alone is to be known first
         rows = self._roll.rows
         state = rows.tokens[:count], rows.positions[:count], rows.lengths[:count]
         try:
-            logits = self._graph.decode(*state) if chunk is None else self._mixed(chunk, *state)
+            logits = self._mixed(chunks, *state) if chunks else self._graph.decode(*state)
         except Exception as error:
             log.exception("policy: a decode step of %d failed", count)
-            self._roll.fail([*rows.active[:count], *([chunk.sequence] if chunk else [])], typed(error, "decoding"))
+            self._roll.fail([*rows.active[:count], *(chunk.sequence for chunk in chunks)], typed(error, "decoding"))
             return None
         seconds = time.perf_counter() - begun
-        reading = max(seconds - (usual or 0.0), 0.0) if chunk is not None else 0.0
-        if chunk is not None:
-            self._read(chunk, reading)
+        reading = max(seconds - (usual or 0.0), 0.0) if chunks else 0.0
+        if chunks:
+            self._read(chunks, reading)
         elif count == 1:
             self._speculation.plain(seconds)
         if rows.active[count - 1].urgent:
             self._pacing.earn(seconds - reading)
-        if chunk is None:
+        if not chunks:
             self._pacing.stepped(count, seconds)
         self._stepped(count, seconds - reading)
         self.accept(0, logits[:count])
         self._roll.metrics.step_s += time.perf_counter() - begun - reading
-        return logits[count:] if chunk is not None else None
+        return logits[count:] if chunks else None
 
-    def _mixed(self, chunk: Chunk, tokens: Ints, positions: Ints, lengths: Ints) -> Floats:
+    def _mixed(self, chunks: Seq[Chunk], tokens: Ints, positions: Ints, lengths: Ints) -> Floats:
         row = len(self._roll.rows.active)
-        return self._graph.mixed(tokens, positions, lengths, row, chunk.start, chunk.embeds, chunk.places)
+        return self._graph.mixed(tokens, positions, lengths, row, [chunk.piece for chunk in chunks])
 
-    def _read(self, chunk: Chunk, seconds: float) -> None:
-        """A chunk is in the cache; it made the step longer by `seconds`."""
-        chunk.sequence.read = chunk.stop
-        tokens = chunk.stop - chunk.start
+    def _read(self, chunks: Seq[Chunk], seconds: float) -> None:
+        """Chunks are in the cache; they made the step longer by `seconds`."""
+        tokens = 0
+        for chunk in chunks:
+            chunk.sequence.read = chunk.piece.stop
+            tokens += len(chunk.piece.embeds)
         self._pacing.read(tokens, seconds)
-        if chunk.sequence.urgent:
+        if chunks[0].sequence.urgent:
             self._pacing.earn(seconds)
         metrics = self._roll.metrics
         metrics.prefills += 1

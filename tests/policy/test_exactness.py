@@ -142,6 +142,40 @@ def test_arrivals_at_random(
     assert (metrics.prefix_evicted > 0) == (limits.get("prefix_bytes") == 300_000)
 
 
+@pytest.mark.parametrize("prefix_bytes", [0, 1 << 26], ids=["each alone", "prefixes shared"])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_several_prompts_in_the_pass_of_a_step(
+    nanos: Artifacts, asked: list[PolicyRequest], alone: list[Caller], prefix_bytes: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(asked))
+    passes: list[tuple[int, int]] = []
+    with PolicyRuntime(nanos("openvino"), slots=6, max_len=1024, prefix_bytes=prefix_bytes) as runtime:
+        runtime._scheduler._pacing.chunk = lambda decoding: int(rng.integers(1, 400))  # type: ignore[method-assign]
+        graph = runtime._scheduler._graph
+        mixed = graph.mixed
+
+        def counted(tokens: Any, positions: Any, lengths: Any, row: int, pieces: Any) -> Any:
+            passes.append((len(tokens), len(pieces)))
+            return mixed(tokens, positions, lengths, row, pieces)
+
+        graph.mixed = counted  # type: ignore[method-assign]
+        _check([alone[i] for i in order], [ask(runtime, asked[i]) for i in order])
+        assert runtime.metrics.prefill_tokens + runtime.metrics.prefix_found == sum(len(o.prompt_ids) for o in asked)
+    assert max(pieces for decoding, pieces in passes if decoding) > 1
+
+
+def test_what_is_read_in_a_pass_is_not_read_beside_it_again(nanos: Artifacts, asked: list[PolicyRequest]) -> None:
+    longest = max(asked, key=lambda one: len(one.prompt_ids))
+    with PolicyRuntime(nanos("openvino"), slots=6, max_len=1024) as runtime:
+        runtime._scheduler._pacing.chunk = lambda decoding: 4096  # type: ignore[method-assign]
+        same = [longest.sampling.model_copy(update={"request_id": f"same{i}", "max_tokens": 2}) for i in range(4)]
+        for sampling in same:
+            ask(runtime, PolicyRequest(longest.prompt_ids, longest.visual, longest.grids, sampling))
+        ask(runtime, PolicyRequest(longest.prompt_ids, longest.visual, longest.grids, longest.sampling)).wait()
+        assert runtime.metrics.prefill_tokens == len(longest.prompt_ids) + 4
+
+
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("prefix_bytes", [0, 1 << 26], ids=["read again", "copied back"])
 def test_preempted(

@@ -10,7 +10,7 @@ import pytest
 
 from pixelis.errors import SetupError
 from python_backends.policy.executors import open_decoder
-from python_backends.policy.graph import DecoderGraph
+from python_backends.policy.graph import DecoderGraph, Piece
 from tests.policy.support import FORMATS, write_artifact
 
 LENGTHS = (11, 70, 8, 130)
@@ -89,22 +89,30 @@ def test_several_tokens_behind_a_past_answer_as_one_after_the_other(graph: Decod
     np.testing.assert_allclose([first[0], *got], wanted, atol=2e-5)
 
 
-def test_a_chunk_beside_a_step_answers_as_each_alone(graph: DecoderGraph) -> None:
+def test_chunks_beside_a_step_answer_as_each_alone(graph: DecoderGraph) -> None:
+    none = np.zeros(0, np.int64)
     if not graph.mixes:
         with pytest.raises(NotImplementedError, match="no pass for both"):
-            graph.mixed(*[np.zeros(1, np.int64)] * 3, 1, 0, np.zeros((1, 8), np.float32), np.zeros((3, 1), np.int64))
+            graph.mixed(none, none, none, 1, [Piece(0, np.zeros((1, 8), np.float32), np.zeros((3, 1), np.int64))])
         return
     wanted = _alone(graph, steps=1)
     embeds, positions = _prompts(graph)
-    graph.prefill(0, embeds[:3], positions[:3])
-    graph.extend(5, 0, embeds[3][:50], positions[3][:, :50])
-    at = np.array(LENGTHS[:2])
-    got = graph.mixed(np.full(2, 20), at, at, 5, 50, embeds[3][50:], positions[3][:, 50:])
-    np.testing.assert_allclose(got, [wanted[0][1], wanted[1][1], wanted[3][0]], atol=2e-5)
-    graph.move(5, 1, LENGTHS[3])
-    at = np.array([LENGTHS[0] + 1, LENGTHS[3], LENGTHS[2]])
-    got = graph.decode(np.array([21, 20, 20]), at, at)
-    np.testing.assert_allclose(got[1:], [wanted[3][1], wanted[2][1]], atol=2e-5)
+
+    def piece(prompt: int, past: int, stop: int) -> Piece:
+        return Piece(past, embeds[prompt][past:stop], positions[prompt][:, past:stop])
+
+    graph.prefill(0, embeds[:1], positions[:1])
+    graph.mixed(none, none, none, 1, [piece(3, 0, 50)])
+    at = np.array(LENGTHS[:1])
+    pieces = [piece(3, 50, LENGTHS[3]), piece(1, 0, LENGTHS[1]), piece(2, 0, 5)]
+    got = graph.mixed(np.full(1, 20), at, at, 1, pieces)
+    np.testing.assert_allclose(got[:3], [wanted[0][1], wanted[3][0], wanted[1][0]], atol=2e-5)
+    got = graph.mixed(none, none, none, 3, [piece(2, 5, LENGTHS[2])])
+    np.testing.assert_allclose(got, [wanted[2][0]], atol=2e-5)
+    graph.move(3, 0, LENGTHS[2])
+    at = np.array([LENGTHS[2], LENGTHS[3], LENGTHS[1]])
+    got = graph.decode(np.full(3, 20), at, at)
+    np.testing.assert_allclose(got, [wanted[row][1] for row in (2, 3, 1)], atol=2e-5)
 
 
 def test_rows_are_exchanged_and_come_back_from_what_was_read(graph: DecoderGraph) -> None:

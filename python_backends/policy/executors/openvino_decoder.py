@@ -18,7 +18,7 @@ from python_backends.policy.checkpoint import CheckpointConfig
 from python_backends.policy.embeddings import EmbeddingTable
 from python_backends.policy.executors.huge_pages import use_huge_pages
 from python_backends.policy.executors.openvino_paged import BLOCK, KEY, VALUE, VERSION, open_paged
-from python_backends.policy.graph import Cells, DecoderGraph, Floats, Ints
+from python_backends.policy.graph import Cells, DecoderGraph, Floats, Ints, Piece
 
 Small = NDArray[np.int32]
 Arrays = dict[str, NDArray[np.generic]]
@@ -35,7 +35,7 @@ class OpenVinoDecoder(DecoderGraph):
     """
 
     executor = f"OpenVINO {VERSION}"
-    mixes, pads = True, False
+    mixes = True
 
     def __init__(self, directory: Path, slots: int, max_len: int, threads: int) -> None:
         self.config = config = CheckpointConfig.load(directory)
@@ -71,19 +71,18 @@ class OpenVinoDecoder(DecoderGraph):
         rows = np.array([row])
         return self._read(rows, np.array([past], np.int32), np.array([count], np.int32), embeds, positions, at)
 
-    def mixed(
-        self, tokens: Ints, positions: Ints, lengths: Ints, row: int, past: int, embeds: Floats, places: Ints
-    ) -> Floats:
+    def mixed(self, tokens: Ints, positions: Ints, lengths: Ints, row: int, pieces: Sequence[Piece]) -> Floats:
         """See `DecoderGraph.mixed`."""
-        count, read = len(tokens), len(embeds)
-        given = np.empty((count + read, self.config.hidden), np.float32)
+        count = len(tokens)
+        read = np.array([len(piece.embeds) for piece in pieces])
+        given = np.empty((count + int(read.sum()), self.config.hidden), np.float32)
         self.embeddings.take(tokens, given[:count])
-        given[count:] = embeds
-        new = np.append(np.ones(count, np.int32), np.int32(read))
-        at = np.append(np.arange(count), count + read - 1)
-        where = np.hstack([np.tile(positions, (3, 1)), places])
-        before = np.append(lengths, past).astype(np.int32)
-        return self._read(np.append(np.arange(count), row), before, new, given, where, at)
+        np.concatenate([piece.embeds for piece in pieces], out=given[count:])
+        new = np.concatenate([np.ones(count, np.int32), read], dtype=np.int32)
+        where = np.hstack([np.tile(positions, (3, 1)), *(piece.positions for piece in pieces)])
+        before = np.concatenate([lengths, [piece.past for piece in pieces]], dtype=np.int32)
+        rows = np.concatenate([np.arange(count), np.arange(row, row + len(pieces))])
+        return self._read(rows, before, new, given, where, np.cumsum(new, dtype=np.int64) - 1)
 
     def decode(self, tokens: Ints, positions: Ints, lengths: Ints) -> Floats:
         """See `DecoderGraph.decode`."""
