@@ -20,14 +20,16 @@ def knn(
     ] = "keys-512",
     libraries: Annotated[str, typer.Option(metavar="NAMES", help="`all`, or names with commas between.")] = "all",
     only: Annotated[
-        str, typer.Option(metavar="PARTS", help="Parts of labels, with semicolons between: sweep these indexes alone.")
+        str, typer.Option(metavar="PARTS", help="Parts of labels, with semicolons between: these indexes alone.")
     ] = "",
     parts: Annotated[
         str, typer.Option(metavar="NAMES", help="sweep, crossover, live, compact, served; or `all`.")
     ] = "sweep",
     count: Annotated[int | None, typer.Option(min=1000, help="Stored vectors; default all of a data set.")] = None,
     recall: Annotated[float, typer.Option(min=0.5, max=1, help="recall@10 at which libraries are compared.")] = 0.95,
-    rounds: Annotated[int, typer.Option(min=1, help="How often the best of each take their turn.")] = 5,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="How often the best of each, and the phases of `live`, take their turn.")
+    ] = 5,
     threads: Annotated[int | None, typer.Option(min=1, help="To build with; default all cores. One searches.")] = None,
     pictures: Annotated[Path | None, typer.Option(file_okay=False, help="Folder for pictures of the curves.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Few vectors and settings: does all of it run?")] = False,

@@ -16,7 +16,7 @@ from perf.knn.contenders.plans import why_absent
 from perf.knn.crossover import SIZES, crossed, crossover
 from perf.knn.data import Dataset, load
 from perf.knn.duel import duel
-from perf.knn.live import live
+from perf.knn.live import SEARCHES, live
 from perf.knn.served import served
 from perf.knn.sweep import Best, K, sweep
 from perf.machine import machine, versions
@@ -49,11 +49,11 @@ class Asked:
     Attributes:
         data: names of data sets.
         libraries: whose indexes.
-        only: parts of labels: other indexes are left out of the sweep; none = all are measured.
+        only: parts of labels: other indexes are left out of `sweep` and `live`; none = all are measured.
         parts: among `PARTS`.
         count: stored vectors, where fewer are wanted than a set has.
         recall: at which libraries are compared.
-        rounds: how often the best take their turn.
+        rounds: how often the best, and what goes on beside searches, take their turn.
         threads: to build with; one searches.
         quick: few vectors and settings, to see that everything runs.
         pictures: folder for them; none = no pictures.
@@ -102,8 +102,12 @@ def _measured(asked: Asked, data: Dataset, watch: Watch) -> tuple[list[dict[str,
         rows += [{"row": "crossover", **row} for row in sized]
         rows += [{"row": "crossed", "trained_is_faster_from": crossed(sized)}]
     if "live" in asked.parts:
-        for config in _changing(own, data.split.width):
-            changing, claimed = live(data, config, 1 if asked.quick else 20, watch, 64 if asked.quick else 512)
+        chosen = [
+            c for c in _changing(own, data.split.width) if not asked.only or any(p in c.label for p in asked.only)
+        ]
+        for config in chosen:
+            size = (100, 64) if asked.quick else (SEARCHES, 512)
+            changing, claimed = live(data, config, 1 if asked.quick else asked.rounds, watch, *size)
             rows += [{"row": "live", "index": config.label, **row} for row in changing]
             made += claimed
     if "compact" in asked.parts:

@@ -3,8 +3,8 @@
     add -> tail (flat) --extend--> base (trained) --rebuild, retune--> base
     search -> base + frozen (the tail that is being merged) + tail -> the best of the three
 
-live_index.py: what others call; state.py: what is shared, under its lock; segments.py: the three; worker.py: the thread
-that extends, rebuilds and estimates; recall.py: how much is found
+live_index.py: what others call; state.py: what is shared, under its lock (turn.py); segments.py: the three; worker.py:
+the thread that extends, rebuilds and estimates; recall.py: how much is found
 """
 
 from __future__ import annotations

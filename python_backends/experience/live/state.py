@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 
 import numpy as np
@@ -13,6 +12,7 @@ from pixelis.index_config import IndexConfig, Live
 from python_backends.experience.indexes import FaissIndex, open_index
 from python_backends.experience.live.recall import Recall, RecentQueries
 from python_backends.experience.live.segments import Segments
+from python_backends.experience.live.turn import FairLock
 
 Ids = NDArray[np.int64]
 
@@ -36,7 +36,7 @@ class State:
         tuned: whether a tuner may find something better than an exact index.
 
     Attributes:
-        lock: taken for moments.
+        lock: taken for moments; a search waits for one of them at most, however often the background takes it.
         config: of the base that is wanted.
         segments: what is searched.
         queries: the last ones.
@@ -54,7 +54,7 @@ class State:
 
     def __init__(self, config: IndexConfig, width: int, threads: int, live: Live, tuned: bool = False) -> None:
         self.width, self.threads, self.live, self._tuned = width, threads, live, tuned
-        self.lock = threading.Lock()
+        self.lock = FairLock()
         self.segments = Segments(self.flat())
         self.queries = RecentQueries(RECENT, width)
         self.searches = self.learned_from = self.tuned_at = self.merges = 0
