@@ -10,7 +10,7 @@ selector keeps it out of every result until `compact` builds the index again wit
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -273,6 +273,33 @@ class FaissIndex(ABC):
         if (len(found.rows), len(found.alive)) != (rows, rows) or not fits:
             raise SetupError("The parts of an index file do not fit each other.", mend="Build the index again.")
         self._put(found.index, RowTable(found.rows.astype(np.int64), found.alive.astype(np.bool_)))
+
+    @property
+    def learned(self) -> Any:
+        """The FAISS index without the originals behind it: what it took work to make."""
+        refine = self._parts()[2]
+        return faiss.downcast_index(refine.base_index) if refine is not None else self._faiss
+
+    def adopt(self, learned: Any, ids: Ids, originals: Iterable[Vectors], room: int) -> None:
+        """Become an index of `ids` `[n]` by what another of the same configuration has `learned` of their vectors.
+
+        Args:
+            learned: see `learned`; its rows are those of `ids`.
+            ids: the numbers.
+            originals: all vectors in that order, `[m, D]` each; read only where they are kept beside the codes.
+            room: see `freeze`; so nothing is copied there again.
+        """
+        index = learned
+        if self._config.refine is not None:
+            store = codes.storing(self._width, self._config.refine.storage)
+            codes.reserve(store, len(ids) + room)
+            for vectors in originals:
+                store.add(vectors)
+            index = faiss.IndexRefine(learned, store)
+            index.ntotal = store.ntotal
+        table = RowTable()
+        table.append(np.ascontiguousarray(ids, np.int64))
+        self._put(index, table)
 
     def parameters(self) -> dict[str, Any]:
         """See `Index.parameters`."""

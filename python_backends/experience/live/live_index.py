@@ -103,6 +103,7 @@ class LiveIndex:
                 "learned_from": state.learned_from,
                 "merges": state.merges,
                 "fault": state.fault,
+                "died": self._worker.died,
                 "recall": vars(state.recall),
             }
 

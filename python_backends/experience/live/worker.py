@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from pixelis.errors import PixelisError
 from pixelis.index_config import IndexConfig
+from python_backends.experience.aside import Aside
+from python_backends.experience.aside.learn import LEARN_FROM, build_aside
 from python_backends.experience.indexes import FaissIndex, open_index
 from python_backends.experience.live.recall import PAUSE_S, estimate
 from python_backends.experience.live.segments import Segments
@@ -33,8 +35,8 @@ HELD_S = 0.0003
 """About so long the lock is held to move some of the tail."""
 ROOM = 0.375
 """Of a base's vectors, so many more can be added to it; see `state.SPARE`."""
-LEARN_FROM = 32_768
-"""Vectors, evenly spaced, that an index is trained on."""
+APART_FROM = 5_000
+"""Vectors from which on an index is built in a process of its own; to start one takes as long as to build of fewer."""
 
 
 class Stopped(Exception):
@@ -52,6 +54,12 @@ class Worker:
     def __init__(self, state: State, tuner: Tuner | None = None) -> None:
         self._state, self._tuner = state, tuner
         self._thread: threading.Thread | None = None
+        self._aside = Aside()
+
+    @property
+    def died(self) -> int:
+        """Processes that built an index and ended before it was there, so far; each was followed by another."""
+        return self._aside.died
 
     @property
     def tunes(self) -> bool:
@@ -91,7 +99,7 @@ class Worker:
                     estimate(state, RECALL_K)
             except Stopped:
                 continue
-            except (PixelisError, RuntimeError, MemoryError) as error:
+            except (PixelisError, RuntimeError, MemoryError, OSError) as error:
                 log.exception("the index was not built again, it goes on as it is")
                 with state.lock:
                     state.failed(f"{type(error).__name__}: {error}")
@@ -144,12 +152,20 @@ class Worker:
             config = IndexConfig() if state.few else state.config
         made = open_index(config, state.width, state.threads)
         made.compacts = False
-        if made.needed:
+        if len(base) >= APART_FROM and not config.exact:
+            build_aside(made, base, self._room, self._aside, self._between)
+        elif made.needed:
             made.train(np.concatenate([v for _, v in base.slices(SLICE, max(LEARN_FROM, made.needed))]))
         self._between()
         while _add(made, base.slices(SLICE, without=made), self._between):  # until nothing has come meanwhile
             pass
         self._replace(base, made)
+
+    def _room(self, count: int) -> int:
+        """How many more a base of `count` vectors must have room for, with what waits now."""
+        with self._state.lock:
+            waiting = self._state.segments.waiting
+        return int(ROOM * count) + 2 * self._state.live.tail + waiting
 
     def _promoted(self) -> FaissIndex:
         """The base; where there is none, the tail becomes one, flat. The lock is held."""
@@ -164,10 +180,8 @@ class Worker:
     def _replace(self, base: FaissIndex, made: FaissIndex) -> None:
         """`made` in the place of `base`; what has been removed since is removed from it too."""
         state, exact = self._state, made.config.exact
-        with state.lock:
-            waiting = state.segments.waiting
         if not exact:
-            made.freeze(int(ROOM * len(made)) + 2 * state.live.tail + waiting)
+            made.freeze(self._room(len(made)))
         with state.lock:
             made.remove(made.numbers(~base.holds(made.numbers())))
             segments = state.segments

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pixelis.errors import GateFailed
 from pixelis.index_config import IndexConfig, Storage
+from python_backends.experience.aside import Aside, Block
 from python_backends.experience.indexes import FaissIndex
 from python_backends.experience.tuning.choice import Limits, choose
 from python_backends.experience.tuning.grid import Grid
@@ -27,7 +28,7 @@ ENOUGH = 32
 """Queries that were really asked; with fewer, stored vectors are held out."""
 HELD_OUT = 200
 K = 10
-SLICE = 4096
+SLICE = 256
 
 SERVING: tuple[Grid, ...] = (
     Grid(kind="flat"),
@@ -53,18 +54,38 @@ SERVING: tuple[Grid, ...] = (
 """One of each way, after `pixelis bench knn` on the keys of this pipeline."""
 
 
-def retuner(limits: Limits, grids: Sequence[Grid] = SERVING) -> Tuner:
-    """A tuner for `LiveIndex`: the fastest that reaches the recall; where nothing does, the index stays what it is."""
+def retuner(limits: Limits, grids: Sequence[Grid] = SERVING, aside: Aside | None = None) -> Tuner:
+    """A tuner for `LiveIndex`: the fastest that reaches the recall; where nothing does, the index stays what it is.
+
+    It tunes in a process of its own, which `aside` runs.
+    """
+    runner = aside or Aside()
 
     def retune(base: FaissIndex, queries: Vectors, between: Callable[[], None]) -> IndexConfig | None:
-        stored = np.concatenate([vectors for _, vectors in base.slices(SLICE, MOST)])
-        split = Split(stored, queries) if len(queries) >= ENOUGH else Split.held_out(stored, HELD_OUT)
-        try:
-            chosen = choose(tune(split, K, grids, between=between), limits)
-        except GateFailed as error:
-            log.warning("the index was not tuned: %s", error)
-            return None
-        log.info("the index is tuned: %s, recall %.3f", chosen.config.label, chosen.recall)
-        return chosen.config
+        def stored() -> Iterator[Vectors]:
+            for _, vectors in base.slices(SLICE, MOST):
+                yield vectors
+                between()
+
+        job = {
+            "task": "tune",
+            "limits": limits.model_dump(mode="json"),
+            "grids": [grid.model_dump(mode="json") for grid in grids],
+        }
+        with Block(queries.shape[1], stored()) as block, Block(queries.shape[1], [queries]) as asked:
+            found = runner.run(job, [block, asked], between)["config"]
+        return IndexConfig.model_validate(found) if found is not None else None
 
     return retune
+
+
+def chosen(stored: Vectors, queries: Vectors, limits: Limits, grids: Sequence[Grid]) -> IndexConfig | None:
+    """The fastest for `stored` `[n, D]` and `queries` `[q, D]`, where these are enough; none where nothing will do."""
+    split = Split(stored, queries) if len(queries) >= ENOUGH else Split.held_out(stored, HELD_OUT)
+    try:
+        found = choose(tune(split, K, grids), limits)
+    except GateFailed as error:
+        log.warning("the index was not tuned: %s", error)
+        return None
+    log.info("the index is tuned: %s, recall %.3f", found.config.label, found.recall)
+    return found.config
