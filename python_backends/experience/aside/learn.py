@@ -22,8 +22,8 @@ LEARN_FROM = 32_768
 
 
 def learn(config: IndexConfig, vectors: Vectors) -> FaissIndex:
-    """An index of `vectors` `[n, D]` under their positions."""
-    made = open_index(config, vectors.shape[1])
+    """An index of `vectors` `[n, D]` under their positions, without the originals of `refine`."""
+    made = open_index(config.model_copy(update={"refine": None}), vectors.shape[1])
     if made.needed:
         most = max(LEARN_FROM, made.needed)
         rows = np.linspace(0, len(vectors) - 1, min(len(vectors), most)).astype(np.int64)

@@ -276,15 +276,14 @@ class FaissIndex(ABC):
 
     @property
     def learned(self) -> Any:
-        """The FAISS index without the originals behind it: what it took work to make."""
-        refine = self._parts()[2]
-        return faiss.downcast_index(refine.base_index) if refine is not None else self._faiss
+        """The FAISS index itself, to be written and adopted elsewhere."""
+        return self._faiss
 
     def adopt(self, learned: Any, ids: Ids, originals: Iterable[Vectors], room: int) -> None:
-        """Become an index of `ids` `[n]` by what another of the same configuration has `learned` of their vectors.
+        """Become an index of `ids` `[n]` by what another, of this configuration without `refine`, has learned.
 
         Args:
-            learned: see `learned`; its rows are those of `ids`.
+            learned: of that one, see `learned`; its rows are those of `ids`.
             ids: the numbers.
             originals: all vectors in that order, `[m, D]` each; read only where they are kept beside the codes.
             room: see `freeze`; so nothing is copied there again.
