@@ -302,6 +302,7 @@ class AgentOutcome(_Wire):
     answer_logprob: float | None = Field(None, description="mean log-probability of the answer's tokens")
     call_logprob: float | None = Field(None, description="the same of the least likely tool call")
     finish: Literal["answer", "max_operations", "max_tokens", "stop", "timeout"] = "answer"
+    from_cache: bool = Field(False, description="the same was asked before; `elapsed_ms` is of the look-up")
     error: str | None = Field(None, description="with `timeout`: what was not done in time")
     tokens: int = 0
     elapsed_ms: float = 0.0

@@ -300,7 +300,10 @@ class Caller:
 
     def ready(self, model: str, version: str) -> bool:
         """Whether this version of a sibling is loaded."""
-        return bool(pb_utils.is_model_ready(model_name=model, model_version=version))
+        try:
+            return bool(pb_utils.is_model_ready(model_name=model, model_version=version))
+        except pb_utils.TritonModelException:
+            return False
 
     def one(
         self,

@@ -20,14 +20,17 @@ import pytest
 
 from builder.gate import judge
 from builder.storing.manifest import Manifest
+from pixelis.cache_config import Cached
 from pixelis.errors import GateFailed, InvalidImage, InvalidRequest, NotFound
 from pixelis.index_config import IndexConfig
 from pixelis.schema import Action, KnnCommand, OperationName
+from python_backends.caching import Cache
+from python_backends.caching.codec import NumbersCodec
+from python_backends.caching.origin import Origin
 from python_backends.experience.indexes import open_index
 from python_backends.experience.serve import KnnRequest, execute
 from python_backends.reward.action import action_embedding
-from python_backends.reward.cache import StepCache
-from python_backends.reward.curiosity import remembered, surprise
+from python_backends.reward.curiosity import Step, measured, remembered, surprise
 from server.doctor import examine
 from server.embedded import EmbeddedTriton
 from tests.builder.tiny import Linear, Wrong, linear_spec, write_weights
@@ -161,24 +164,25 @@ def still(states: np.ndarray, _: np.ndarray) -> np.ndarray:
 
 
 def test_a_reward_key_holds_the_next_state() -> None:
-    measure = remembered(StepCache(), "1")
+    measure = remembered(Cache("reward", NumbersCodec(2), Cached()), Origin(), None)
     before, action = np.zeros((1, 8), np.float32), np.zeros((1, 16), np.float32)
     for value in (0.0, 1.0, 2.0, 1.0):
         after = np.full((1, 8), value, np.float32)
-        assert measure(before, action, after, still) == surprise(before, action, after, still) == [0.5 * value**2]
+        assert measure(before, action, after, still) == measured(before, action, after, still)
+        assert surprise(before, action, after, still) == [0.5 * value**2]
 
 
 def test_states_that_differ_in_the_middle_only_do_not_collide() -> None:
     """A long tensor prints as its ends, with dots between: such a text is no key."""
-    cache = StepCache()
-    measure = remembered(cache, "1")
+    cache: Cache[Step] = Cache("reward", NumbersCodec(2), Cached())
+    measure = remembered(cache, Origin(), None)
     before, action = np.zeros((2, 4096), np.float32), np.zeros((2, 16), np.float32)
     after = np.zeros((2, 4096), np.float32)
     after[1, 2048] = 64
     assert str(after[0]) == str(after[1])
-    assert measure(before, action, after, still) == [0.0, 0.5]
-    assert measure(before, action, after, still) == [0.0, 0.5]
-    assert (cache.hits, cache.misses) == (2, 2)
+    assert [curiosity for curiosity, _ in measure(before, action, after, still)] == [0.0, 0.5]
+    assert [curiosity for curiosity, _ in measure(before, action, after, still)] == [0.0, 0.5]
+    assert (cache.usage.hits, cache.usage.computed) == (2, 2)
 
 
 # Artifacts

@@ -81,7 +81,9 @@ class Cache(Generic[V]):
         if self.on:
             self._keep({key: self._codec.encode(value)})
 
-    def get_or(self, key: Key, compute: Callable[[], V], *, keep: Callable[[V], bool] = _always) -> tuple[V, bool]:
+    def get_or(
+        self, key: Key, compute: Callable[[], V], *, keep: Callable[[V], bool] = _always, wait_s: float = WAIT_S
+    ) -> tuple[V, bool]:
         """As `get_many` for one key; and whether the value was there, or came from another who computed it."""
         own: list[V] = []
 
@@ -89,7 +91,7 @@ class Cache(Generic[V]):
             own.append(compute())
             return own
 
-        (value,) = self.get_many([key], one, keep=keep)
+        (value,) = self.get_many([key], one, keep=keep, wait_s=wait_s)
         return (own[0], False) if own else (value, True)
 
     def get_many(

@@ -63,6 +63,17 @@ class Origins:
             return None
         return Origin({model: one[0] for model, one in found.items() if one}, hashed.hexdigest())
 
+    def still(self, versions: str) -> bool:
+        """Whether values of these (`Key.versions`) are still asked for: each model's is its newest."""
+        for one in filter(None, versions.split(".")):
+            model, _, version = one.rpartition("-")
+            try:
+                if latest(self._repository, model).name != version:
+                    return False
+            except PixelisError:
+                return False
+        return True
+
     def _version(self, model: str) -> tuple[str, str] | None:
         """The version of a model that answers, and the digest of its manifest (empty where it has none)."""
         try:

@@ -14,8 +14,10 @@ from python_backends.pipeline.finish import Finisher
 from python_backends.pipeline.memory import Voice
 from python_backends.pipeline.models import Models
 from python_backends.pipeline.prepare import Prepared, Preparer
-from python_backends.pipeline.reason import Reasoner, never
+from python_backends.pipeline.reason import Reasoner, Reasoning, never
 from python_backends.pipeline.recall import Recalled, recall
+from python_backends.pipeline.replay import replay
+from python_backends.pipeline.request_cache import RequestCache
 
 
 @dataclass(frozen=True)
@@ -27,15 +29,24 @@ class Agent:
         preparer: step one.
         reasoner: step three.
         finisher: step four.
+        requests: what was answered before; none = nothing is kept.
     """
 
     models: Models
     preparer: Preparer
     reasoner: Reasoner
     finisher: Finisher
+    requests: RequestCache | None = None
 
     @classmethod
-    def wire(cls, models: Models, voice: Voice, config: Settings, decoded: DecodedImages | None = None) -> Agent:
+    def wire(
+        cls,
+        models: Models,
+        voice: Voice,
+        config: Settings,
+        decoded: DecodedImages | None = None,
+        requests: RequestCache | None = None,
+    ) -> Agent:
         """The steps for a checkpoint.
 
         Args:
@@ -43,6 +54,7 @@ class Agent:
             voice: the checkpoint's tokenizer and profile.
             config: limits and retrieval weights.
             decoded: the process's decoded pictures; none = a cache of its own.
+            requests: what was answered before; none = nothing is kept.
         """
         pictures = decoded or DecodedImages()
         return cls(
@@ -50,6 +62,7 @@ class Agent:
             preparer=Preparer(voice.profile, config.limits, pictures),
             reasoner=Reasoner(models, voice, pictures),
             finisher=Finisher(models, voice.profile, pictures, config.retrieval),
+            requests=requests,
         )
 
     def run(
@@ -81,11 +94,24 @@ class Agent:
         prepared = self.preparer(elements, question, options, request_id, arrived)
         request = prepared.request
         beside = Job(lambda: self._recall(prepared), "recall")
-        reasoning = self.reasoner.run(prepared.images, request, prepared.views, stream=stream, cancelled=cancelled)
-        outcome = yield from reasoning
+        outcome = yield from self._reason(prepared, stream, cancelled)
         found = _recalled(beside, request.deadline)
         result = self.finisher(prepared.images, request, found.outcome, found.key, outcome)
         yield Event(event="answer", step=_steps(result.trajectory), text=result.answer, result=result)
+
+    def _reason(self, prepared: Prepared, stream: bool, cancelled: Callable[[], bool]) -> Reasoning:
+        """A stream is not joined to another one: each has its tokens as they come."""
+        request = prepared.request
+        found = self.requests.find(request) if self.requests else None
+        if found is not None:
+            yield from replay(found, stream)
+            return found
+        note = self.requests.noting(request) if self.requests else None
+        reasoning = self.reasoner.run(prepared.images, request, prepared.views, stream=stream, cancelled=cancelled)
+        outcome = yield from reasoning
+        if note is not None:
+            note(outcome)
+        return outcome
 
     def _recall(self, prepared: Prepared) -> Recalled:
         (found,) = recall(self.models, [prepared.request], prepared.retrieval_view[None])

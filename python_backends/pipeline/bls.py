@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -30,9 +30,9 @@ from python_backends.artifacts import ANY_VERSION, versions
 from python_backends.channel.listener import Listener
 from python_backends.deadlines import Bell, Job
 from python_backends.pipeline.arrivals import Arrivals
+from python_backends.pipeline.embedding_cache import EmbeddingCaches
 from python_backends.pipeline.models import NAMES, Floats, Views
 from python_backends.pipeline.neural import Neural
-from python_backends.pipeline.vision_cache import VisionCache
 from python_backends.pipeline.words import TextTokens
 from python_backends.rows import Tensors, json_text, text
 
@@ -66,10 +66,7 @@ class TritonModels:
         tokens: `embed_text`'s tokenizer.
         most: the siblings' `max_batch_size`.
         listener: hears the tokens of turns that are to be streamed; none = they come with the end of their turn.
-        vision_bytes: for visual tokens of views seen before; 0 = none are kept.
-
-    Attributes:
-        vision_tokens: see `models.Models`.
+        kept: where embeddings of what was seen before are; none = nowhere.
     """
 
     def __init__(
@@ -79,21 +76,19 @@ class TritonModels:
         tokens: TextTokens,
         most: int,
         listener: Listener | None = None,
-        vision_bytes: int = 0,
+        kept: EmbeddingCaches | None = None,
     ) -> None:
         self._transport = transport
         self._repository = repository
         self._listener = listener
-        neural = Neural(self._one, tokens, most)
-        self.embed_image = neural.embed_image
-        self.embed_text = neural.embed_text
 
-        def encode(views: Views, deadline: float, version: str | None) -> Floats:
-            call = partial(self._one, version=ANY_VERSION if version is None else int(version))
-            return Neural(call, tokens, most).vision_tokens(views, deadline)
+        def neural(version: str | None) -> Neural:
+            return Neural(partial(self._one, version=ANY_VERSION if version is None else int(version)), tokens, most)
 
-        newest = partial(versions, repository, ["vision_encoder"])
-        self.vision_tokens = VisionCache(encode, lambda: newest().get("vision_encoder"), vision_bytes)
+        found = neural(None) if kept is None else kept.around(neural)
+        self.embed_image: Callable[[Views, float], Floats] = found.embed_image
+        self.embed_text: Callable[[Sequence[str], float], Floats] = found.embed_text
+        self.vision_tokens: Callable[[Views, float], Floats] = found.vision_tokens
 
     def _one(
         self,

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from pixelis.errors import DeadlineExceeded, PixelisError, ServingError, Unavailable
+from pixelis.errors import PixelisError
 from pixelis.schema import (
     AgentOutcome,
     Ballot,
@@ -25,6 +25,7 @@ from python_backends.experience.key import VISUAL_WIDTH
 from python_backends.experience.priority import learning_rate, priority
 from python_backends.experience.store import COLD_START
 from python_backends.images import DecodedImages
+from python_backends.pipeline.faults import ours
 from python_backends.pipeline.models import Floats, Models
 from python_backends.pipeline.recall import NO_RETRIEVAL
 from python_backends.pipeline.shares import LEARN, REWARD, STATES, VOTE, Stopwatch, share
@@ -37,9 +38,6 @@ T = TypeVar("T")
 
 _EXPECTED = (COLD_START, NO_RETRIEVAL)
 """Reasons for having no neighbours that are no failure."""
-
-_OURS = tuple(f"{error.code}: " for error in (ServingError, Unavailable, DeadlineExceeded))
-"""How an action's error begins that is the server's fault and not the policy's."""
 
 
 class Finisher:
@@ -105,6 +103,7 @@ class Finisher:
             provenance=provenance,
             timings_ms=_timings(request, recalled, outcome, watch),
             versions=self._models.versions(),
+            from_cache=outcome.from_cache,
         )
 
     def _attempt(self, stage: str, watch: Stopwatch, reasons: list[str], work: Callable[[], T]) -> T | None:
@@ -219,7 +218,7 @@ def _failures(recalled: RecallOutcome, outcome: AgentOutcome) -> list[str]:
     """What failed before this step and was done without."""
     told = [] if recalled.reason in (None, *_EXPECTED) else [str(recalled.reason)]
     told += [f"reason: {outcome.error}"] if outcome.error else []
-    failed = {f"visual_ops: {action.error}" for action in outcome.actions if (action.error or "").startswith(_OURS)}
+    failed = {f"visual_ops: {action.error}" for action in outcome.actions if ours(action)}
     return [*told, *sorted(failed)]
 
 

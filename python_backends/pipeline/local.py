@@ -27,18 +27,20 @@ from pixelis.schema import (
 )
 from pixelis.settings import Settings
 from python_backends.artifacts import artifact, versions
+from python_backends.caching.caches import Caches
+from python_backends.caching.codec import NumbersCodec
+from python_backends.caching.origin import Origins
 from python_backends.deadlines import LOOK_SECONDS
 from python_backends.engine import Engine, load_engine
 from python_backends.experience.serve import KnnRequest, execute, open_store
 from python_backends.experience.store import ExperienceStore
 from python_backends.images import DecodedImages
-from python_backends.pipeline.models import NAMES, Floats, Views
+from python_backends.pipeline.embedding_cache import EmbeddingCaches
+from python_backends.pipeline.models import NAMES, Floats
 from python_backends.pipeline.neural import Neural, predict
-from python_backends.pipeline.vision_cache import VisionCache, vision_bytes
 from python_backends.pipeline.words import TextTokens
 from python_backends.policy.request import PolicyRequest
 from python_backends.policy.runtime import PolicyRuntime
-from python_backends.reward.cache import StepCache
 from python_backends.reward.total import compute
 from python_backends.text import normalise
 from python_backends.visual_ops.features import EngineFeatures
@@ -65,13 +67,11 @@ class LocalModels:
         self._lock = threading.RLock()
         self._most = config.batching.max_batch_size
         neural = Neural(self._one, TextTokens(artifact(config.repository, "embed_text")), self._most)
-        self.embed_image = neural.embed_image
-        self.embed_text = neural.embed_text
-        self.vision_tokens: Callable[[Views, float], Floats] = VisionCache(
-            lambda views, deadline, _: neural.vision_tokens(views, deadline),
-            lambda: "loaded",  # once, and never again
-            vision_bytes(config.cache),
-        )
+        caches, origins = Caches(config, "local"), Origins(config.repository)
+        found = EmbeddingCaches.open(caches, config, origins).around(lambda _: neural)
+        self._caches, self._origins = caches, origins
+        self._steps = caches.open("reward", NumbersCodec(2), config.cache.reward)
+        self.embed_image, self.embed_text, self.vision_tokens = found
 
     @property
     def _policy(self) -> PolicyRuntime:
@@ -108,6 +108,7 @@ class LocalModels:
         for name in ("policy", "knn"):
             if name in self._loaded:
                 self._loaded.pop(name).close()
+        self._caches.close()
 
     def __enter__(self) -> LocalModels:
         return self
@@ -166,13 +167,11 @@ class LocalModels:
 
     def reward(self, request: RewardRequest, deadline: float) -> Reward:
         """The reward of a trajectory."""
-        cache = self._once("steps", StepCache)
-        version = versions(self._config.repository, ["dynamics"]).get("dynamics")
 
         def dynamics(states: Floats, actions: Floats) -> Floats:
             return predict(self._one, states, actions, self._most, deadline)
 
-        return compute(request, dynamics, cache=cache, version=version)
+        return compute(request, dynamics, cache=self._steps, origin=self._origins.of(["dynamics"]))
 
     def vote(self, ballot: Ballot, deadline: float) -> Verdict:
         """The verdict."""

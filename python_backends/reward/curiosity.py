@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from python_backends.reward.cache import StepCache, step_key
+from python_backends.caching.cache import Cache
+from python_backends.caching.keys import reward_key
+from python_backends.caching.origin import Origin
+from python_backends.reward.coherence import cosine
 
 Floats = NDArray[np.float32]
 Dynamics = Callable[[Floats, Floats], Floats]
 """f: (states `[n, D]`, actions `[n, 16]`) -> next states `[n, D]`."""
-Measure = Callable[[Floats, Floats, Floats, Dynamics], list[float]]
-"""(states before, action embeddings, states after, network) -> curiosity of each step."""
+Step = tuple[float, ...]
+"""Curiosity of a step, and the cosine of the states before and after it."""
+Measure = Callable[[Floats, Floats, Floats, Dynamics], list[Step]]
+"""(states before, action embeddings, states after, network) -> what each step is worth."""
 
 ETA = 0.5
 
@@ -39,23 +45,28 @@ def surprise(before: Floats, actions: Floats, after: Floats, dynamics: Dynamics)
     return [float(ETA * np.mean(row**2)) for row in errors]
 
 
-def remembered(cache: StepCache, version: str) -> Measure:
-    """`surprise` that asks the network only about steps that `cache` does not hold.
+def measured(before: Floats, actions: Floats, after: Floats, dynamics: Dynamics) -> list[Step]:
+    """`surprise` and similarity of each step; raises as `surprise` does."""
+    alike = [cosine(a, b) for a, b in zip(before, after, strict=True)]
+    return list(zip(surprise(before, actions, after, dynamics), alike, strict=True))
+
+
+def remembered(cache: Cache[Step], origin: Origin, weights: Any) -> Measure:
+    """`measured` that asks the network only about steps that `cache` does not hold, in one call.
 
     Args:
-        cache: of this process.
-        version: everything beside the step that its value depends on: the network's version, the weights.
+        cache: of steps.
+        origin: the network's version.
+        weights: whatever else a value depends on, as plain data.
     """
 
-    def measure(before: Floats, actions: Floats, after: Floats, dynamics: Dynamics) -> list[float]:
-        keys = [step_key(version, *step) for step in zip(before, actions, after, strict=True)]
-        values = [cache.get(key) for key in keys]
-        new = [i for i, value in enumerate(values) if value is None]
-        if new:
-            found = surprise(before[new], actions[new], after[new], dynamics)
-            for i, value in zip(new, found, strict=True):
-                values[i] = value
-                cache.put(keys[i], value)
-        return [value for value in values if value is not None]
+    def measure(before: Floats, actions: Floats, after: Floats, dynamics: Dynamics) -> list[Step]:
+        keys = [reward_key(origin, *step, weights) for step in zip(before, actions, after, strict=True)]
+
+        def missing(places: Sequence[int]) -> list[Step]:
+            new = list(places)
+            return measured(before[new], actions[new], after[new], dynamics)
+
+        return cache.get_many(keys, missing)
 
     return measure

@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 from pixelis.schema import Action, OperationName, RewardStep
 from python_backends.reward.action import action_embedding, image_index
 from python_backends.reward.coherence import REPETITION, SEQUENCES, cosine, flow_between, semantic_of, tools_of
+from python_backends.reward.curiosity import Step
 from python_backends.reward.penalty import FREE_OPERATIONS, REPEATED, SECOND_ZOOM, TOO_MANY
 from python_backends.reward.trajectory import equal, visual
 
 Floats = NDArray[np.float32]
-Curious = Callable[[Floats, Floats, Floats], list[float]]
-"""(states before `[n, D]`, actions `[n, 16]`, states after `[n, D]`) -> curiosity of each step."""
+Curious = Callable[[Floats, Floats, Floats], Sequence[Step]]
+"""(states before `[n, D]`, actions `[n, 16]`, states after `[n, D]`) -> curiosity and similarity of each step."""
 Sizes = Sequence[tuple[int, int]]
 
 _ZOOMS = (OperationName.ZOOM_IN, OperationName.ZOOM_IN)
@@ -60,21 +61,21 @@ class RewardState:
             curious: asked once, about all new steps; none = their curiosity is left out.
         """
         done = visual(actions)
-        curiosity: list[float] = []
+        worth: Sequence[Step] = ()
         before = states[:0]
         if self.state is not None and len(states):
             before = np.concatenate([self.state[np.newaxis], states[:-1]])
             if curious is not None:
                 embedded = np.stack([action_embedding(a, _size(a, sizes)) for a in done])
-                curiosity = curious(before, embedded, states)
+                worth = curious(before, embedded, states)
         after, place = self, 0
         for action in actions:
             measured: dict[str, float] = {}
             if action.type == "VISUAL_OPERATION":
-                if len(before):
+                if worth:
+                    measured["curiosity"], measured["similarity"] = worth[place]
+                elif len(before):
                     measured["similarity"] = cosine(before[place], states[place])
-                if curiosity:
-                    measured["curiosity"] = curiosity[place]
                 place += 1
             after = after._with(action, measured)
         return replace(after, state=states[-1] if len(before) else self.state)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pixelis.errors import InvalidRequest
 from pixelis.schema import Reward, RewardRequest
-from python_backends.reward.cache import StepCache
-from python_backends.reward.curiosity import ETA, Dynamics, Floats, Measure, remembered, surprise
+from python_backends.caching.cache import Cache
+from python_backends.caching.origin import Origin
+from python_backends.reward.curiosity import ETA, Dynamics, Floats, Measure, Step, measured, remembered
 from python_backends.reward.steps import Curious, RewardState
 from python_backends.reward.task import task
 from python_backends.reward.trajectory import visual
@@ -30,8 +31,8 @@ def compute(
     request: RewardRequest,
     dynamics: Dynamics,
     weights: Weights | None = None,
-    cache: StepCache | None = None,
-    version: str | None = None,
+    cache: Cache[Step] | None = None,
+    origin: Origin | None = None,
 ) -> Reward:
     """`clip(1.0 * task + 0.3 * curiosity + 0.2 * coherence + penalty, +-10)`.
 
@@ -42,18 +43,18 @@ def compute(
             the images' sizes, the answer and, where known, the right one.
         dynamics: (states `[n, D]`, actions `[n, 16]`) -> next states `[n, D]`.
         weights: none = the defaults.
-        cache: steps that were seen before in this process, so that a trajectory that goes on from one that was
-            rewarded asks the network about its new steps only.
-        version: of the network that `dynamics` calls; none = not known, and nothing is cached.
+        cache: steps that were seen before, so that a trajectory that goes on from one that was rewarded asks the
+            network about its new steps only.
+        origin: the version of the network that `dynamics` calls; none = not known, and nothing is cached.
 
     Raises:
         InvalidRequest: the states are not one a visual step and one more, or not of one width.
     """
     weights = weights or Weights()
     states = _states(request)
-    measure: Measure = surprise
-    if cache is not None and version is not None:
-        measure = remembered(cache, f"dynamics {version}, eta {ETA}, {weights}")
+    measure: Measure = measured
+    if cache is not None and origin is not None:
+        measure = remembered(cache, origin, {"eta": ETA, **asdict(weights)})
     reason = None
     try:
         state = _walk(request, states, lambda before, actions, after: measure(before, actions, after, dynamics))

@@ -17,7 +17,7 @@ from python_backends.pipeline.agent import Agent as Steps
 from python_backends.pipeline.memory import Voice
 from python_backends.pipeline.reason import Cancelled
 from python_backends.rows import Row, json_text
-from python_backends.serving.steps import report_vision, siblings
+from python_backends.serving.steps import Kept
 
 STREAMS = 32
 """Requests that run side by side; more wait their turn."""
@@ -32,12 +32,15 @@ class Agent(StreamModel):
         """Read the checkpoint and wire the steps."""
         voice = Voice.load(artifact(self.repository, "policy"))
         self._listener = self._listen()
-        self._models = siblings(self, self._listener)
-        self._steps = Steps.wire(self._models, voice, settings())
+        self._kept = Kept(self)
+        models, requests = self._kept.siblings(self._listener), self._kept.requests()
+        self._steps = Steps.wire(models, voice, settings(), requests=requests)
+        self._kept.start()
         self._pool = Pool(STREAMS, "agent")
 
     def finalize(self) -> None:
-        """Close the channel."""
+        """Keep what is in memory, and close the channel."""
+        self._kept.close()
         if self._listener is not None:
             self._listener.close()
 
@@ -66,7 +69,6 @@ class Agent(StreamModel):
         finally:
             self.metrics.observe("pixelis_stage_seconds", time.perf_counter() - started)
             self.report_abandoned()
-            report_vision(self.metrics, self._models.vision_tokens)
             sink.close()
 
     def _stream(self, row: Row, sink: Sink, arrived: float) -> None:

@@ -12,10 +12,12 @@ from pixelis.errors import PixelisError
 from pixelis.schema import Ballot, RewardRequest
 from pixelis.settings import settings
 from python_backends.adapter import UnaryModel
-from python_backends.artifacts import ANY_VERSION, versions
+from python_backends.artifacts import ANY_VERSION
+from python_backends.caching.caches import Caches
+from python_backends.caching.codec import NumbersCodec
+from python_backends.caching.origin import Origins
 from python_backends.deadlines import run_all
 from python_backends.pipeline.neural import predict
-from python_backends.reward.cache import StepCache
 from python_backends.reward.curiosity import Dynamics
 from python_backends.reward.total import compute
 from python_backends.rows import Row, Tensors, json_text
@@ -49,8 +51,15 @@ class Reward(UnaryModel):
     """Trajectory -> components of its reward. Calls `dynamics`, about steps that it has not been asked about before."""
 
     def setup(self) -> None:
-        """An empty cache."""
-        self._steps = StepCache()
+        """Open the cache of steps."""
+        self._origins = Origins(self.repository, self.caller.ready)
+        self._caches = Caches(settings(), self.instance)
+        self._steps = self._caches.open("reward", NumbersCodec(2), settings().cache.reward)
+        self._caches.start(self.metrics, self._origins.still)
+
+    def finalize(self) -> None:
+        """Keep the steps."""
+        self._caches.close()
 
     def answer(self, rows: Sequence[Row]) -> Sequence[Tensors | BaseException]:
         """`TRAJECTORY` -> `RESULT`; rows side by side, so that their calls of `dynamics` batch."""
@@ -59,9 +68,10 @@ class Reward(UnaryModel):
 
     def _one(self, row: Row) -> Tensors:
         request = row.parsed("TRAJECTORY", RewardRequest)
-        version, deadline = versions(self.repository, ["dynamics"]).get("dynamics"), time.time() + BLS_SECONDS
-        reward = compute(request, self._dynamics(version, deadline), cache=self._steps, version=version)
-        if reward.reason is not None:  # the newest version may lie there and not be loaded yet: ask the one that is
+        origin, deadline = self._origins.of(["dynamics"]), time.time() + BLS_SECONDS
+        version = origin.versions["dynamics"] if origin else None
+        reward = compute(request, self._dynamics(version, deadline), cache=self._steps, origin=origin)
+        if reward.reason is not None and origin:  # it may have been replaced at this moment: ask the one that is served
             reward = compute(request, self._dynamics(None, deadline))
         return {"RESULT": json_text(reward)}
 

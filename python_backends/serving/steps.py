@@ -11,17 +11,19 @@ from pixelis.schema import AgentOutcome, PreparedRequest, RecallOutcome
 from pixelis.settings import settings
 from python_backends.adapter import Model, SideBySideModel, UnaryModel
 from python_backends.artifacts import artifact
+from python_backends.caching.caches import Caches
+from python_backends.caching.origin import Origins
 from python_backends.channel.listener import Listener
 from python_backends.images import DecodedImages
-from python_backends.metrics import Metrics
 from python_backends.pipeline.bls import TritonModels
+from python_backends.pipeline.embedding_cache import EmbeddingCaches
 from python_backends.pipeline.encoded import unwrap
 from python_backends.pipeline.finish import Finisher
 from python_backends.pipeline.memory import Voice
 from python_backends.pipeline.prepare import Preparer
 from python_backends.pipeline.reason import Reasoner, outcome_of
 from python_backends.pipeline.recall import recall
-from python_backends.pipeline.vision_cache import VisionCache, vision_bytes
+from python_backends.pipeline.request_cache import CODEC, RequestCache
 from python_backends.pipeline.words import TextTokens
 from python_backends.policy.profile import Profile
 from python_backends.rows import Row, Tensors, json_text, text
@@ -30,26 +32,45 @@ GRACE_SECONDS = 1.0
 """How long after a request's deadline its step is waited for: it ends by itself, with the better message."""
 
 
-def siblings(model: Model, listener: Listener | None = None) -> TritonModels:
-    """The other models of the repository, by BLS.
+class Kept:
+    """The caches of a step's process. Call `start` when all are open, `close` at the end.
 
     Args:
-        model: that calls them.
-        listener: hears the tokens of turns that are streamed.
+        model: whose process this is.
+
+    Attributes:
+        caches: opens them.
+        origins: of what the siblings make now.
     """
-    tokens, config = TextTokens(artifact(model.repository, "embed_text")), settings()
-    most, kept = config.batching.max_batch_size, vision_bytes(config.cache)
-    return TritonModels(model.caller, model.repository, tokens, most, listener, kept)
 
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self.caches = Caches(settings(), model.instance)
+        self.origins = Origins(model.repository, model.caller.ready)
 
-def report_vision(metrics: Metrics, cache: VisionCache) -> None:
-    """Count what the cache of visual tokens has found and not found."""
-    hits, misses = cache.counted()
-    for name, views in (("hits", hits), ("misses", misses)):
-        if views:
-            metrics.count(f"pixelis_vision_cache_{name}_total", views)
-    if misses:
-        metrics.gauge("pixelis_vision_cache_bytes", cache.held)
+    def siblings(self, listener: Listener | None = None) -> TritonModels:
+        """The other models of the repository, by BLS, behind the caches of embeddings.
+
+        Args:
+            listener: hears the tokens of turns that are streamed.
+        """
+        model, config = self._model, settings()
+        tokens = TextTokens(artifact(model.repository, "embed_text"))
+        kept = EmbeddingCaches.open(self.caches, config, self.origins)
+        return TritonModels(model.caller, model.repository, tokens, config.batching.max_batch_size, listener, kept)
+
+    def requests(self) -> RequestCache:
+        """What the agent answered before."""
+        config = settings()
+        return RequestCache(self.caches.open("request", CODEC, config.cache.request), self.origins, config)
+
+    def start(self) -> None:
+        """Warm what is open, and begin to report."""
+        self.caches.start(self._model.metrics, self.origins.still)
+
+    def close(self) -> None:
+        """Keep what is in memory."""
+        self.caches.close()
 
 
 class Timed(SideBySideModel):
@@ -93,7 +114,13 @@ class Recall(UnaryModel):
 
     def setup(self) -> None:
         """Read the text encoder's tokenizer."""
-        self._models = siblings(self)
+        self._kept = Kept(self)
+        self._models = self._kept.siblings()
+        self._kept.start()
+
+    def finalize(self) -> None:
+        """Keep what is in memory."""
+        self._kept.close()
 
     def answer(self, rows: Sequence[Row]) -> Sequence[Tensors | BaseException]:
         """`REQUEST`, `RETRIEVAL_VIEW` -> `NEIGHBOURS`, `KEY`."""
@@ -109,15 +136,21 @@ class Reason(Timed):
     def setup(self) -> None:
         """Read the checkpoint's tokenizer and profile."""
         voice = Voice.load(artifact(self.repository, "policy"))
-        self._models = siblings(self)
-        self._reasoner = Reasoner(self._models, voice, DecodedImages())
+        self._kept = Kept(self)
+        self._reasoner = Reasoner(self._kept.siblings(), voice, DecodedImages())
+        self._requests = self._kept.requests()
+        self._kept.start()
+
+    def finalize(self) -> None:
+        """Keep what is in memory."""
+        self._kept.close()
 
     def one(self, row: Row) -> Tensors:
         """`IMAGE`, `REQUEST`, `VIEWS` -> `OUTCOME`."""
         request = row.parsed("REQUEST", PreparedRequest)
         images = unwrap(row.strings("IMAGE"), settings().limits)
-        outcome = outcome_of(self._reasoner.run(images, request, row.array("VIEWS")))
-        report_vision(self.metrics, self._models.vision_tokens)
+        views = row.array("VIEWS")
+        outcome = self._requests.get_or(request, lambda: outcome_of(self._reasoner.run(images, request, views)))
         return {"OUTCOME": json_text(outcome)}
 
 
@@ -127,7 +160,13 @@ class Finish(Timed):
     def setup(self) -> None:
         """Read the checkpoint's profile."""
         profile = Profile.load(artifact(self.repository, "policy"))
-        self._finish = Finisher(siblings(self), profile, DecodedImages(), settings().retrieval)
+        self._kept = Kept(self)
+        self._finish = Finisher(self._kept.siblings(), profile, DecodedImages(), settings().retrieval)
+        self._kept.start()
+
+    def finalize(self) -> None:
+        """Keep what is in memory."""
+        self._kept.close()
 
     def one(self, row: Row) -> Tensors:
         """`IMAGE`, `REQUEST`, `NEIGHBOURS`, `KEY`, `OUTCOME` -> `ANSWER`, `CONFIDENCE`, `RESULT`."""

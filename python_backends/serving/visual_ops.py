@@ -8,14 +8,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelis.schema import Operation
+from pixelis.schema import Operation, OperationResult
 from pixelis.settings import settings
 from python_backends.adapter import Caller, SideBySideModel
 from python_backends.artifacts import artifact
+from python_backends.caching.caches import Caches
+from python_backends.caching.origin import Origins
 from python_backends.images import DecodedImages
 from python_backends.pipeline.encoded import unwrap
 from python_backends.rows import Row, Tensors, json_text
 from python_backends.serving.services import BLS_SECONDS
+from python_backends.visual_ops.cached import CODEC, OperationCache
 from python_backends.visual_ops.ocr import load_characters
 from python_backends.visual_ops.operate import operate
 
@@ -82,6 +85,14 @@ class VisualOps(SideBySideModel):
         self._ocr = ServedOcr(self.caller, load_characters(artifact(self.repository, "ocr_recognize")))
         self._features = ServedFeatures(self.caller, settings().batching.max_batch_size)
         self._decoded = DecodedImages()
+        origins, self._caches = Origins(self.repository, self.caller.ready), Caches(settings(), self.instance)
+        kept = self._caches.open("operation", CODEC, settings().cache.operation)
+        self._results = OperationCache(kept, origins, settings().limits)
+        self._caches.start(self.metrics, origins.still)
+
+    def finalize(self) -> None:
+        """Keep what is in memory."""
+        self._caches.close()
 
     def until(self, row: Row) -> float:
         """Long enough for one that calls its children several times; whoever calls has a deadline of their own."""
@@ -90,7 +101,12 @@ class VisualOps(SideBySideModel):
     def one(self, row: Row) -> Tensors:
         """One operation. Those of a batch run side by side, so that their calls of the models batch."""
         operation = row.parsed("OPERATION", Operation)
-        images = self._decoded.lazily(unwrap(row.strings("IMAGE"), settings().limits))
-        for _ in images:  # what is no picture fails the request; large frames are not all held at once
-            pass
-        return {"RESULT": json_text(operate(images, operation, self._ocr, self._features))}
+        encoded = unwrap(row.strings("IMAGE"), settings().limits)
+
+        def run() -> OperationResult:
+            images = self._decoded.lazily(encoded)
+            for _ in images:  # what is no picture fails the request; large frames are not all held at once
+                pass
+            return operate(images, operation, self._ocr, self._features)
+
+        return {"RESULT": json_text(self._results.get_or(encoded, operation, run, 2 * BLS_SECONDS))}

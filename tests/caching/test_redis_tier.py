@@ -112,8 +112,8 @@ def test_a_value_of_another_type(redis: Server) -> None:
 def test_clearing_by_version(redis: Server) -> None:
     made, below = tiered(redis)
     for version in ("3", "4"):
-        for number in range(600):  # more than one reading of names
-            below.put_many({key(number, {"policy": version}).name: b"x"})
+        # More than one reading of names.
+        below.put_many({key(number, {"policy": version}).name: b"x" for number in range(600)})
     other = RedisTier(below._link, "other", None)
     other.put_many({key(1, {"policy": "3"}, "other").name: b"x"})
     assert made.clear("thing", "policy-3") == 600

@@ -38,8 +38,10 @@ def models() -> list[str]:
 @pytest.fixture(scope="module")
 def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedTriton]:
     repository = link_repository(tmp_path_factory.mktemp("chaos") / "repository")
-    with EmbeddedTriton(config=configured(PORT, repository, tmp_path_factory.mktemp("state"))) as running:
-        yield running
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PIXELIS_CACHE__CACHE_SIZE", "0")  # the questions come again: the models are to answer them
+        with EmbeddedTriton(config=configured(PORT, repository, tmp_path_factory.mktemp("state"))) as running:
+            yield running
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from pixelis.errors import InvalidRequest, Unavailable
 from pixelis.schema import Action, OperationName, RewardRequest
 from python_backends.reward import RewardState, Weights, action_embedding, compute
 from python_backends.reward.coherence import cosine, semantic_of, tools_of
-from python_backends.reward.curiosity import Dynamics, surprise
+from python_backends.reward.curiosity import Dynamics, measured
 from python_backends.reward.task import task
 
 ANSWER = Action(type="ANSWER", text="red")
@@ -39,7 +39,7 @@ def still(states: NDArray[np.float32], actions: NDArray[np.float32]) -> NDArray[
 def walk(actions: list[Action], states: Any = NOTHING, dynamics: Dynamics | None = None) -> RewardState:
     """The state after a whole trajectory."""
     keys = np.asarray(states, np.float32)
-    curious = None if dynamics is None else lambda *step: surprise(*step, dynamics)
+    curious = None if dynamics is None else lambda *step: measured(*step, dynamics)
     return RewardState(state=keys[0] if len(keys) > 1 else None).extend(actions, keys[1:], [(100, 100)], curious)
 
 
@@ -65,7 +65,7 @@ def curiosity_steps(
 ) -> list[float]:
     keys = np.asarray(states, np.float32)
     first = RewardState(state=keys[0] if len(keys) > 1 else None)
-    return first.extend(actions, keys[1:], sizes, lambda *step: surprise(*step, dynamics)).curiosity_steps
+    return first.extend(actions, keys[1:], sizes, lambda *step: measured(*step, dynamics)).curiosity_steps
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from pixelis.cache_config import Cached
 from pixelis.schema import Action, OperationName, RewardRequest
-from python_backends.reward import RewardState, StepCache, Weights, compute
-from python_backends.reward.cache import step_key
-from python_backends.reward.curiosity import surprise
+from python_backends.caching import Cache
+from python_backends.caching.codec import NumbersCodec
+from python_backends.caching.origin import Origin
+from python_backends.reward import RewardState, Weights, compute
+from python_backends.reward.curiosity import Step, measured
 
 Floats = NDArray[np.float32]
 SIZES = [(100, 80), (50, 60)]
@@ -35,8 +38,16 @@ class Counted:
         return drift(states, actions)
 
 
-def curious(before: Floats, actions: Floats, after: Floats) -> list[float]:
-    return surprise(before, actions, after, drift)
+def curious(before: Floats, actions: Floats, after: Floats) -> list[Step]:
+    return measured(before, actions, after, drift)
+
+
+def steps_cache() -> Cache[Step]:
+    return Cache("reward", NumbersCodec(2), Cached())
+
+
+def version(number: int) -> Origin:
+    return Origin({"dynamics": str(number)})
 
 
 @st.composite
@@ -104,61 +115,49 @@ def test_steps_say_what_each_action_brought() -> None:
 
 
 def test_a_trajectory_that_goes_on_costs_its_new_steps_only() -> None:
-    cache, network = StepCache(), Counted()
-    compute(request([ZOOM, READ]), network, cache=cache, version="1")
+    cache, network = steps_cache(), Counted()
+    compute(request([ZOOM, READ]), network, cache=cache, origin=version(1))
     assert network.rows == 2
-    longer = compute(request([ZOOM, READ, READ, ANSWER]), network, cache=cache, version="1")
+    longer = compute(request([ZOOM, READ, READ, ANSWER]), network, cache=cache, origin=version(1))
     assert network.rows == 3
     assert longer == compute(request([ZOOM, READ, READ, ANSWER]), drift)
-    assert (cache.hits, cache.misses, len(cache)) == (2, 3, 3)
+    assert (cache.usage.hits, cache.usage.computed, cache.memory.held()[0]) == (2, 3, 3)
 
 
 @pytest.mark.parametrize("change", ["before", "after", "action", "version", "weights"])
 def test_a_cached_step_is_of_the_same_states_action_version_and_weights(change: str) -> None:
     """The last bit of any state counts: an abbreviated tensor would collide."""
-    cache, network = StepCache(), Counted()
+    cache, network = steps_cache(), Counted()
     asked = request([ZOOM])
-    compute(asked, network, cache=cache, version="1")
-    other, version, weights = asked.model_copy(deep=True), "1", None
+    compute(asked, network, cache=cache, origin=version(1))
+    other, number, weights = asked.model_copy(deep=True), 1, None
     if change in ("before", "after"):
         row = 0 if change == "before" else 1
         other.states[row][3] = float(np.nextafter(np.float32(other.states[row][3]), np.float32(9)))
     elif change == "action":
         other.actions[0] = op("ZOOM_IN", region=[0, 0, 50, 51])
     elif change == "version":
-        version = "2"
+        number = 2
     else:
         weights = Weights(curiosity=0.4)
-    compute(other, network, weights, cache, version)
-    assert (network.rows, cache.hits) == (2, 0)
-    compute(asked, network, cache=cache, version="1")
-    assert (network.rows, cache.hits) == (2, 1)
+    compute(other, network, weights, cache, version(number))
+    assert (network.rows, cache.usage.hits) == (2, 0)
+    compute(asked, network, cache=cache, origin=version(1))
+    assert (network.rows, cache.usage.hits) == (2, 1)
 
 
 def test_nothing_is_cached_where_the_version_is_not_known() -> None:
-    cache, network = StepCache(), Counted()
+    cache, network = steps_cache(), Counted()
     for _ in range(2):
         compute(request([ZOOM]), network, cache=cache)
-    assert (network.rows, len(cache)) == (2, 0)
+    assert (network.rows, cache.memory.held()[0]) == (2, 0)
 
 
 def test_a_failing_network_caches_nothing() -> None:
-    cache = StepCache()
+    cache = steps_cache()
 
     def broken(states: Floats, actions: Floats) -> Floats:
         return states * np.nan
 
-    assert compute(request([ZOOM]), broken, cache=cache, version="1").reason
-    assert len(cache) == 0
-
-
-def test_the_cache_is_bounded_and_drops_what_was_not_used_for_longest() -> None:
-    cache = StepCache(2)
-    keys = [step_key("1", *np.full((3, 4), i, np.float32)) for i in range(3)]
-    cache.put(keys[0], 0.0)
-    cache.put(keys[1], 1.0)
-    assert cache.get(keys[0]) == 0.0
-    cache.put(keys[2], 2.0)
-    assert [cache.get(key) for key in keys] == [0.0, None, 2.0]
-    assert len(cache) == 2
-    assert all(len(key) == 32 for key in keys)
+    assert compute(request([ZOOM]), broken, cache=cache, origin=version(1)).reason
+    assert cache.memory.held()[0] == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import queue
+import re
 import shutil
 import time
 from pathlib import Path
@@ -71,10 +72,11 @@ def texts(name: str, *values: bytes, batched: bool = True) -> grpc.InferInput:
 
 
 def inputs(image: bytes, question: str, *, batched: bool = True, **options: Any) -> list[grpc.InferInput]:
+    """A request that the models answer and no cache, unless `use_cache` says otherwise."""
     return [
         texts("IMAGE", image, batched=batched),
         texts("QUESTION", question.encode(), batched=batched),
-        texts("OPTIONS", json.dumps(options).encode(), batched=batched),
+        texts("OPTIONS", json.dumps({"use_cache": False, **options}).encode(), batched=batched),
     ]
 
 
@@ -124,3 +126,10 @@ def known(triton: EmbeddedTriton, experience_id: str) -> bool:
         except NotFound:
             return False
     return True
+
+
+def metric(client: PixelisClient, name: str, **labels: str) -> float:
+    """Sum over all labels but those given."""
+    wanted = {f'{key}="{value}"' for key, value in labels.items()}
+    found = [(key, value) for key, value in client.metrics().items() if key.startswith(name + "{")]
+    return sum(value for key, value in found if wanted <= set(re.findall(r'\w+="[^"]*"', key)))

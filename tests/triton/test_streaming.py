@@ -26,7 +26,7 @@ from pixelis.schema import Event, PipelineResult
 from python_backends.artifacts import artifact
 from python_backends.channel.folder import FOLDER
 from server.embedded import EmbeddedTriton
-from tests.triton.built import configured, example, inputs, link_repository
+from tests.triton.built import configured, example, inputs, link_repository, metric
 from tests.triton.conftest import until
 from tests.triton.endless import make_endless
 from tests.triton.test_pipeline import scene
@@ -96,7 +96,7 @@ class Heard:
 
 def hear(client: PixelisClient, image: bytes, **options: Any) -> Heard:
     heard, began = Heard(), time.perf_counter()
-    for event in client.stream(image, QUESTION, **options):
+    for event in client.stream(image, QUESTION, **{"use_cache": False, **options}):
         if event.event == "observation":
             heard, began = Heard(), time.perf_counter()
         heard.end = time.perf_counter() - began
@@ -105,13 +105,6 @@ def hear(client: PixelisClient, image: bytes, **options: Any) -> Heard:
             heard.texts.append(event.text)
         heard.last = event
     return heard
-
-
-def metric(client: PixelisClient, name: str, **labels: str) -> float:
-    """Sum over all labels but those given."""
-    wanted = {f'{key}="{value}"' for key, value in labels.items()}
-    found = [(key, value) for key, value in client.metrics().items() if key.startswith(name + "{")]
-    return sum(value for key, value in found if wanted <= set(re.findall(r'\w+="[^"]*"', key)))
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -124,7 +117,7 @@ def test_tokens_come_long_before_the_end_of_their_turn(clients: dict[str, Pixeli
     halfway = next(i for i in range(len(heard.texts)) if len("".join(heard.texts[: i + 1])) > len(heard.text) / 2)
     assert heard.times[halfway] < 0.8 * heard.end
     assert heard.text.strip() == heard.result.answer
-    whole = clients["grpc"].ask(image, QUESTION, **LONG)
+    whole = clients["grpc"].ask(image, QUESTION, use_cache=False, **LONG)
     assert whole.answer == heard.result.answer
     print(f"{way}: first token after {heard.times[0]:.3f} s, end after {heard.end:.3f} s, {len(heard.texts)} events")
 
@@ -153,7 +146,7 @@ def test_many_streams_at_once_do_not_lock_up_and_each_hears_its_own_tokens(clien
 def test_a_client_that_goes_frees_its_row_at_once(clients: dict[str, PixelisClient], way: str) -> None:
     client = clients[way]
     before = cancelled(client)
-    with contextlib.closing(client.stream(example(1), QUESTION, **LONGEST)) as events:
+    with contextlib.closing(client.stream(example(1), QUESTION, use_cache=False, **LONGEST)) as events:
         in_turn = 0
         while in_turn < 60:  # a turn that would go on for long
             in_turn = in_turn + 1 if next(events).event == "token" else 0
@@ -197,7 +190,9 @@ def test_clients_that_do_not_read_hold_up_nobody(clients: dict[str, PixelisClien
     ended = metric(client, "pixelis_policy_turns_total")
     with contextlib.ExitStack() as open_streams:
         for _ in range(count):
-            events = open_streams.enter_context(contextlib.closing(client.stream(example(1), QUESTION, **LONGEST)))
+            events = open_streams.enter_context(
+                contextlib.closing(client.stream(example(1), QUESTION, use_cache=False, **LONGEST))
+            )
             assert next(events).event == "token"  # and no other one is read
         assert hear(clients["grpc"], example(1), **LONG).result.answer == want
         assert until(lambda: metric(client, "pixelis_policy_turns_total") >= ended + count + 1, 20)
@@ -211,7 +206,11 @@ def test_time_that_runs_out_ends_a_request_with_what_it_has(clients: dict[str, P
     def one(number: int) -> Heard | PipelineResult | None:
         image = example(1 + number // 2 % 4)
         try:
-            return hear(client, image, **options) if number % 2 else client.ask(image, QUESTION, **options)
+            return (
+                hear(client, image, **options)
+                if number % 2
+                else client.ask(image, QUESTION, **{"use_cache": False, **options})
+            )
         except DeadlineExceeded:  # not one token came in time
             return None
 
@@ -239,7 +238,8 @@ def test_a_second_question_on_the_same_image_runs_no_encoder(clients: dict[str, 
 
     def views() -> tuple[float, float]:
         encoded = metric(client, "nv_inference_count", model="vision_encoder")
-        return encoded, metric(client, "pixelis_vision_cache_hits_total", model="agent")
+        time.sleep(2.2)  # the caches report every second
+        return encoded, metric(client, "pixelis_cache_hits_total", model="agent", cache="vision", tier="memory")
 
     before = views()
     hear(client, image, k=0, max_tokens=8)
@@ -305,8 +305,8 @@ def test_more_requests_than_may_wait_are_told_when_to_come_again(small: Embedded
             client, image = (rpc, http)[number % 2], example(1)
             try:
                 if number % 4 < 2:
-                    return client.ask(image, QUESTION, **options)
-                *_, last = client.stream(image, QUESTION, **options)
+                    return client.ask(image, QUESTION, **{"use_cache": False, **options})
+                *_, last = client.stream(image, QUESTION, **{"use_cache": False, **options})
                 assert last.result is not None
                 return last.result
             except Unavailable as error:

@@ -3,17 +3,49 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 
-from pixelis.cache_config import Cache
+from pixelis.cache_config import Cached
 from pixelis.errors import DeadlineExceeded, Unavailable
+from python_backends.caching import Cache
+from python_backends.caching.codec import FloatsCodec
+from python_backends.caching.entry import OVERHEAD
+from python_backends.caching.keys import vision_key
+from python_backends.caching.origin import Origin, Origins
+from python_backends.pipeline.embedding_cache import EmbeddingCache, Encode
 from python_backends.pipeline.models import Floats, Views
-from python_backends.pipeline.vision_cache import VisionCache, vision_bytes
 
-ROW = 6 * 4 * 4
-"""Bytes of the tokens of one view."""
+ROW = 6 * 4 * 4 + 9 + OVERHEAD
+"""What the tokens of one view weigh."""
+
+
+class Newest(Origins):
+    """The origin of a version that lies there, whether it is loaded or not."""
+
+    def __init__(self, newest: Callable[[], str | None]) -> None:
+        self.newest = newest
+
+    def of(self, models: Sequence[str], *configuration: object) -> Origin | None:
+        version = self.newest()
+        return None if version is None else Origin({"vision_encoder": version})
+
+
+def behind(encoder: Encode, newest: Callable[[], str | None], rows: int = 10) -> EmbeddingCache:
+    config = Cached(entries=max(rows, 1), bytes=rows * ROW, policy="lru")
+    return EmbeddingCache(encoder, Cache("vision", FloatsCodec(), config), vision_key, "vision_encoder", Newest(newest))
+
+
+def counted(cache: EmbeddingCache) -> tuple[int, int]:
+    """Views that were found, and that were not."""
+    counts = cache._cache.memory.counts.snapshot()
+    return counts["hits"], counts["misses"]
+
+
+def held(cache: EmbeddingCache) -> int:
+    return cache._cache.memory.held()[1]
 
 
 class Encoder:
@@ -35,8 +67,8 @@ class Encoder:
         seed = [int(self.served), self.seed, *np.ascontiguousarray(view).view(np.uint8).reshape(-1)[:64]]
         return np.random.default_rng(seed).standard_normal((6, 4)).astype(np.float32)
 
-    def cache(self, rows: int = 10) -> VisionCache:
-        return VisionCache(self, lambda: self.newest, rows * ROW)
+    def cache(self, rows: int = 10) -> EmbeddingCache:
+        return behind(self, lambda: self.newest, rows)
 
 
 def views(*numbers: int, shape: tuple[int, int] = (4, 4)) -> Views:
@@ -51,9 +83,8 @@ def test_what_was_seen_is_not_encoded_again_and_says_the_same() -> None:
     assert encoder.asked == [2, 1]
     np.testing.assert_array_equal(again, np.stack([encoder.tokens(view) for view in views(2, 3, 1, 3)]))
     np.testing.assert_array_equal(again[[2, 0]], first)
-    assert cache.counted() == (2, 4)
-    assert cache.counted() == (0, 0)
-    assert cache.held == 3 * ROW
+    assert counted(cache) == (2, 3)  # of a batch each view is looked for once
+    assert held(cache) == 3 * ROW
 
 
 def test_a_caller_cannot_change_what_is_kept() -> None:
@@ -71,11 +102,11 @@ def test_after_eviction_the_tokens_are_right() -> None:
     order = [1, 2, 3, 1, 4, 1, 2, 5, 1, 3, 3, 2, 4]
     for number in order:
         np.testing.assert_array_equal(cache(views(number), 9e9)[0], encoder.tokens(views(number)[0]))
-        assert cache.held <= 3 * ROW
+        assert held(cache) <= 3 * ROW
     assert len(encoder.asked) == 9  # 1 was used again and again, and stayed
     five = cache(views(6, 7, 8, 9, 10), 9e9)  # more than fit
     np.testing.assert_array_equal(five, np.stack([encoder.tokens(view) for view in views(6, 7, 8, 9, 10)]))
-    assert cache.held <= 3 * ROW
+    assert held(cache) <= 3 * ROW
 
 
 def test_views_of_equal_bytes_and_other_shapes_are_other_views() -> None:
@@ -126,19 +157,19 @@ def test_an_error_keeps_nothing() -> None:
     def late(views: Views, deadline: float, version: str | None) -> Floats:
         raise DeadlineExceeded("late")
 
-    cache = VisionCache(late, lambda: "1", 1000)
+    cache = behind(late, lambda: "1")
     with pytest.raises(DeadlineExceeded):
         cache(views(1), 9e9)
-    assert cache.held == 0
+    assert held(cache) == 0
 
 
 @pytest.mark.parametrize("newest", [None, "1"])
 def test_without_a_version_or_a_budget_nothing_is_kept(newest: str | None) -> None:
     encoder = Encoder()
-    cache = VisionCache(encoder, lambda: newest, 0 if newest else 1000)
+    cache = behind(encoder, lambda: newest, 0 if newest else 10)
     for _ in range(2):
         cache(views(1), 9e9)
-    assert (encoder.asked, cache.held) == ([1, 1], 0)
+    assert (encoder.asked, held(cache)) == ([1, 1], 0)
 
 
 def test_many_threads() -> None:
@@ -160,12 +191,6 @@ def test_many_threads() -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
-    hits, misses = cache.counted()
-    assert hits + misses == 8 * 100 * 3
-    assert hits > 0
-    assert cache.held == sum(tokens.nbytes for tokens in cache._tokens.values()) <= 5 * ROW
-
-
-def test_the_settings_switch_it_off() -> None:
-    assert vision_bytes(Cache(cache_size=0)) == 0
-    assert vision_bytes(Cache(cache_bytes=7)) == 7
+    assert cache._cache.usage.asked == 8 * 100 * 3
+    assert counted(cache)[0] > 0
+    assert held(cache) <= 5 * ROW

@@ -1,0 +1,131 @@
+"""Caches through the server, with a real Redis: repeats are found, nothing stale is."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clients.client import PixelisClient
+from pixelis.schema import Experience, PipelineResult
+from python_backends.artifacts import latest
+from python_backends.caching.caches import FOLDER
+from python_backends.caching.orders import Order, give
+from server.embedded import EmbeddedTriton
+from server.loading import load_newest, targets
+from tests.redis_server import Server, needs_redis
+from tests.triton.built import configured, example, link_repository, metric
+
+pytestmark = [pytest.mark.triton, pytest.mark.timeout(300)]
+
+QUESTION, OTHER = "What is written on the red label?", "What colour is the star?"
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    needs_redis()
+    made = Server(tmp_path_factory.mktemp("redis"))
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def triton(redis: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedTriton]:
+    repository = link_repository(tmp_path_factory.mktemp("caching") / "repository")
+    config = configured(18160, repository, tmp_path_factory.mktemp("state"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PIXELIS_CACHE__ENABLE_REDIS", "true")
+        patch.setenv("PIXELIS_CACHE__REDIS_URL", redis.url)
+        patch.setenv("PIXELIS_RETRIEVAL__COLD_START_THRESHOLD", "0")
+        with EmbeddedTriton(config=config) as running:
+            yield running
+
+
+@pytest.fixture(scope="module")
+def client(triton: EmbeddedTriton) -> Iterator[PixelisClient]:
+    with PixelisClient(triton.grpc_url, metrics_url=f"{triton.ports.host}:{triton.ports.metrics}") as made:
+        yield made
+
+
+def same(result: PipelineResult) -> dict[str, Any]:
+    return result.model_dump(include={"answer", "trajectory"})
+
+
+def test_a_repeat_comes_from_the_cache_with_its_own_id(client: PixelisClient) -> None:
+    first = client.ask(example(1), QUESTION, request_id="one")
+    for name in ("two", "three", "four"):  # whichever process of `reason` answers
+        again = client.ask(example(1), QUESTION, request_id=name)
+        assert (again.from_cache, again.request_id) == (True, name)
+        assert same(again) == same(first)
+    assert not first.from_cache
+    *_, last = client.stream(example(1), QUESTION)
+    assert last.result is not None
+    assert last.result.from_cache, "the agent shares what the ensemble keeps"
+    for other in ({"use_cache": False}, {"read_only": False}, {"temperature": 0.4}):
+        assert not client.ask(example(1), QUESTION, **other).from_cache
+
+
+def test_equal_requests_at_once_are_computed_once(client: PixelisClient) -> None:
+    def computed() -> float:
+        time.sleep(2.2)  # the caches report every second
+        return metric(client, "pixelis_cache_computed_total", model="reason", cache="request")
+
+    before = computed()
+    with ThreadPoolExecutor(16) as pool:
+        found = list(pool.map(lambda _: client.ask(example(2), QUESTION, timeout_s=60), range(16)))
+    assert len({result.answer for result in found}) == 1
+    assert sum(not result.from_cache for result in found) == 1
+    assert computed() - before == 1
+
+
+def test_a_vote_counts_what_was_inserted_although_the_answer_is_cached(client: PixelisClient) -> None:
+    asked = {"image": example(3), "question": QUESTION}
+    first = client.ask(asked["image"], asked["question"], k=5)
+    assert client.ask(asked["image"], asked["question"], k=5).from_cache
+    learned = client.ask(asked["image"], asked["question"], read_only=False, k=5)
+    given = Experience(experience_id="", question=QUESTION, answer="zebra", confidence=1.0, created_at=time.time())
+    client.feedback(learned.request_id, answer=given.answer)
+    after = client.ask(asked["image"], asked["question"], k=5)
+    assert after.from_cache
+    assert after.provenance.agent_answer == first.provenance.agent_answer
+    assert after.answer == "zebra", "a human's word decides at the very next request"
+
+
+@pytest.mark.parametrize("model", ["vision_encoder", "policy"])
+def test_a_new_version_is_a_miss(triton: EmbeddedTriton, client: PixelisClient, model: str) -> None:
+    client.ask(example(4), QUESTION)
+    assert client.ask(example(4), QUESTION).from_cache
+    newest = latest(triton.repository, model)
+    draft, version = newest.with_name("draft"), int(newest.name) + 1
+    shutil.copytree(newest, draft, symlinks=True)
+    draft.rename(newest.with_name(str(version)))
+    unloaded = client.ask(example(4), QUESTION)
+    (loaded,) = load_newest(targets(triton.config)[0], [model], 60)
+    assert loaded.version == str(version)
+    first, second = client.ask(example(4), QUESTION), client.ask(example(4), QUESTION)
+    assert (unloaded.from_cache, first.from_cache, second.from_cache) == (False, False, True)
+    assert same(first) == same(second)
+
+
+def test_operators_make_it_forget(triton: EmbeddedTriton, client: PixelisClient, redis: Server) -> None:
+    client.ask(example(1), OTHER)
+    assert client.ask(example(1), OTHER).from_cache
+    redis.client.flushall()
+    give(triton.config.state / FOLDER, Order(prefix="request"))
+    time.sleep(2.2)
+    assert not client.ask(example(1), OTHER).from_cache
+
+
+def test_what_was_kept_is_there_after_a_restart(triton: EmbeddedTriton, client: PixelisClient, redis: Server) -> None:
+    client.ask(example(2), OTHER)
+    for _ in range(4):
+        assert client.ask(example(2), OTHER).from_cache
+    triton.stop()
+    redis.client.flushall()
+    kept = {path.name for path in Path(triton.config.state / FOLDER / "memory").iterdir()}
+    assert any(name.endswith("-request.snapshot") for name in kept), kept
