@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import threading
 import time
@@ -11,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import SecretStr
 
 from clients.client import PixelisClient
 from perf.cache.mix import Mix
@@ -42,12 +42,12 @@ def soak(seconds: float, every_s: float, concurrency: int, quiet: bool) -> tuple
     """
     with tempfile.TemporaryDirectory(prefix="pixelis-soak-") as folder:
         state = Path(folder)
-        before = _phase(_config(state / "before", None), seconds / 2, concurrency, quiet)
+        before = _phase(_config(state / "before"), None, seconds / 2, concurrency, quiet)
         kills: list[float] = []
         with RedisProcess(state) as redis:
-            config = _config(state / "within", redis.url)
-            within = _phase(config, seconds, concurrency, quiet, lambda: _killed(redis, every_s, kills))
-        after = _phase(_config(state / "after", None), seconds / 2, concurrency, quiet)
+            config = _config(state / "within")
+            within = _phase(config, redis.url, seconds, concurrency, quiet, lambda: _killed(redis, every_s, kills))
+        after = _phase(_config(state / "after"), None, seconds / 2, concurrency, quiet)
     without = before + after
     rows = [{"row": "soak", "redis": "none", **_row(without)}]
     rows.append({"row": "soak", "redis": "killed", "kills": len(kills), **_row(within)})
@@ -66,17 +66,30 @@ def _claims(without: list[Answered], within: list[Answered], kills: list[float],
     ]  # fmt: skip
 
 
-def _config(state: Path, url: str | None) -> Settings:
-    config = settings()
-    cache = config.cache.model_copy(
-        update={"enable_redis": url is not None, **({"redis_url": SecretStr(url)} if url else {})}
-    )
+def _config(state: Path) -> Settings:
     server = free_ports().model_copy(update={"watchdog": False})
-    return config.model_copy(update={"state": state, "cache": cache, "server": server})
+    return settings().model_copy(update={"state": state, "server": server})
+
+
+@contextmanager
+def _redis(url: str | None) -> Iterator[None]:
+    """A server that is started within has that Redis, or none: its processes read the environment."""
+    names = ("PIXELIS_CACHE__ENABLE_REDIS", "PIXELIS_CACHE__REDIS_URL")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(zip(names, ("false", "") if url is None else ("true", url), strict=True))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _phase(
     config: Settings,
+    redis: str | None,
     seconds: float,
     concurrency: int,
     quiet: bool,
@@ -86,6 +99,7 @@ def _phase(
     answered: list[Answered] = []
     mix = Mix(seed=0)
     with (
+        _redis(redis),
         started(quiet=quiet, config=config) as triton,
         PixelisClient(triton.grpc_url, "grpc") as client,
         bar("soak", int(seconds), quiet=quiet) as second,
