@@ -76,6 +76,7 @@ COMMANDS: dict[str, Entry] = {
         "What has been learned: stats, import, export, verify, compact.",
         group=True,
     ),
+    "cache": Entry(("perf.cache_commands",), "What is cached: stats, clear.", "caches", group=True),
     "tune": Entry(
         ("perf.tune_commands", "perf.tune_knn"), "Choose settings on held-out data: votes, knn.", "build", group=True
     ),
