@@ -58,7 +58,9 @@ serve: build  ## serve on loopback until Ctrl-C
 	@$(BIN)/pixelis serve
 
 test: setup-dev build  ## everything, on a real Triton
-	@$(BIN)/python -m pytest -m 'not triton'
+	@# Exporters of six formats and the policy's executors bring native libraries of many makers: not into one process.
+	@$(BIN)/python -m pytest -m 'not triton' --ignore tests/policy
+	@$(BIN)/python -m pytest -m 'not triton' tests/policy
 	@$(BIN)/python -m pytest -m triton
 
 chaos: setup-dev build  ## kill every model under load, one after the other
