@@ -385,7 +385,7 @@ def test_a_client_that_goes_in_mid_stream_is_noticed(triton: EmbeddedTriton, pro
             sent = [
                 texts("IMAGE", SCENE, batched=False),
                 texts("QUESTION", QUESTION.encode(), batched=False),
-                texts("OPTIONS", b"{}", batched=False),
+                texts("OPTIONS", b'{"use_cache": false}', batched=False),
             ]
             stream(triton, "agent", sent, stop_after=1)
         else:
@@ -396,7 +396,7 @@ def test_a_client_that_goes_in_mid_stream_is_noticed(triton: EmbeddedTriton, pro
 def leave(triton: EmbeddedTriton) -> None:
     """Ask over HTTP, read the first event, and go."""
     image = "data:image/jpeg;base64," + base64.b64encode(SCENE).decode()
-    data = json.dumps({"IMAGE": [image], "QUESTION": QUESTION, "OPTIONS": "{}"}).encode()
+    data = json.dumps({"IMAGE": [image], "QUESTION": QUESTION, "OPTIONS": '{"use_cache": false}'}).encode()
     connection = http.client.HTTPConnection(triton.http_url, timeout=60)
     connection.request("POST", "/v2/models/agent/generate_stream", data)
     assert connection.getresponse().readline().startswith(b"data: ")
