@@ -17,6 +17,6 @@ of a thousand searches took ten times as long as alone, beside such a process tw
 from __future__ import annotations
 
 from python_backends.experience.aside.block import Block
-from python_backends.experience.aside.run import Aside, AsideFailed
+from python_backends.experience.aside.run import Aside
 
-__all__ = ["Aside", "AsideFailed", "Block"]
+__all__ = ["Aside", "Block"]

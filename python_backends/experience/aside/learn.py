@@ -52,7 +52,7 @@ def build_aside(
         between: called now and then; what it raises ends the work.
 
     Raises:
-        AsideFailed: the process died again and again.
+        ServingError: the process died again and again.
     """
     ids: list[NDArray[np.int64]] = []
 

@@ -25,10 +25,6 @@ POLL_S = 0.02
 PROGRAM = "python_backends.experience.aside.child"
 
 
-class AsideFailed(ServingError):
-    """Every child died; what it was to make is not there."""
-
-
 class Aside:
     """Jobs in children of this process, one thread each.
 
@@ -53,7 +49,7 @@ class Aside:
             result: a descriptor that it may write to.
 
         Raises:
-            AsideFailed: three children died one after the other, or said what is wrong.
+            ServingError: three children died one after the other, or said what is wrong.
         """
         handed = [{"descriptor": b.descriptor, "count": b.count, "width": b.width} for b in blocks]
         said = {**job, "parent": os.getpid(), "blocks": handed, "result": result}
@@ -67,7 +63,7 @@ class Aside:
                 return answer
             self.died += 1
             log.warning("a process that worked on the index %s; try %d of %d", how, number + 1, TRIES)
-        raise AsideFailed(f"A process that worked on the index {how}, {TRIES} times.", mend="Look for memory limits.")
+        raise ServingError(f"A process that worked on the index {how}, {TRIES} times.", mend="Look for memory limits.")
 
     def _child(
         self, job: dict[str, Any], shared: Sequence[int], between: Callable[[], None]

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pixelis.errors import ServingError
 from pixelis.index_config import IndexConfig
-from python_backends.experience.aside import Aside, AsideFailed, Block, run
+from python_backends.experience.aside import Aside, Block, run
 from python_backends.experience.aside.block import mapped
 from python_backends.experience.aside.learn import build_aside
 from python_backends.experience.indexes import open_index
@@ -171,5 +172,5 @@ def test_a_tuner_gives_up_where_it_is_told_to() -> None:
         retuner(Limits(recall=0.9), aside=aside)(base, QUERIES, between)
     assert aside.pid is None
     assert aside.died == 0
-    with Block(WIDTH, [POOL]) as block, pytest.raises(AsideFailed):
+    with Block(WIDTH, [POOL]) as block, pytest.raises(ServingError):
         aside.run({"task": "nothing"}, [block], lambda: None)
