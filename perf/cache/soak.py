@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import threading
 import time
@@ -17,6 +16,7 @@ from clients.client import PixelisClient
 from perf.cache.mix import Mix
 from perf.cache.redis_process import RedisProcess
 from perf.e2e.load import Answered, closed_loop
+from perf.environment import environment
 from perf.ports import free_ports
 from perf.progress import bar, started
 from pixelis.schema import Claim
@@ -71,20 +71,10 @@ def _config(state: Path) -> Settings:
     return settings().model_copy(update={"state": state, "server": server})
 
 
-@contextmanager
-def _redis(url: str | None) -> Iterator[None]:
-    """A server that is started within has that Redis, or none: its processes read the environment."""
-    names = ("PIXELIS_CACHE__ENABLE_REDIS", "PIXELIS_CACHE__REDIS_URL")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(zip(names, ("false", "") if url is None else ("true", url), strict=True))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+def _redis(url: str | None) -> AbstractContextManager[None]:
+    """A server that is started within has that Redis, or none."""
+    on = url is not None
+    return environment({"PIXELIS_CACHE__ENABLE_REDIS": str(on).lower(), "PIXELIS_CACHE__REDIS_URL": url or ""})
 
 
 def _phase(

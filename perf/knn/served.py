@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
+from perf.environment import environment
 from perf.knn.data import Dataset
 from perf.knn.sweep import WARM, K
 from perf.perf_analyzer import obtain
@@ -122,7 +122,7 @@ def _triton(state: Path, retrieval: Retrieval, cached: Cached) -> Iterator[str]:
         update={"state": state, "repository": settings().repository.absolute(), "server": free_ports()}
     )
     triton = EmbeddedTriton(config=config)
-    with _environment({**_variables(retrieval), "PIXELIS_CACHE__SEARCH__BYTES": str(cached.bytes)}):
+    with environment({**_variables(retrieval), "PIXELIS_CACHE__SEARCH__BYTES": str(cached.bytes)}):
         triton.start(["knn"])
     try:
         yield triton.grpc_url
@@ -138,20 +138,6 @@ def _variables(retrieval: Retrieval) -> dict[str, str]:
         for name, value in chosen.items()
         if value is not None
     }
-
-
-@contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _settled(url: str, base: int) -> None:
