@@ -7,7 +7,8 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,17 @@ class Server:
         assert self.process is not None
         self.process.kill()
         self.process.wait()
+
+
+@contextmanager
+def running(directory: Path, encrypted: bool = False) -> Iterator[Server]:
+    """A server for a test; the test is skipped where there is none."""
+    needs_redis()
+    made = Server(directory, encrypted)
+    try:
+        yield made
+    finally:
+        made.stop()
 
 
 def wait(until: Callable[[], bool], timeout_s: float = 10.0) -> float:

@@ -13,7 +13,7 @@ from pixelis.cache_config import RedisTier as RedisConfig
 from python_backends.caching import Cache, Key
 from python_backends.caching.codec import JsonCodec
 from python_backends.caching.redis_link import RedisLink
-from tests.redis_server import Server, needs_redis
+from tests.redis_server import Server, running
 
 
 def key(number: int, versions: dict[str, str] | None = None, prefix: str = "thing") -> Key:
@@ -39,10 +39,8 @@ class Clock:
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A Redis for the tests that leave it as it is."""
-    needs_redis()
-    made = Server(tmp_path_factory.mktemp("redis"))
-    yield made
-    made.stop()
+    with running(tmp_path_factory.mktemp("redis")) as made:
+        yield made
 
 
 @pytest.fixture
@@ -55,11 +53,9 @@ def redis(shared: Server) -> Server:
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[Server]:
     """A Redis that a test may break."""
-    needs_redis()
     (tmp_path / "redis").mkdir()
-    made = Server(tmp_path / "redis")
-    yield made
-    made.stop()
+    with running(tmp_path / "redis") as made:
+        yield made
 
 
 def link(server: Server, **config: Any) -> RedisLink:

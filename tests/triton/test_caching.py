@@ -18,7 +18,7 @@ from python_backends.caching.caches import FOLDER
 from python_backends.caching.orders import Order, give
 from server.embedded import EmbeddedTriton
 from server.loading import load_newest, targets
-from tests.redis_server import Server, needs_redis
+from tests.redis_server import Server, running
 from tests.triton.built import configured, example, link_repository, metric
 
 pytestmark = [pytest.mark.triton, pytest.mark.timeout(300)]
@@ -28,10 +28,8 @@ QUESTION, OTHER = "What is written on the red label?", "What colour is the star?
 
 @pytest.fixture(scope="module")
 def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    needs_redis()
-    made = Server(tmp_path_factory.mktemp("redis"))
-    yield made
-    made.stop()
+    with running(tmp_path_factory.mktemp("redis")) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

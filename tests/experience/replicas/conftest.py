@@ -10,16 +10,14 @@ import pytest
 from pixelis.settings import Replicas, Retrieval
 from python_backends.experience import ExperienceStore
 from tests.experience.conftest import WIDTH
-from tests.redis_server import Server, needs_redis
+from tests.redis_server import Server, running
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    needs_redis()
     (tmp_path / "redis").mkdir()
-    made = Server(tmp_path / "redis")
-    yield made
-    made.stop()
+    with running(tmp_path / "redis") as made:
+        yield made
 
 
 Open = Callable[..., ExperienceStore]
