@@ -5,6 +5,8 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 RTX_VERSION := 1.7.1.116
 RTX         := libs==$(RTX_VERSION) bindings==$(RTX_VERSION)
+# Tests without a server, over the cores; those of a file share fixtures, so they stay together.
+SPREAD := --numprocesses auto --maxprocesses 4 --dist loadfile
 # Every process gets a thread budget; idle threads must not spin.
 export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
@@ -58,16 +60,14 @@ serve: build  ## serve on loopback until Ctrl-C
 	@$(BIN)/pixelis serve
 
 test: setup-dev build  ## everything, on a real Triton
-	@# Exporters of six formats and the policy's executors bring native libraries of many makers: not into one process.
-	@$(BIN)/python -m pytest -m 'not triton' --ignore tests/policy
-	@$(BIN)/python -m pytest -m 'not triton' tests/policy
+	@$(BIN)/python -m pytest -m 'not triton' $(SPREAD)
 	@$(BIN)/python -m pytest -m triton
 
 chaos: setup-dev build  ## kill every model under load, one after the other
 	@PIXELIS_CHAOS=all $(BIN)/python -m pytest -s tests/chaos/test_chaos.py
 
 test-fast: setup-dev  ## what needs no server
-	@$(BIN)/python -m pytest -m 'not triton and not slow'
+	@$(BIN)/python -m pytest -m 'not triton and not slow' $(SPREAD)
 
 lint: setup-dev  ## ruff, mypy --strict, import contract, spelling
 	@$(BIN)/ruff check .

@@ -106,9 +106,12 @@ def _artifact(arguments: argparse.Namespace, inputs: list[Inputs]) -> str:
 
 
 def _import_executor(package: str) -> None:
-    module = import_module(package)
+    import_module(package)
     if package == "openvino":
-        module.Core().get_property("CPU", "FULL_DEVICE_NAME")  # what runs on a CPU is a plugin, loaded when it is asked
+        from python_backends.engine.openvino_core import openvino_core
+
+        # What runs on a CPU is a plugin, loaded when it is asked.
+        openvino_core().get_property("CPU", "FULL_DEVICE_NAME")
 
 
 def _reference(arguments: argparse.Namespace, inputs: list[Inputs]) -> str:

@@ -21,6 +21,7 @@ from builder.formats.openvino_file import axis_names, name_nodes, numbers, save
 from builder.formats.openvino_quantise import compress, left_out, quantise
 from builder.sources.base import Source
 from pixelis.errors import BuildError
+from python_backends.engine.openvino_core import openvino_core
 
 XML = "model.xml"
 ENGINE = "engine.json"
@@ -93,9 +94,7 @@ class OpenVinoFormat(Format):
         Raises:
             BuildError: a precision or a setting; it lists what there is.
         """
-        import openvino
-
-        can = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        can = openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if "bf16" in (candidate.precision, candidate.optimization.autocast) and "BF16" not in can:
             raise BuildError("This CPU cannot compute in bf16.", mend=f"It can {', '.join(sorted(can))}.")
         if candidate.precision == "int4" or candidate.quantization == "dynamic":
@@ -145,9 +144,7 @@ class OpenVinoFormat(Format):
 
 
 def _read(directory: Path) -> Any:
-    import openvino
-
-    return openvino.Core().read_model(str(directory / XML))
+    return openvino_core().read_model(str(directory / XML))
 
 
 def _tensor(port: Any) -> TensorInfo:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from pixelis.errors import InvalidRequest, ServingError, SetupError, Unavailable
 from python_backends.engine.base import Engine, TensorDescription, Tensors
+from python_backends.engine.openvino_core import openvino_core
 
 SETTINGS_FILE = "engine.json"
 _DTYPES: dict[str, type[np.generic]] = {
@@ -117,9 +118,9 @@ def _compile(path: Path, threads: int, precision: str) -> Any:
         raise SetupError(
             f"{path.name} needs openvino, which is not installed.", mend="pip install 'pixelis-serving[openvino]'"
         ) from error
-    core = openvino.Core()
-    core.set_property({"ENABLE_MMAP": False})  # a mapped model.bin would change under the server with its folder
+    core = openvino_core()
     config = {
+        "ENABLE_MMAP": False,  # a mapped model.bin would change under the server with its folder
         "INFERENCE_NUM_THREADS": threads,
         "NUM_STREAMS": 1,
         "INFERENCE_PRECISION_HINT": precision,

@@ -21,6 +21,7 @@ from builder.model_spec import ModelSpec, TensorSpec
 from builder.sources.base import Source, Tensors
 from pixelis.errors import BuildError, SetupError
 from python_backends.engine import load_engine
+from python_backends.engine.openvino_core import openvino_core
 from tests.builder.tiny import Linear, linear_spec, write_weights
 
 openvino = pytest.importorskip("openvino")
@@ -178,7 +179,7 @@ def test_nodes_can_be_left_out_of_quantisation(tmp_path: Path) -> None:
     for name, options in chosen.items():
         folder = tmp_path / name
         _export(Network(), folder, _candidate("int8", "static", **options))
-        model_bytes[name] = numbers(openvino.Core().read_model(folder / "model.xml")).small
+        model_bytes[name] = numbers(openvino_core().read_model(folder / "model.xml")).small
     assert model_bytes == {"all": 2 * SIDE * SIDE, "none": 0, "half": SIDE * SIDE}
     with pytest.raises(BuildError, match="no node nothing"):
         _export(Network(), tmp_path / "unknown", _candidate("int8", "static", exclude_nodes=("nothing",)))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from textwrap import dedent
 
 import numpy as np
 import pytest
@@ -160,3 +162,24 @@ def test_without_the_package_the_extra_is_told(directory: Path, monkeypatch: pyt
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(SetupError, match=r"pixelis-serving\[openvino\]"):
         load_engine(directory, threads=1)
+
+
+def test_a_signal_after_engines_that_went_in_another_order_is_survived(directory: Path) -> None:
+    """A stack for signals that OpenVINO put back and that is no longer there ends the process with SIGSEGV."""
+    child = """
+        import signal, sys
+        from pathlib import Path
+        from python_backends.engine import load_engine
+
+        came = []
+        signal.signal(signal.SIGUSR1, lambda *_: came.append(1))
+        first = load_engine(Path(sys.argv[1]), threads=1)
+        second = load_engine(Path(sys.argv[1]), threads=1)
+        first.close()
+        second.close()
+        del first, second
+        signal.raise_signal(signal.SIGUSR1)
+        assert came
+    """
+    done = subprocess.run([sys.executable, "-X", "faulthandler", "-c", dedent(child), str(directory)], timeout=120)
+    assert done.returncode == 0

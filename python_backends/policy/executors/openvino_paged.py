@@ -18,6 +18,7 @@ from openvino import opset13 as ops
 from openvino.op import _PagedAttentionExtension
 
 from pixelis.errors import SetupError
+from python_backends.engine.openvino_core import openvino_core
 from python_backends.engine.openvino_engine import SETTINGS_FILE, engine_settings, reason
 from python_backends.policy.checkpoint import CheckpointConfig
 from python_backends.policy.executors.mapped_file import let_go
@@ -60,7 +61,7 @@ def open_paged(path: Path, config: CheckpointConfig, threads: int) -> Paged:
         "INFERENCE_NUM_THREADS": threads,
     }
     cell = getattr(openvino.Type, arithmetic)
-    core = openvino.Core()
+    core = openvino_core()
     try:
         model = core.read_model(str(path))
         page(model, config, cell)
