@@ -41,9 +41,9 @@ def test_an_interrupt_ends_what_is_at_work_and_starts_no_more(place: Place, monk
         return real(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(room, "_one", one)
-    started = time.monotonic()
+    started, threads = time.monotonic(), threading.active_count()
     with pytest.raises(KeyboardInterrupt):
         build_candidates(jobs=2, repository=place.store.repository, state=place.store.state, spec=slow)
     assert time.monotonic() - started < 50, "the build at work takes a minute when nobody ends it"
     assert place.leftovers() == []
-    assert threading.active_count() < 10
+    assert threading.active_count() <= threads
