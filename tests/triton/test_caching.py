@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from builder.storing.rollback import rollback
 from clients.client import PixelisClient
 from pixelis.schema import Experience, PipelineResult
 from python_backends.artifacts import latest
@@ -102,6 +103,25 @@ def test_a_new_version_is_a_miss(triton: EmbeddedTriton, client: PixelisClient, 
     draft, version = newest.with_name("draft"), int(newest.name) + 1
     shutil.copytree(newest, draft, symlinks=True)
     draft.rename(newest.with_name(str(version)))
+    check_that_it_is_a_miss(triton, client, model, version)
+
+
+def test_a_rollback_is_a_miss(triton: EmbeddedTriton, client: PixelisClient) -> None:
+    """The artifact is one that answered before, its number is new."""
+    newest = int(latest(triton.repository, "embed_image").name)
+    draft = triton.repository / "embed_image" / "draft"
+    shutil.copytree(draft.with_name(str(newest)), draft, symlinks=True)
+    draft.rename(draft.with_name(str(newest + 1)))
+    (loaded,) = load_newest(targets(triton.config)[0], ["embed_image"], 60)
+    assert loaded.version == str(newest + 1)
+    client.ask(example(4), QUESTION)
+    assert client.ask(example(4), QUESTION).from_cache
+    done = rollback("embed_image", newest, repository=triton.repository, state=triton.config.state)
+    check_that_it_is_a_miss(triton, client, "embed_image", done.version)
+
+
+def check_that_it_is_a_miss(triton: EmbeddedTriton, client: PixelisClient, model: str, version: int) -> None:
+    """A version that lies there and isn't loaded yet, and once it is loaded: both are."""
     unloaded = client.ask(example(4), QUESTION)
     (loaded,) = load_newest(targets(triton.config)[0], [model], 60)
     assert loaded.version == str(version)
@@ -119,11 +139,21 @@ def test_operators_make_it_forget(triton: EmbeddedTriton, client: PixelisClient,
     assert not client.ask(example(1), OTHER).from_cache
 
 
-def test_what_was_kept_is_there_after_a_restart(triton: EmbeddedTriton, client: PixelisClient, redis: Server) -> None:
-    client.ask(example(2), OTHER)
+def test_what_was_kept_is_there_after_a_restart_unless_a_setting_that_matters_is_another(
+    triton: EmbeddedTriton, client: PixelisClient, redis: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = client.ask(example(2), OTHER)
     for _ in range(4):
         assert client.ask(example(2), OTHER).from_cache
     triton.stop()
-    redis.client.flushall()
+    redis.client.flushall()  # what is found from now on was in memory
     kept = {path.name for path in Path(triton.config.state / FOLDER / "memory").iterdir()}
     assert any(name.endswith("-request.snapshot") for name in kept), kept
+    with EmbeddedTriton(config=triton.config):
+        warm = client.ask(example(2), OTHER)
+        assert warm.from_cache
+        assert same(warm) == same(first)
+    monkeypatch.setenv("PIXELIS_LIMITS__FRAMES", "63")
+    with EmbeddedTriton(config=triton.config):
+        assert not client.ask(example(2), OTHER).from_cache
+        assert client.ask(example(2), OTHER).from_cache
