@@ -46,24 +46,22 @@ def give(caches: Path, order: Order) -> Path:
 class Orders:
     """The orders since a moment, each once.
 
+    Only those that lie there when it is made are told by their time: a clock that is set back later hides none.
+
     Args:
         caches: the folder of the caches.
         since_ns: nanoseconds since the epoch.
     """
 
     def __init__(self, caches: Path, since_ns: int) -> None:
-        self._folder, self._done = caches / FOLDER, {str(since_ns)}
-        self._since = since_ns
+        self._folder = caches / FOLDER
+        self._done = {name for name in self._names() if int(name) <= since_ns}
 
     def new(self) -> list[Order]:
         """Those not returned before, oldest first; a file that is none is passed over."""
         found = []
-        try:
-            names = sorted(path.stem for path in self._folder.glob("*.json") if path.stem.isdigit())
-        except OSError:
-            return []
-        for name in names:
-            if int(name) <= self._since or name in self._done:
+        for name in self._names():
+            if name in self._done:
                 continue
             self._done.add(name)
             try:
@@ -71,3 +69,9 @@ class Orders:
             except (OSError, ValueError, ValidationError):
                 continue
         return found
+
+    def _names(self) -> list[str]:
+        try:
+            return sorted(path.stem for path in self._folder.glob("*.json") if path.stem.isdigit())
+        except OSError:
+            return []

@@ -14,6 +14,9 @@ from pixelis.errors import PixelisError
 from python_backends.artifacts import latest
 from python_backends.caching.canonical import feed
 
+READ = ("characters.json", "config.json", "generation_config.json", "pixelis.json", "tokenizer.json")
+"""Files of an artifact that the processes of other models read."""
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -21,8 +24,8 @@ class Origin:
 
     Attributes:
         versions: model -> version.
-        digest: over their manifests, the settings that matter, and our own version: a version's number alone comes
-            again where a repository is built anew.
+        digest: over their manifests, what this process has read of their artifacts, the settings that matter, and our
+            own version: a version's number alone comes again where a repository is built anew.
     """
 
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -48,6 +51,28 @@ class Origins:
         self._repository, self._served = repository, served
         self._lock = threading.Lock()
         self._known: dict[str, tuple[str, str]] = {}
+        self._read: dict[str, str] = {}
+
+    def reads(self, model: str, directory: Path) -> Path:
+        """This process goes on by what it reads of an artifact now, whichever version answers later.
+
+        A tokenizer, for instance: with a version that has another one, this process and one that starts afterwards
+        make different things, and neither may take the other's for its own.
+
+        Args:
+            model: whose artifact it is.
+            directory: its version folder.
+
+        Returns:
+            `directory`.
+        """
+        hashed = blake2b(digest_size=16)
+        for name in READ:
+            path = directory / name
+            feed(hashed.update, [name, path.read_bytes() if path.exists() else None])
+        with self._lock:
+            self._read[model] = hashed.hexdigest()
+        return directory
 
     def of(self, models: Sequence[str], *configuration: Any) -> Origin | None:
         """The origin of what these models make together, if it is certain.
@@ -58,7 +83,9 @@ class Origins:
         """
         found = {model: self._version(model) for model in models}
         hashed = blake2b(digest_size=16)
-        feed(hashed.update, [__version__, [one[1] for one in found.values() if one], list(configuration)])
+        with self._lock:
+            read = [self._read.get(model) for model in models]
+        feed(hashed.update, [__version__, [one[1] for one in found.values() if one], read, list(configuration)])
         if None in found.values():
             return None
         return Origin({model: one[0] for model, one in found.items() if one}, hashed.hexdigest())

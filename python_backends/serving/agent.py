@@ -9,12 +9,10 @@ from pixelis.errors import PixelisError
 from pixelis.schema import Event
 from pixelis.settings import settings
 from python_backends.adapter import Sink, StreamModel, log_info
-from python_backends.artifacts import artifact
 from python_backends.channel.folder import FOLDER
 from python_backends.channel.listener import Listener
 from python_backends.deadlines import Pool
 from python_backends.pipeline.agent import Agent as Steps
-from python_backends.pipeline.memory import Voice
 from python_backends.pipeline.reason import Cancelled
 from python_backends.rows import Row, json_text
 from python_backends.serving.steps import Kept
@@ -30,9 +28,9 @@ class Agent(StreamModel):
 
     def setup(self) -> None:
         """Read the checkpoint and wire the steps."""
-        voice = Voice.load(artifact(self.repository, "policy"))
-        self._listener = self._listen()
         self._kept = Kept(self)
+        voice = self._kept.voice()
+        self._listener = self._listen()
         models, requests = self._kept.siblings(self._listener), self._kept.requests()
         self._steps = Steps.wire(models, voice, settings(), requests=requests)
         self._kept.start()

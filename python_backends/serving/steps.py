@@ -55,13 +55,19 @@ class Kept:
             listener: hears the tokens of turns that are streamed.
         """
         model, config = self._model, settings()
-        tokens = TextTokens(artifact(model.repository, "embed_text"))
+        tokens = TextTokens(self.origins.reads("embed_text", artifact(model.repository, "embed_text")))
         kept = EmbeddingCaches.open(self.caches, config, self.origins)
         return TritonModels(model.caller, model.repository, tokens, config.batching.max_batch_size, listener, kept)
+
+    def voice(self) -> Voice:
+        """The policy's, as its newest version has it now."""
+        return Voice.load(self.origins.reads("policy", artifact(self._model.repository, "policy")))
 
     def requests(self) -> RequestCache:
         """What the agent answered before."""
         config = settings()
+        # `visual_ops` reads the same when it starts, which is when this process does.
+        self.origins.reads("ocr_recognize", artifact(self._model.repository, "ocr_recognize"))
         return RequestCache(self.caches.open("request", CODEC, config.cache.request), self.origins, config)
 
     def start(self) -> None:
@@ -135,9 +141,8 @@ class Reason(Timed):
 
     def setup(self) -> None:
         """Read the checkpoint's tokenizer and profile."""
-        voice = Voice.load(artifact(self.repository, "policy"))
         self._kept = Kept(self)
-        self._reasoner = Reasoner(self._kept.siblings(), voice, DecodedImages())
+        self._reasoner = Reasoner(self._kept.siblings(), self._kept.voice(), DecodedImages())
         self._requests = self._kept.requests()
         self._kept.start()
 

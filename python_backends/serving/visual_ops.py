@@ -82,10 +82,11 @@ class VisualOps(SideBySideModel):
     def setup(self) -> None:
         """Read the recogniser's characters; OpenCV gets the thread budget of one model."""
         cv2.setNumThreads(self.threads)
-        self._ocr = ServedOcr(self.caller, load_characters(artifact(self.repository, "ocr_recognize")))
+        origins, self._caches = Origins(self.repository, self.caller.ready), Caches(settings(), self.instance)
+        recognizer = origins.reads("ocr_recognize", artifact(self.repository, "ocr_recognize"))
+        self._ocr = ServedOcr(self.caller, load_characters(recognizer))
         self._features = ServedFeatures(self.caller, settings().batching.max_batch_size)
         self._decoded = DecodedImages()
-        origins, self._caches = Origins(self.repository, self.caller.ready), Caches(settings(), self.instance)
         kept = self._caches.open("operation", CODEC, settings().cache.operation)
         self._results = OperationCache(kept, origins, settings().limits)
         self._caches.start(self.metrics, origins.still)

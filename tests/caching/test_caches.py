@@ -17,6 +17,7 @@ from python_backends.caching.caches import FOLDER, Caches
 from python_backends.caching.orders import Order, Orders, give
 from python_backends.caching.origin import Origins
 from python_backends.caching.report import CacheMetrics
+from python_backends.caching.snapshot import load, save
 from tests.caching.conftest import TEXT, cache, key
 from tests.redis_server import wait
 
@@ -85,6 +86,18 @@ def test_a_damaged_snapshot_costs_what_is_behind_the_damage(tmp_path: Path, dama
     again.close()
 
 
+def test_a_snapshot_from_the_future_is_not_used(tmp_path: Path) -> None:
+    """The clock was set back while no server ran."""
+    path, now = tmp_path / "snapshot", time.time()
+    made, early, late = cache(), cache(), cache(ttl_s=10)
+    made.put(key(1), "value")
+    save(made.memory, path, now)
+    assert load(early.memory, path, now - 3600, lambda _: True) == 0
+    assert (early.get(key(1)), early.memory.counts.snapshot()["errors"]) == (None, 1)
+    load(late.memory, path, now + 3600, lambda _: True)
+    assert late.get(key(1)) is None, "nor after it was set on, where its time is over"
+
+
 def test_without_snapshots_and_where_they_cannot_be_written(tmp_path: Path) -> None:
     caches, made = opened(tmp_path, snapshot=False)
     made.put(key(1), "x")
@@ -127,6 +140,14 @@ def test_an_order_is_carried_out_once_and_garbage_is_passed_over(tmp_path: Path)
     assert Orders(tmp_path, time.time_ns()).new() == []
 
 
+def test_an_order_is_heard_after_the_clock_was_set_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.time_ns()
+    orders = Orders(tmp_path, now)
+    monkeypatch.setattr(time, "time_ns", lambda: now - 3600 * 10**9)
+    give(tmp_path, Order(prefix="text"))
+    assert orders.new() == [Order(prefix="text")]
+
+
 def test_metrics_are_what_was_counted_and_only_changes_are_sent() -> None:
     counters, made = Counters(), cache()
     metrics = CacheMetrics(counters)
@@ -165,7 +186,7 @@ def version(repository: Path, model: str, number: int, manifest: str = "{}") -> 
     (folder / "manifest.json").write_text(manifest)
 
 
-def test_the_origin_follows_versions_manifests_and_settings(tmp_path: Path) -> None:
+def test_the_origin_follows_versions_manifests_and_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     version(tmp_path / "a", "policy", 2)
     version(tmp_path / "b", "policy", 2, '{"other": 1}')
     origins = Origins(tmp_path / "a")
@@ -180,6 +201,21 @@ def test_the_origin_follows_versions_manifests_and_settings(tmp_path: Path) -> N
     third = origins.of(["policy"], {"max_len": 5})
     assert third is not None
     assert third.versions == {"policy": "3"}
+    monkeypatch.setattr("python_backends.caching.origin.__version__", "another")
+    assert origins.of(["policy"], {"max_len": 5}) != third, "a value that another version of this program wrote"
+
+
+def test_the_origin_covers_what_a_process_read_of_an_artifact_when_it_started(tmp_path: Path) -> None:
+    for number, profile in ((2, "old"), (3, "old"), (4, "new")):
+        version(tmp_path, "policy", number)
+        (tmp_path / "policy" / str(number) / "pixelis.json").write_text(profile)
+    started = []
+    for number in (2, 3, 4):
+        started.append(Origins(tmp_path))
+        started[-1].reads("policy", tmp_path / "policy" / str(number))
+    first, second, third = (origins.of(["policy"]) for origins in started)
+    assert first == second != third, "all ask version 4, and the last one in other words"
+    assert Origins(tmp_path).of(["policy"]) not in (first, third)
 
 
 def test_a_version_that_is_not_loaded_yet_has_no_origin(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,10 +18,13 @@ from pixelis.schema import Experience, PipelineResult
 from python_backends.artifacts import latest
 from python_backends.caching.caches import FOLDER
 from python_backends.caching.orders import Order, give
+from python_backends.policy.profile import Profile
 from server.embedded import EmbeddedTriton
 from server.loading import load_newest, targets
+from tests.chaos.traffic import kill
 from tests.redis_server import Server, running
 from tests.triton.built import configured, example, link_repository, metric
+from tests.triton.conftest import until
 
 pytestmark = [pytest.mark.triton, pytest.mark.timeout(300)]
 
@@ -95,25 +99,35 @@ def test_a_vote_counts_what_was_inserted_although_the_answer_is_cached(client: P
     assert after.answer == "zebra", "a human's word decides at the very next request"
 
 
+def published(triton: EmbeddedTriton, model: str, **texts: str) -> int:
+    """The newest version's files under the next number, some with another text; not loaded."""
+    newest = latest(triton.repository, model)
+    draft, version = newest.with_name("draft"), int(newest.name) + 1
+    shutil.copytree(newest, draft, symlinks=True)
+    for name, text in texts.items():
+        path = draft / f"{name}.json"
+        path.unlink()
+        path.write_text(text)
+    draft.rename(newest.with_name(str(version)))
+    return version
+
+
+def load(triton: EmbeddedTriton, model: str, version: int) -> None:
+    (loaded,) = load_newest(targets(triton.config)[0], [model], 60)
+    assert loaded.version == str(version)
+
+
 @pytest.mark.parametrize("model", ["vision_encoder", "policy"])
 def test_a_new_version_is_a_miss(triton: EmbeddedTriton, client: PixelisClient, model: str) -> None:
     client.ask(example(4), QUESTION)
     assert client.ask(example(4), QUESTION).from_cache
-    newest = latest(triton.repository, model)
-    draft, version = newest.with_name("draft"), int(newest.name) + 1
-    shutil.copytree(newest, draft, symlinks=True)
-    draft.rename(newest.with_name(str(version)))
-    check_that_it_is_a_miss(triton, client, model, version)
+    check_that_it_is_a_miss(triton, client, model, published(triton, model))
 
 
 def test_a_rollback_is_a_miss(triton: EmbeddedTriton, client: PixelisClient) -> None:
     """The artifact is one that answered before, its number is new."""
     newest = int(latest(triton.repository, "embed_image").name)
-    draft = triton.repository / "embed_image" / "draft"
-    shutil.copytree(draft.with_name(str(newest)), draft, symlinks=True)
-    draft.rename(draft.with_name(str(newest + 1)))
-    (loaded,) = load_newest(targets(triton.config)[0], ["embed_image"], 60)
-    assert loaded.version == str(newest + 1)
+    load(triton, "embed_image", published(triton, "embed_image"))
     client.ask(example(4), QUESTION)
     assert client.ask(example(4), QUESTION).from_cache
     done = rollback("embed_image", newest, repository=triton.repository, state=triton.config.state)
@@ -123,11 +137,61 @@ def test_a_rollback_is_a_miss(triton: EmbeddedTriton, client: PixelisClient) -> 
 def check_that_it_is_a_miss(triton: EmbeddedTriton, client: PixelisClient, model: str, version: int) -> None:
     """A version that lies there and isn't loaded yet, and once it is loaded: both are."""
     unloaded = client.ask(example(4), QUESTION)
-    (loaded,) = load_newest(targets(triton.config)[0], [model], 60)
-    assert loaded.version == str(version)
+    load(triton, model, version)
     first, second = client.ask(example(4), QUESTION), client.ask(example(4), QUESTION)
     assert (unloaded.from_cache, first.from_cache, second.from_cache) == (False, False, True)
     assert same(first) == same(second)
+
+
+def test_an_answer_is_not_taken_from_a_process_that_talks_to_the_policy_otherwise(
+    triton: EmbeddedTriton, client: PixelisClient
+) -> None:
+    """Of a new version with another profile: a process reads it when it starts, and goes on by it."""
+    profile = Profile.load(latest(triton.repository, "policy"))
+    assert profile.calibration is not None
+    doubtful = profile.calibration.model_copy(update={"bias": profile.calibration.bias - 3})
+    other = profile.model_copy(update={"calibration": doubtful})
+    load(triton, "policy", published(triton, "policy", pixelis=other.model_dump_json()))
+    old = client.ask(example(3), OTHER)
+    assert client.ask(example(3), OTHER).from_cache
+    assert triton.health is not None
+    repairs = triton.health["reason"].repairs
+    kill(triton, "reason")
+    assert until(lambda: triton.health is not None and triton.health["reason"].repairs > repairs, 30)
+    new, again = client.ask(example(3), OTHER), client.ask(example(3), OTHER)
+    assert (new.from_cache, again.from_cache) == (False, True)
+    assert again.provenance.agent_confidence == new.provenance.agent_confidence < old.provenance.agent_confidence
+
+
+@pytest.mark.parametrize("trouble", [signal.SIGSTOP, signal.SIGKILL])
+def test_a_redis_that_hangs_or_dies_fails_no_request(
+    client: PixelisClient, redis: Server, trouble: signal.Signals
+) -> None:
+    def errors() -> float:
+        return metric(client, "pixelis_cache_errors_total", model="reason", tier="redis")
+
+    question, before = f"What is there to see after signal {trouble.value}?", errors()
+    client.ask(example(1), question)
+    redis.signal(trouble)
+    started = time.monotonic()
+    for _ in range(4):
+        client.ask(example(1), question)
+    assert not client.ask(example(1), f"{question} And now?").from_cache
+    assert time.monotonic() - started < 10
+    assert until(lambda: errors() > before, 5), "the caches report every second"
+    if trouble == signal.SIGSTOP:
+        redis.signal(signal.SIGCONT)
+    else:
+        redis.stop()
+        redis.start()
+    names = len(redis.client.keys("pixelis:request:*"))
+    assert until(lambda: kept_again(client, redis, names), 20), "it is used again"
+
+
+def kept_again(client: PixelisClient, redis: Server, names: int) -> bool:
+    """Whether a new answer comes to lie in Redis."""
+    client.ask(example(1), f"What is there to see at {time.monotonic()}?")
+    return len(redis.client.keys("pixelis:request:*")) > names
 
 
 def test_operators_make_it_forget(triton: EmbeddedTriton, client: PixelisClient, redis: Server) -> None:
