@@ -29,7 +29,7 @@ def policy(
         Literal["auto", "cpu", "cuda"], typer.Option(help="Where pixelis-torchscript decodes; the others use the CPU.")
     ] = "auto",
     rounds: Annotated[int, typer.Option(min=1, help="How often the systems take their turn.")] = 3,
-    tokens: Annotated[int, typer.Option(min=2, max=256, help="Tokens that a request generates.")] = 64,
+    tokens: Annotated[int, typer.Option(min=2, max=512, help="Tokens that a request generates.")] = 64,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each system.")] = 1,
     inter_token_ms: Annotated[
         float | None, typer.Option(min=1, help="Latency between tokens that the runtime holds; else its own measure.")

@@ -11,6 +11,7 @@ from pixelis.schema import Measurement
 
 TITLES = {
     "throughput": "Tokens a second, closed loop (medians over rounds; in brackets the least and the most)",
+    "roofline": "What the arithmetic alone allows",
     "agents": "Tokens a second of agents, whose turns go on from one another",
     "agreement": "Token for token as transformers",
     "arrivals": "Open loop, Poisson arrivals",
