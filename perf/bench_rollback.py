@@ -39,6 +39,7 @@ def rollback(
     from perf.rollback.run import run
     from perf.rollback.samples import samples
     from perf.rollback.scene import scene
+    from perf.tables import print_claims, wide_console
     from pixelis.errors import NotFound
     from pixelis.schema import Measurement
     from pixelis.settings import settings
@@ -58,5 +59,4 @@ def rollback(
         return
     for row in rows:
         typer.echo(", ".join(f"{name} {value}" for name, value in row.items()))
-    for claim in claims:
-        typer.echo(f"{claim.claim}: {claim.measured:g} ({'met' if claim.met else 'not met'})")
+    print_claims(wide_console(), claims)

@@ -90,8 +90,9 @@ def _serve(stack: ExitStack, quiet: bool) -> str:
 
 
 def _print(measured: Measurement, chosen: float) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from perf.tables import print_claims, wide_console
 
     table = Table("min_vote_similarity", "family", "plays", "agent", "voted", "gained", "lost", "votes a play")
     shown: list[dict[str, Any]] = [row for row in measured.rows if row["votes_cast"] or row["threshold"] == chosen]
@@ -106,9 +107,7 @@ def _print(measured: Measurement, chosen: float) -> None:
             str(row["lost"]),
             f"{row['votes_cast']:.2f}",
         )
-    console = Console(width=max(Console().width, 110))
+    console = wide_console(110)
     console.print(table)
-    for claim in measured.claims:
-        met = "met" if claim.met else "not met"
-        console.print(f"{claim.claim}: {claim.measured:g} against {claim.target:g}, {met}", highlight=False)
+    print_claims(console, measured.claims)
     console.print(f"chosen: PIXELIS_RETRIEVAL__MIN_VOTE_SIMILARITY={chosen:g}", highlight=False)

@@ -72,8 +72,9 @@ def knn(
 
 
 def _print(measured: Measurement, chosen: Trial, output: Path) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from perf.tables import print_claims, wide_console
 
     shown = [row for row in measured.rows if row["front"] and (row["recall"] >= 0.5 or row["chosen"])]
     names = ("recall", "recall_low", "p50_ms", "p99_ms", "size_mib", "build_s")
@@ -83,12 +84,8 @@ def _print(measured: Measurement, chosen: Trial, output: Path) -> None:
             f"{name.removeprefix('search_')}={value:g}" for name, value in row.items() if name.startswith("search_")
         )
         table.add_row("*" if row["chosen"] else "", row["label"], settings, *(f"{row[name]:g}" for name in names))
-    console = Console(width=max(Console().width, 130))
+    console = wide_console(130)
     console.print(table)
-    for claim in measured.claims:
-        met = "met" if claim.met else "not met"
-        console.print(
-            f"{claim.claim}: {claim.measured:g} {claim.unit}, target {claim.target:g}, {met}", highlight=False
-        )
+    print_claims(console, measured.claims)
     console.print(f"chosen: {chosen.config.model_dump_json(exclude_none=True)}", highlight=False, soft_wrap=True)
     console.print(f"{output / 'knn.json'}, {output / 'knn.png'}", highlight=False)

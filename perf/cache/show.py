@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-from rich.table import Table
-
+from perf.tables import print_measurement
 from pixelis.schema import Measurement
 
 TITLES = {
@@ -19,18 +17,4 @@ TITLES = {
 
 def show(measured: Measurement) -> None:
     """Print tables and claims on stdout."""
-    console = Console(width=max(Console().width, 120))
-    for kind, title in TITLES.items():
-        rows = [row for row in measured.rows if row["row"] == kind]
-        if not rows:
-            continue
-        names = [name for name in dict.fromkeys(name for row in rows for name in row) if name != "row"]
-        table = Table(title=title)
-        for name in names:
-            table.add_column(name.replace("_", " "), justify="right")
-        for row in rows:
-            table.add_row(*(str(row.get(name, "")) for name in names))
-        console.print(table)
-    for claim in measured.claims:
-        verdict = "[green]met[/]" if claim.met else "[red]not met[/]"
-        console.print(f"{claim.claim}: {claim.measured:g} {claim.unit}, target {claim.target:g}: {verdict}")
+    print_measurement(measured, TITLES)

@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 
 from builder.commands.options import table
+from perf.tables import print_claims, wide_console
 from pixelis.schema import Measurement
 
 FORM = (
@@ -21,8 +22,7 @@ TIMING = (
 
 def show(measured: Measurement) -> None:
     """Print tables, what was not measured and why, choices and claims on stdout."""
-    console = Console()
-    console = Console(width=max(console.width, 140))
+    console = wide_console(140)
     rows = measured.rows
     _table(console, [row for row in rows if row["row"] == "form" and row["state"] == "measured"], FORM, "")
     _table(console, [row for row in rows if row["row"] == "timing"], TIMING, "case")
@@ -33,10 +33,7 @@ def show(measured: Measurement) -> None:
         if row["row"] == "choice":
             text = f"{row['checkpoint']} {row['model']}: {row['chosen'] or 'nothing'} chosen: {row['why']}"
             console.print(text, highlight=False, markup=False, soft_wrap=True)
-    for claim in measured.claims:
-        verdict = "[green]met[/]" if claim.met else "[red]not met[/]"
-        said = f"{claim.claim}: {claim.measured:g} {claim.unit}, target {claim.target:g}: {verdict}"
-        console.print(said, highlight=False, soft_wrap=True)
+    print_claims(console, measured.claims)
 
 
 def _table(console: Console, rows: list[dict[str, Any]], columns: tuple[tuple[str, str], ...], case: str) -> None:
