@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import os
 import subprocess
-import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from perf.plain.frames import read_frame, write_frame
+from perf.workers import end_worker, start_worker
 from pixelis.errors import SetupError, Unavailable, from_wire
 from pixelis.schema import Options, PipelineResult
 from pixelis.settings import Settings
-
-ROOT = Path(__file__).resolve().parents[2]
-STOP_S = 10.0
 
 
 class PlainProcess:
@@ -50,16 +44,8 @@ class PlainProcess:
         Raises:
             SetupError: it cannot load.
         """
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "perf.plain.worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env=self._environment(),
-                start_new_session=True,  # Ctrl-C is for the parent, which ends this one in order
-            )
+        threads = self._config.threads.intra_op  # of what `use` does not reach
+        self._process = start_worker("perf.plain.worker", [], self.log, threads, self._variables())
         try:
             self._await_ready()
         except BaseException:
@@ -80,17 +66,8 @@ class PlainProcess:
     def stop(self) -> None:
         """Ends it; what is still waiting for an answer fails."""
         process, self._process = self._process, None
-        if process is None:
-            return
-        assert process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            process.stdin.close()
-        process.terminate()  # it holds nothing that must be put away
-        try:
-            process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        if process is not None:
+            end_worker(process)
 
     def __enter__(self) -> PlainProcess:
         return self.start()
@@ -105,16 +82,11 @@ class PlainProcess:
             raise Unavailable("The plain process does not run.", mend="Start it first.")
         return self._process
 
-    def _environment(self) -> dict[str, str]:
+    def _variables(self) -> dict[str, str]:
         config = self._config
         variables = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
             "PIXELIS_REPOSITORY": str(config.repository.absolute()),
             "PIXELIS_STATE": str(config.state.absolute()),
-            "OMP_NUM_THREADS": str(config.threads.intra_op),  # of what `use` does not reach
-            "OMP_WAIT_POLICY": "PASSIVE",
-            "HF_HUB_OFFLINE": "1",
         }
         if config.checkpoint is not None:
             variables["PIXELIS_CHECKPOINT"] = str(config.checkpoint.absolute())

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -14,10 +12,8 @@ from typing import Any
 
 from perf.plain.frames import read_frame, write_frame
 from perf.policy.load import Load, Run
+from perf.workers import end_worker, start_worker
 from pixelis.errors import SetupError, Unavailable, from_wire
-
-ROOT = Path(__file__).resolve().parents[2]
-STOP_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -59,25 +55,13 @@ class SystemProcess:
             SetupError: it cannot load.
         """
         spec = self.spec
-        command = [sys.executable, "-m", "perf.policy.worker", spec.system, str(spec.model)]
-        command += ["--precision", spec.precision, "--slots", str(spec.slots), "--threads", str(spec.threads)]
-        command += [
-            "--device",
-            spec.device,
-            "--limits",
-            json.dumps(spec.limits),
-            *(["--calling"] if spec.calling else []),
-        ]
-        spec.log.parent.mkdir(parents=True, exist_ok=True)
-        with spec.log.open("wb") as log:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env=_environment(spec),
-                start_new_session=True,  # Ctrl-C is for the parent, which ends this one in order
-            )
+        arguments = [spec.system, str(spec.model), "--precision", spec.precision, "--device", spec.device]
+        arguments += ["--slots", str(spec.slots), "--threads", str(spec.threads), "--limits", json.dumps(spec.limits)]
+        arguments += ["--calling"] if spec.calling else []
+        variables = {"TOKENIZERS_PARALLELISM": "false"}
+        if spec.device == "cpu":
+            variables["CUDA_VISIBLE_DEVICES"] = ""
+        self._process = start_worker("perf.policy.worker", arguments, spec.log, spec.threads, variables)
         try:
             self._await_ready()
         except BaseException:
@@ -105,17 +89,8 @@ class SystemProcess:
     def stop(self) -> None:
         """End it."""
         process, self._process = self._process, None
-        if process is None:
-            return
-        assert process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            process.stdin.close()
-        process.terminate()  # it holds nothing that must be put away
-        try:
-            process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        if process is not None:
+            end_worker(process)
 
     def __enter__(self) -> SystemProcess:
         return self.start()
@@ -134,16 +109,3 @@ class SystemProcess:
             raise SetupError(f"{self.spec.system} ended while it loaded.", mend=f"Its log is {self.spec.log}.")
         if "fatal" in frame[0]:
             raise from_wire(frame[0]["fatal"])
-
-
-def _environment(spec: Spec) -> dict[str, str]:
-    """This process's, with the thread budget and no way to the network for model hubs."""
-    return {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
-        "OMP_NUM_THREADS": str(spec.threads),
-        "OMP_WAIT_POLICY": "PASSIVE",
-        "HF_HUB_OFFLINE": "1",
-        "TOKENIZERS_PARALLELISM": "false",
-        **({"CUDA_VISIBLE_DEVICES": ""} if spec.device == "cpu" else {}),
-    }
