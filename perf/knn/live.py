@@ -16,6 +16,7 @@ from perf.knn.data import Dataset
 from perf.knn.sweep import K
 from pixelis.index_config import IndexConfig, Live
 from pixelis.schema import Claim
+from python_backends.experience.aside import Aside
 from python_backends.experience.indexes import FaissIndex
 from python_backends.experience.live import LiveIndex
 from python_backends.experience.tuning import Limits
@@ -88,14 +89,16 @@ class _Bench:
         self._stored, self._queries, self._count = stored, queries, searches
         self._tuner, self._done = retuner(Limits()), threading.Event()
 
-        def tuner(base: FaissIndex, asked: NDArray[np.float32], between: Callable[[], None]) -> IndexConfig:
+        def tuner(
+            base: FaissIndex, asked: NDArray[np.float32], aside: Aside, between: Callable[[], None]
+        ) -> IndexConfig:
             def unless_enough() -> None:
                 between()
                 if self._done.is_set():
                     raise _Enough
 
             with suppress(_Enough):
-                self._tuner(base, asked, unless_enough)
+                self._tuner(base, asked, aside, unless_enough)
             return config  # what is searched stays the same, so that only what goes on beside it differs
 
         self.index = LiveIndex(config, stored.shape[1], live=live, tuner=tuner)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pixelis.index_config import IndexConfig
 from pixelis.settings import Retrieval
 from python_backends.experience import chosen
+from python_backends.experience.aside import Aside
 from python_backends.experience.asked import AskedRequests
 from python_backends.experience.indexes import FaissIndex
 from python_backends.experience.key import WIDTH
@@ -46,8 +47,10 @@ def _tuner(directory: Path, config: Retrieval) -> Tuner:
     """Chooses, and remembers what it chose for the next start."""
     choose = retuner(Limits(recall=config.recall))
 
-    def tune(base: FaissIndex, queries: NDArray[float32], between: Callable[[], None]) -> IndexConfig | None:
-        found = choose(base, queries, between)
+    def tune(
+        base: FaissIndex, queries: NDArray[float32], aside: Aside, between: Callable[[], None]
+    ) -> IndexConfig | None:
+        found = choose(base, queries, aside, between)
         if found is not None:
             chosen.write(directory, found)
         return found

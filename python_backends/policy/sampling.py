@@ -34,7 +34,8 @@ def greedy(logits: Floats) -> tuple[Ints, list[float]]:
     tokens = logits.argmax(axis=1)
     top = logits[np.arange(len(tokens)), tokens]
     # log softmax at the maximum: the shifted numerator is exp(0)
-    shifted = logits - top[:, None]
+    with np.errstate(invalid="ignore"):  # infinity less infinity: that row is not finite
+        shifted = logits - top[:, None]
     np.exp(shifted, out=shifted)
     return tokens, (-np.log(shifted.sum(axis=1))).tolist()
 

@@ -5,11 +5,6 @@
 
 learn.py builds an index, `tuning/retune.py` chooses one.
 
-A thread of the same process would hold the interpreter for moments, and could not be put behind everybody else: it
-would keep the lock while it waits.
-
-learn.py builds an index, `tuning/retune.py` chooses one.
-
 A thread of the same process would hold the interpreter for moments and share its memory map; beside one, the slowest
 of a thousand searches took ten times as long as alone, beside such a process twice as long.
 """

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pixelis.index_config import IndexConfig
 from python_backends.experience.aside.block import Block
+from python_backends.experience.aside.gently import gently
 from python_backends.experience.aside.run import Aside
 from python_backends.experience.indexes import FaissIndex, open_index
 
@@ -60,10 +61,9 @@ def build_aside(
         for numbers, vectors in base.slices(SLICE):
             ids.append(numbers)
             yield vectors
-            between()
 
     width = int(made.parameters()["width"])
-    with Block(width, living()) as block:
+    with Block(width, gently(living(), between)) as block:
         result = os.memfd_create("pixelis-index")
         try:
             job = {"task": "learn", "config": made.config.model_dump(mode="json")}
@@ -72,13 +72,7 @@ def build_aside(
         finally:
             os.close(result)
         numbers = np.concatenate(ids) if ids else np.zeros(0, np.int64)
-        made.adopt(learned, numbers, _looked_after(block.slices(SLICE), between), room(len(numbers)))
-
-
-def _looked_after(slices: Iterator[Vectors], between: Callable[[], None]) -> Iterator[Vectors]:
-    for vectors in slices:
-        yield vectors
-        between()
+        made.adopt(learned, numbers, gently(block.slices(SLICE), between), room(len(numbers)))
 
 
 def _path(descriptor: int) -> str:

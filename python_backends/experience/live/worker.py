@@ -24,8 +24,9 @@ log = logging.getLogger(__name__)
 
 Ids = NDArray[np.int64]
 Vectors = NDArray[np.float32]
-Tuner = Callable[[FaissIndex, Vectors, Callable[[], None]], "IndexConfig | None"]
-"""(the base, the last queries, to be called now and then) -> another configuration, or none: it stays."""
+Tuner = Callable[[FaissIndex, Vectors, Aside, Callable[[], None]], "IndexConfig | None"]
+"""(the base, the last queries, what runs processes, to be called now and then) -> another configuration, or none: it
+stays."""
 
 NICE = 5
 """Of the thread. Not 19: it holds the lock and the interpreter for moments, and must get through them."""
@@ -58,7 +59,7 @@ class Worker:
 
     @property
     def died(self) -> int:
-        """Processes that built an index and ended before it was there, so far; each was followed by another."""
+        """Processes that built or tuned an index and ended too soon, so far; each was followed by another."""
         return self._aside.died
 
     @property
@@ -199,7 +200,7 @@ class Worker:
         state = self._state
         with state.lock:
             queries = state.queries.all()
-        config = tuner(base, queries, self._between)
+        config = tuner(base, queries, self._aside, self._between)
         with state.lock:
             state.tuned_at = len(state.segments)
             if config is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pixelis.errors import GateFailed
 from pixelis.index_config import IndexConfig, Storage
 from python_backends.experience.aside import Aside, Block
+from python_backends.experience.aside.gently import gently
 from python_backends.experience.indexes import FaissIndex
 from python_backends.experience.tuning.choice import Limits, choose
 from python_backends.experience.tuning.grid import Grid
@@ -20,7 +21,7 @@ from python_backends.experience.tuning.tune import tune
 log = logging.getLogger(__name__)
 
 Vectors = NDArray[np.float32]
-Tuner = Callable[[FaissIndex, Vectors, Callable[[], None]], "IndexConfig | None"]
+Tuner = Callable[[FaissIndex, Vectors, Aside, Callable[[], None]], "IndexConfig | None"]
 
 MOST = 50_000
 """Stored vectors, evenly spaced, that are tuned on."""
@@ -54,26 +55,21 @@ SERVING: tuple[Grid, ...] = (
 """One of each way, after `pixelis bench knn` on the keys of this pipeline."""
 
 
-def retuner(limits: Limits, grids: Sequence[Grid] = SERVING, aside: Aside | None = None) -> Tuner:
+def retuner(limits: Limits, grids: Sequence[Grid] = SERVING) -> Tuner:
     """A tuner for `LiveIndex`: the fastest that reaches the recall; where nothing does, the index stays what it is.
 
-    It tunes in a process of its own, which `aside` runs.
+    It tunes in a process of its own.
     """
-    runner = aside or Aside()
 
-    def retune(base: FaissIndex, queries: Vectors, between: Callable[[], None]) -> IndexConfig | None:
-        def stored() -> Iterator[Vectors]:
-            for _, vectors in base.slices(SLICE, MOST):
-                yield vectors
-                between()
-
+    def retune(base: FaissIndex, queries: Vectors, aside: Aside, between: Callable[[], None]) -> IndexConfig | None:
+        stored = (vectors for _, vectors in base.slices(SLICE, MOST))
         job = {
             "task": "tune",
             "limits": limits.model_dump(mode="json"),
             "grids": [grid.model_dump(mode="json") for grid in grids],
         }
-        with Block(queries.shape[1], stored()) as block, Block(queries.shape[1], [queries]) as asked:
-            found = runner.run(job, [block, asked], between)["config"]
+        with Block(queries.shape[1], gently(stored, between)) as block, Block(queries.shape[1], [queries]) as asked:
+            found = aside.run(job, [block, asked], between)["config"]
         return IndexConfig.model_validate(found) if found is not None else None
 
     return retune

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from pixelis.errors import ServingError
 from pixelis.index_config import IndexConfig
 from python_backends.experience.aside import Aside, Block, run
 from python_backends.experience.aside.block import mapped
+from python_backends.experience.aside.gently import SHARE, gently
 from python_backends.experience.aside.learn import build_aside
 from python_backends.experience.indexes import open_index
 from python_backends.experience.live import LiveIndex, worker
@@ -97,6 +99,31 @@ def test_a_process_that_is_killed_is_followed_by_another_and_searches_go_on() ->
     assert len(index) == 1000
 
 
+def test_a_process_that_tunes_and_is_killed_is_counted_too() -> None:
+    index = LiveIndex(CONFIGS["hnsw"], WIDTH, live=LIVE, tuner=retuner(Limits(recall=0.5)))
+    index.add(np.arange(1000), POOL[:1000])
+    assert index.settle(30)
+    index.retune()
+    os.kill(running(index), signal.SIGKILL)
+    assert index.settle(60)
+    parameters = index.parameters()
+    assert (parameters["died"], parameters["fault"], parameters["base"]) == (1, None, 1000)
+
+
+def test_gently_is_the_same_with_pauses() -> None:
+    looked = []
+
+    def slices() -> Iterator[int]:
+        for number in range(5):
+            time.sleep(0.002)
+            yield number
+
+    begun = time.perf_counter()
+    assert list(gently(slices(), lambda: looked.append(1))) == [0, 1, 2, 3, 4]
+    assert time.perf_counter() - begun >= 5 * 0.002 / SHARE
+    assert len(looked) == 5
+
+
 def test_processes_that_always_die_are_a_fault_and_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     index = LiveIndex(CONFIGS["ivf_pq+refine"], WIDTH, live=LIVE)
     monkeypatch.setattr(run, "PROGRAM", "there.is.none")
@@ -169,7 +196,7 @@ def test_a_tuner_gives_up_where_it_is_told_to() -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        retuner(Limits(recall=0.9), aside=aside)(base, QUERIES, between)
+        retuner(Limits(recall=0.9))(base, QUERIES, aside, between)
     assert aside.pid is None
     assert aside.died == 0
     with Block(WIDTH, [POOL]) as block, pytest.raises(ServingError):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from pixelis.errors import InvalidRequest, NotFound, SetupError
 from pixelis.index_config import Hnsw, IndexConfig, IvfFlat, IvfPq, Live, Pca, Refine
+from python_backends.experience.aside import Aside
 from python_backends.experience.indexes import FaissIndex
 from python_backends.experience.indexes.hnsw import HnswIndex
 from python_backends.experience.live import LiveIndex, worker
@@ -225,7 +226,7 @@ def test_the_tail_is_merged_and_nothing_lost_while_all_is_learned_again(monkeypa
 def test_a_tuner_chooses_whenever_the_index_has_grown() -> None:
     asked: list[tuple[int, int]] = []
 
-    def tuner(base: FaissIndex, queries: np.ndarray, between: Callable[[], None]) -> IndexConfig | None:
+    def tuner(base: FaissIndex, queries: np.ndarray, aside: Aside, between: Callable[[], None]) -> IndexConfig | None:
         between()
         asked.append((len(base), len(queries)))
         return CONFIGS["ivf_flat"] if len(asked) > 1 else None

@@ -9,6 +9,7 @@ import pytest
 
 from pixelis.errors import GateFailed, InvalidRequest
 from pixelis.index_config import Flat, Hnsw, IndexConfig, IvfFlat, Storage
+from python_backends.experience.aside import Aside
 from python_backends.experience.indexes import open_index
 from python_backends.experience.tuning import GRIDS, Grid, Limits, Split, Trial, Truth, choose, pareto, tune
 from python_backends.experience.tuning.retune import retuner
@@ -149,10 +150,10 @@ def test_it_can_be_given_up() -> None:
 
 def test_a_live_index_is_tuned_on_what_it_holds_and_was_asked() -> None:
     base = fill(open_index(IndexConfig(), SPLIT.width), SPLIT.stored)
-    chosen = retuner(Limits(recall=0.9), SMALL)(base, SPLIT.queries[:64], lambda: None)
+    chosen = retuner(Limits(recall=0.9), SMALL)(base, SPLIT.queries[:64], Aside(), lambda: None)
     assert chosen is not None
     index = fill(open_index(chosen, SPLIT.width), SPLIT.stored)
     assert Truth(SPLIT, 10).recalls(index.search(SPLIT.queries, 10)[1]).mean() >= 0.88
-    without = retuner(Limits(recall=0.9), SMALL)(base, SPLIT.queries[:0], lambda: None)
+    without = retuner(Limits(recall=0.9), SMALL)(base, SPLIT.queries[:0], Aside(), lambda: None)
     assert without is not None
-    assert retuner(Limits(recall=0.9, memory_mib=0.01), SMALL)(base, SPLIT.queries, lambda: None) is None
+    assert retuner(Limits(recall=0.9, memory_mib=0.01), SMALL)(base, SPLIT.queries, Aside(), lambda: None) is None
