@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -53,6 +54,9 @@ class RedisLink:
                 mend="Write redis://:PASSWORD@HOST:PORT/0, or rediss:// for TLS.",
             ) from None
         self._said = ""
+        # The first contact takes longer than the others (names, modules): at load nobody waits for it.
+        with contextlib.suppress(Exception):
+            self._client.ping()
 
     def ask(self, work: Callable[[Any], T], counts: TierCounts) -> T | None:
         """What `work` gets of the client; none where Redis is left alone, or where it failed, which is counted."""
