@@ -15,6 +15,7 @@ from typing import Any
 
 from pixelis.errors import ServingError
 from python_backends.experience.aside.block import Block
+from python_backends.experience.aside.duty import Duty
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,12 @@ class Aside:
         self.pid: int | None = None
 
     def run(
-        self, job: dict[str, Any], blocks: Sequence[Block], between: Callable[[], None], result: int | None = None
+        self,
+        job: dict[str, Any],
+        blocks: Sequence[Block],
+        between: Callable[[], None],
+        result: int | None = None,
+        share: float = 1.0,
     ) -> dict[str, Any]:
         """What the child answers.
 
@@ -47,6 +53,7 @@ class Aside:
             blocks: vectors that it reads.
             between: called while it works; what it raises ends the child.
             result: a descriptor that it may write to.
+            share: of the time, in which it works; see `Duty`.
 
         Raises:
             ServingError: three children died one after the other, or said what is wrong.
@@ -58,7 +65,7 @@ class Aside:
         for number in range(TRIES):
             if result is not None:
                 os.ftruncate(result, 0)
-            answer, how = self._child({**said, "idle": number == 0}, shared, between)
+            answer, how = self._child({**said, "idle": number == 0}, shared, between, share)
             if answer is not None:
                 return answer
             self.died += 1
@@ -66,7 +73,7 @@ class Aside:
         raise ServingError(f"A process that worked on the index {how}, {TRIES} times.", mend="Look for memory limits.")
 
     def _child(
-        self, job: dict[str, Any], shared: Sequence[int], between: Callable[[], None]
+        self, job: dict[str, Any], shared: Sequence[int], between: Callable[[], None], share: float
     ) -> tuple[dict[str, Any] | None, str]:
         """One child: its answer, or how it ended without one."""
         started = time.monotonic()
@@ -79,6 +86,7 @@ class Aside:
             start_new_session=True,  # Ctrl-C is for the parent, which ends it
         )
         self.pid = process.pid
+        duty = Duty(process.pid, share)
         try:
             assert process.stdin is not None
             assert process.stdout is not None
@@ -89,12 +97,13 @@ class Aside:
                 pass  # it is dead already
             while True:
                 try:
-                    process.wait(POLL_S)
+                    process.wait(min(POLL_S, duty.left_s()) if share < 1 else POLL_S)
                     break
                 except subprocess.TimeoutExpired:
+                    duty.turn()
                     between()
-                    if job["idle"] and time.monotonic() - started > IDLE_S:
-                        return None, f"got no time of the processor in {IDLE_S:.0f} s"
+                    if job["idle"] and time.monotonic() - started > IDLE_S / share:
+                        return None, f"got no time of the processor in {IDLE_S / share:.0f} s"
             said = process.stdout.read()
             if process.returncode == 0 and said.startswith(b"{"):
                 answer: dict[str, Any] = json.loads(said)

@@ -30,6 +30,8 @@ ENOUGH = 32
 HELD_OUT = 200
 K = 10
 SLICE = 256
+SHARE = 0.25
+"""Of the time in which it is tuned: nobody waits for it, and what it measures are medians."""
 
 SERVING: tuple[Grid, ...] = (
     Grid(kind="flat"),
@@ -69,7 +71,7 @@ def retuner(limits: Limits, grids: Sequence[Grid] = SERVING) -> Tuner:
             "grids": [grid.model_dump(mode="json") for grid in grids],
         }
         with Block(queries.shape[1], gently(stored, between)) as block, Block(queries.shape[1], [queries]) as asked:
-            found = aside.run(job, [block, asked], between)["config"]
+            found = aside.run(job, [block, asked], between, share=SHARE)["config"]
         return IndexConfig.model_validate(found) if found is not None else None
 
     return retune

@@ -109,6 +109,20 @@ def test_a_process_that_tunes_and_is_killed_is_counted_too() -> None:
     assert (index.parameters()["died"], index.parameters()["fault"], len(index)) == (1, None, 1000)
 
 
+def test_a_process_that_tunes_works_in_turns() -> None:
+    base, aside, states = fill(open_index(IndexConfig(), WIDTH), POOL), Aside(), set()
+
+    def between() -> None:
+        if aside.pid is not None:
+            states.add(Path(f"/proc/{aside.pid}/stat").read_text().rpartition(")")[2].split()[0])
+        if {"T", "R"} <= states:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        retuner(Limits(recall=0.9))(base, QUERIES, aside, between)
+    assert aside.pid is None
+
+
 def test_gently_is_the_same_with_pauses() -> None:
     looked = []
 
