@@ -183,6 +183,8 @@ class Worker:
         state, exact = self._state, made.config.exact
         if not exact:
             made.freeze(self._room(len(made)))
+        if len(made):
+            made.search(next(made.slices(1))[1], 1)  # the first search makes its tables: nobody is to wait for that
         with state.lock:
             made.remove(made.numbers(~base.holds(made.numbers())))
             segments = state.segments
