@@ -45,6 +45,7 @@ def triton(redis: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         patch.setenv("PIXELIS_CACHE__ENABLE_REDIS", "true")
         patch.setenv("PIXELIS_CACHE__REDIS_URL", redis.url)
         patch.setenv("PIXELIS_RETRIEVAL__COLD_START_THRESHOLD", "0")
+        patch.setenv("PIXELIS_RETRIEVAL__LEARN_CONFIDENCE", "0")  # whatever is answered is learned
         with EmbeddedTriton(config=config) as running:
             yield running
 
@@ -91,6 +92,9 @@ def test_a_vote_counts_what_was_inserted_although_the_answer_is_cached(client: P
     first = client.ask(asked["image"], asked["question"], k=5)
     assert client.ask(asked["image"], asked["question"], k=5).from_cache
     learned = client.ask(asked["image"], asked["question"], read_only=False, k=5)
+    seen = client.ask(asked["image"], asked["question"], k=5)
+    assert seen.from_cache
+    assert learned.provenance.learned in {one.experience_id for one in seen.provenance.neighbours}
     given = Experience(experience_id="", question=QUESTION, answer="zebra", confidence=1.0, created_at=time.time())
     client.feedback(learned.request_id, answer=given.answer)
     after = client.ask(asked["image"], asked["question"], k=5)
