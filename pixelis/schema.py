@@ -141,6 +141,9 @@ class OperationResult(_Wire):
     result: dict[str, Any] = Field(default_factory=dict)
     error: str | None = None
     elapsed_ms: float = 0.0
+    resolution: float = Field(1.0, description="share of the full resolution's sides at which it answered")
+    looks: int = Field(0, description="resolutions tried; 0 for what takes no looks")
+    skipped: list[str] = Field(default_factory=list, description="what was left out because the answer was certain")
 
 
 class Action(_Wire):

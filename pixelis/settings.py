@@ -24,6 +24,7 @@ from pydantic_settings import (
 from pixelis.cache_config import Cache
 from pixelis.errors import SetupError
 from pixelis.index_config import IndexConfig, Live
+from pixelis.operations_config import Operations
 
 
 class _Section(BaseModel):
@@ -159,6 +160,7 @@ class Settings(BaseSettings):
     batching: Batching = Field(default_factory=Batching)
     cache: Cache = Field(default_factory=Cache)
     decoding: Decoding = Field(default_factory=Decoding)
+    operations: Operations = Field(default_factory=Operations)
     retrieval: Retrieval = Field(default_factory=Retrieval)
     server: Server = Field(default_factory=Server)
     threads: Threads = Field(default_factory=Threads)

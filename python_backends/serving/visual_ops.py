@@ -108,6 +108,6 @@ class VisualOps(SideBySideModel):
             images = self._decoded.lazily(encoded)
             for _ in images:  # what is no picture fails the request; large frames are not all held at once
                 pass
-            return operate(images, operation, self._ocr, self._features)
+            return operate(images, operation, self._ocr, self._features, settings().operations)
 
         return {"RESULT": json_text(self._results.get_or(encoded, operation, run, 2 * BLS_SECONDS))}

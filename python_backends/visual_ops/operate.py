@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pixelis.errors import InvalidOperation, RequestError
+from pixelis.operations_config import FULL, Ladder, Operations
 from pixelis.schema import Operation, OperationName, OperationResult
 from python_backends.images import Pixels
+from python_backends.visual_ops.effort import Effort
 from python_backends.visual_ops.features import Features
 from python_backends.visual_ops.get_properties import get_properties
 from python_backends.visual_ops.ocr import Ocr
@@ -30,6 +32,7 @@ class Work:
         arguments: as given.
         ocr: text detection and recognition.
         features: the image encoder.
+        effort: how hard it may look.
     """
 
     images: Sequence[Pixels]
@@ -37,6 +40,7 @@ class Work:
     arguments: dict[str, Any]
     ocr: Ocr
     features: Features
+    effort: Effort = field(default_factory=Effort)
 
     @property
     def image(self) -> Pixels:
@@ -46,18 +50,33 @@ class Work:
 
 OPERATIONS: dict[OperationName, Callable[[Work], dict[str, Any]]] = {
     OperationName.ZOOM_IN: lambda work: zoom_in(work.image, work.arguments),
-    OperationName.SEGMENT_OBJECT_AT: lambda work: segment_object_at(work.image, work.arguments, work.features),
-    OperationName.READ_TEXT: lambda work: read_text(work.image, work.arguments, work.ocr),
+    OperationName.SEGMENT_OBJECT_AT: lambda work: segment_object_at(
+        work.image, work.arguments, work.features, work.effort
+    ),
+    OperationName.READ_TEXT: lambda work: read_text(work.image, work.arguments, work.ocr, work.effort),
     OperationName.GET_PROPERTIES: lambda work: get_properties(work.image, work.arguments),
-    OperationName.TRACK_OBJECT: lambda work: track_object(work.images, work.index, work.arguments),
+    OperationName.TRACK_OBJECT: lambda work: track_object(work.images, work.index, work.arguments, work.effort),
     OperationName.TEMPORAL_LOCALIZE: lambda work: temporal_localize(
-        work.images, work.index, work.arguments, work.ocr, work.features
+        work.images, work.index, work.arguments, work.ocr, work.features, work.effort
     ),
 }
 """All of them, by name."""
 
 
-def operate(images: Sequence[Pixels], operation: Operation, ocr: Ocr, features: Features) -> OperationResult:
+def ladder_of(operation: OperationName, operations: Operations | None) -> Ladder:
+    """How an operation looks where `operations` is configured; at full resolution where nothing is."""
+    ladder = getattr(operations, operation.value.lower(), FULL)
+    assert isinstance(ladder, Ladder)
+    return ladder
+
+
+def operate(
+    images: Sequence[Pixels],
+    operation: Operation,
+    ocr: Ocr,
+    features: Features,
+    operations: Operations | None = None,
+) -> OperationResult:
     """Run `operation` on the image or frames that it names.
 
     Args:
@@ -65,6 +84,7 @@ def operate(images: Sequence[Pixels], operation: Operation, ocr: Ocr, features: 
         operation: its name, arguments and image index.
         ocr: text detection and recognition.
         features: the image encoder's features of a picture's parts.
+        operations: at which resolutions they look; none = at full resolution, with nothing left out.
 
     Returns:
         The result. What the caller did wrong is its `error`, with an empty `result`.
@@ -75,14 +95,23 @@ def operate(images: Sequence[Pixels], operation: Operation, ocr: Ocr, features: 
     started = time.perf_counter()
     result: dict[str, Any] = {}
     error: str | None = None
+    effort = Effort(ladder_of(operation.operation, operations))
     try:
         if operation.image_index >= len(images):
             raise InvalidOperation(
                 f"image_index {operation.image_index} is out of range: there are {len(images)} images."
             )
-        work = Work(images, operation.image_index, operation.arguments, ocr, features)
+        work = Work(images, operation.image_index, operation.arguments, ocr, features, effort)
         result = OPERATIONS[operation.operation](work)
     except RequestError as refused:
         error = str(refused)
     elapsed = (time.perf_counter() - started) * 1e3
-    return OperationResult(operation=operation.operation, result=result, error=error, elapsed_ms=elapsed)
+    return OperationResult(
+        operation=operation.operation,
+        result=result,
+        error=error,
+        elapsed_ms=elapsed,
+        resolution=effort.resolution,
+        looks=effort.looks,
+        skipped=effort.skipped,
+    )

@@ -15,6 +15,7 @@ import numpy as np
 
 from python_backends.images import Pixels
 from python_backends.visual_ops.arguments import ReadTextArguments, clipped, parse
+from python_backends.visual_ops.effort import Effort
 from python_backends.visual_ops.ocr import Ocr
 from python_backends.visual_ops.reading_order import Rect, reading_order
 from python_backends.visual_ops.text_boxes import Quad, find_boxes
@@ -53,13 +54,14 @@ class Canvas:
     margin: int
 
 
-def read_text(image: Pixels, arguments: dict[str, Any], ocr: Ocr) -> dict[str, Any]:
+def read_text(image: Pixels, arguments: dict[str, Any], ocr: Ocr, effort: Effort | None = None) -> dict[str, Any]:
     """Detect and read the lines of a region in reading order.
 
     Args:
         image: `[height, width, 3]` RGB.
         arguments: `region` (clipped to the image; the whole by default), `return_boxes`.
         ocr: the models.
+        effort: how hard to look.
 
     Returns:
         `text` (rows separated by line breaks), `confidence` (mean over its characters), `region` as used, and

@@ -14,6 +14,7 @@ from pixelis.errors import InvalidOperation
 from python_backends.images import Pixels
 from python_backends.visual_ops import rle
 from python_backends.visual_ops.arguments import Region, SegmentArguments, parse, point
+from python_backends.visual_ops.effort import Effort
 from python_backends.visual_ops.feature_region import find_by_features
 from python_backends.visual_ops.features import Features
 from python_backends.visual_ops.flat_region import find_flat_region
@@ -24,13 +25,16 @@ WHOLE = 0.97
 """Share of the image from which on a mask is no object."""
 
 
-def segment_object_at(image: Pixels, arguments: dict[str, Any], features: Features) -> dict[str, Any]:
+def segment_object_at(
+    image: Pixels, arguments: dict[str, Any], features: Features, effort: Effort | None = None
+) -> dict[str, Any]:
     """The object at a point.
 
     Args:
         image: `[height, width, 3]` RGB.
         arguments: `point`; `threshold` (0-1, 0.5 is neutral, a higher one keeps less).
         features: the image encoder; called only where the object is not flat.
+        effort: how hard to look.
 
     Returns:
         `mask` (COCO RLE of the image's size), `bbox`, `area` in pixels, `centroid`, `confidence` (flat: share of the

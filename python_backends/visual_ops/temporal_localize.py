@@ -12,6 +12,7 @@ from typing import Any
 from pixelis.errors import InvalidOperation
 from python_backends.images import Pixels
 from python_backends.visual_ops.arguments import LocalizeArguments, clipped, parse
+from python_backends.visual_ops.effort import Effort
 from python_backends.visual_ops.example import example_scores
 from python_backends.visual_ops.features import Features
 from python_backends.visual_ops.frames import same_size
@@ -24,7 +25,12 @@ WORDS, EXAMPLE = 0.75, 0.45
 
 
 def temporal_localize(
-    frames: Sequence[Pixels], index: int, arguments: dict[str, Any], ocr: Ocr, features: Features
+    frames: Sequence[Pixels],
+    index: int,
+    arguments: dict[str, Any],
+    ocr: Ocr,
+    features: Features,
+    effort: Effort | None = None,
 ) -> dict[str, Any]:
     """Score every frame and find the spans in which the score is high.
 
@@ -35,6 +41,7 @@ def temporal_localize(
             words, 0.45 for an example); `fps`.
         ocr: reads words.
         features: compares looks.
+        effort: how hard to look.
 
     Returns:
         `segments`: `start` and `end` in frames, half-open, `start_s` and `end_s` in seconds at `fps`, `score` (the

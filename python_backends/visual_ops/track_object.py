@@ -11,6 +11,7 @@ from pixelis.errors import InvalidOperation
 from python_backends.images import Pixels
 from python_backends.visual_ops import rle
 from python_backends.visual_ops.arguments import Region, Size, TrackArguments, clipped, parse
+from python_backends.visual_ops.effort import Effort
 from python_backends.visual_ops.frames import same_size
 from python_backends.visual_ops.rle import Mask
 from python_backends.visual_ops.shape import bounds
@@ -23,13 +24,16 @@ SOON = 3
 """Frames within which its way must lead out; what is further off has vanished behind something, or at a cut."""
 
 
-def track_object(images: Sequence[Pixels], first: int, arguments: dict[str, Any]) -> dict[str, Any]:
+def track_object(
+    images: Sequence[Pixels], first: int, arguments: dict[str, Any], effort: Effort | None = None
+) -> dict[str, Any]:
     """Follow an object through the frames from `first` on.
 
     Args:
         images: all frames, `[height, width, 3]` RGB, of one size.
         first: the frame in which the object is given.
         arguments: `init_bbox` or `init_mask` (COCO RLE) in that frame; `fps`.
+        effort: how hard to look.
 
     Returns:
         For every frame, nothing before the first: `boxes` (what of the given box is inside the frame, or null) and
