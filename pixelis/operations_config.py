@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from typing_extensions import Self
 
 Share = Annotated[float, Field(gt=0, le=1)]
 
@@ -34,7 +35,7 @@ FULL = Ladder(stop_early=False)
 
 
 class Operations(BaseModel):
-    """A ladder for each operation that takes looks. ZOOM_IN and GET_PROPERTIES take none: they measure what is there."""
+    """A ladder for each operation that takes looks. ZOOM_IN and GET_PROPERTIES measure what is there."""
 
     model_config = ConfigDict(extra="forbid")
 
