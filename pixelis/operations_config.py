@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from typing_extensions import Self
 
 Share = Annotated[float, Field(gt=0, le=1)]
 
@@ -24,7 +23,7 @@ class Ladder(BaseModel):
     stop_early: bool = Field(True, description="leave out frames and models that would not change a certain answer")
 
     @model_validator(mode="after")
-    def _rising(self) -> Self:
+    def _rising(self) -> Ladder:
         if list(self.steps) != sorted(set(self.steps)) or self.steps[-1] != 1.0:
             raise ValueError("steps must rise and end at 1.0")
         return self

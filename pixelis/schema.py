@@ -132,6 +132,18 @@ class Operation(_Wire):
     operation: OperationName
     arguments: dict[str, Any] = Field(default_factory=dict)
     image_index: int = Field(0, ge=0, description="which of the request's images")
+    resolution: Literal["adaptive", "full"] = Field(
+        "adaptive", description="full = looked at in full at once, with nothing left out; adaptive = as configured"
+    )
+
+
+class OperationGroup(_Wire):
+    """Independent operations on the same images: what they share is computed once."""
+
+    operations: list[Operation] = Field(min_length=1, max_length=64)
+    enough: float | None = Field(
+        None, ge=0, le=1, description="confidence from which on operations that have not begun are left out"
+    )
 
 
 class OperationResult(_Wire):
@@ -144,6 +156,13 @@ class OperationResult(_Wire):
     resolution: float = Field(1.0, description="share of the full resolution's sides at which it answered")
     looks: int = Field(0, description="resolutions tried; 0 for what takes no looks")
     skipped: list[str] = Field(default_factory=list, description="what was left out because the answer was certain")
+
+
+class GroupResult(_Wire):
+    """What the operations of a group found, in the order in which they were asked for."""
+
+    results: list[OperationResult]
+    skipped: list[int] = Field(default_factory=list, description="places of operations that were left out")
 
 
 class Action(_Wire):

@@ -68,6 +68,14 @@ class Cache(Generic[V]):
         """A value, if there is one in any tier."""
         return self.find([key]).get(key.name)
 
+    def peek(self, key: Key) -> V | None:
+        """A value in memory, if it is there; not counted as asked for, unless it is."""
+        value = self.memory.peek(key) if self.on else None
+        if value is None:
+            return None
+        self.usage.saw([key], 1)
+        return self._decoded(value)
+
     def find(self, keys: Sequence[Key]) -> dict[str, V]:
         """What there is in any tier, by name."""
         if not self.on or not keys:

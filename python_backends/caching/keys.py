@@ -6,7 +6,7 @@
 | reward | both states, the action's embedding, the weights |
 | image, text, vision | the content |
 | search | the key, rounded, k, the epoch of the experiences, and the process whose they are |
-| operation | images, operation, arguments, which image |
+| operation | the images that it looks at, operation, arguments in one spelling, which image, how it looks |
 
 All but `search` hold the origin too: versions and manifests of the models, and the settings that matter.
 """
@@ -62,9 +62,10 @@ def search_key(owner: bytes, epoch: int, rounded: NDArray[np.float64], k: int) -
     return Key.of("search", {}, owner=owner, epoch=epoch, key=rounded, k=k)
 
 
-def operation_key(origin: Origin, images: Sequence[bytes], operation: Operation) -> Key:
-    """What an operation finds on encoded images."""
-    return _of("operation", origin, images=list(images), operation=operation.model_dump(mode="json"))
+def operation_key(origin: Origin, pictures: Sequence[str], operation: Operation, looks: Any) -> Key:
+    """What an operation finds on pictures, by their digests, when it looks in this way (plain data)."""
+    asked = operation.model_dump(mode="json")
+    return _of("operation", origin, pictures=list(pictures), operation=asked, looks=looks)
 
 
 def _of(prefix: str, origin: Origin, **parts: Any) -> Key:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelis.schema import Operation, OperationResult
+from pixelis.schema import Operation, OperationGroup, parse_as
 from pixelis.settings import settings
 from python_backends.adapter import Caller, SideBySideModel
 from python_backends.artifacts import artifact
@@ -20,7 +21,9 @@ from python_backends.rows import Row, Tensors, json_text
 from python_backends.serving.services import BLS_SECONDS
 from python_backends.visual_ops.cached import CODEC, OperationCache
 from python_backends.visual_ops.ocr import load_characters
-from python_backends.visual_ops.operate import operate
+from python_backends.visual_ops.pictures import Pictures
+from python_backends.visual_ops.planner import Planner
+from python_backends.visual_ops.watch import MetricsWatch
 
 
 def _soon() -> float:
@@ -84,11 +87,17 @@ class VisualOps(SideBySideModel):
         cv2.setNumThreads(self.threads)
         origins, self._caches = Origins(self.repository, self.caller.ready), Caches(settings(), self.instance)
         recognizer = origins.reads("ocr_recognize", artifact(self.repository, "ocr_recognize"))
-        self._ocr = ServedOcr(self.caller, load_characters(recognizer))
-        self._features = ServedFeatures(self.caller, settings().batching.max_batch_size)
+        config = settings()
+        kept = self._caches.open("operation", CODEC, config.cache.operation)
         self._decoded = DecodedImages()
-        kept = self._caches.open("operation", CODEC, settings().cache.operation)
-        self._results = OperationCache(kept, origins, settings().limits)
+        self._planner = Planner(
+            ocr=ServedOcr(self.caller, load_characters(recognizer)),
+            features=ServedFeatures(self.caller, config.batching.max_batch_size),
+            operations=config.operations,
+            cache=OperationCache(kept, origins, config.limits),
+            watch=MetricsWatch(self.metrics),
+            side_by_side=config.batching.max_batch_size,
+        )
         self._caches.start(self.metrics, origins.still)
 
     def finalize(self) -> None:
@@ -100,14 +109,22 @@ class VisualOps(SideBySideModel):
         return time.time() + 4 * BLS_SECONDS
 
     def one(self, row: Row) -> Tensors:
-        """One operation. Those of a batch run side by side, so that their calls of the models batch."""
-        operation = row.parsed("OPERATION", Operation)
-        encoded = unwrap(row.strings("IMAGE"), settings().limits)
+        """One operation, or a group. Those of a batch run side by side, so that their calls of the models batch."""
+        limits = settings().limits
+        pictures = Pictures(unwrap(row.strings("IMAGE"), limits), self._decoded, limits)
+        asked = _asked(row)
+        if isinstance(asked, Operation):
+            return {"RESULT": json_text(self._planner.one(pictures, asked))}
+        return {"RESULT": json_text(self._planner.group(pictures, asked, self.until(row)))}
 
-        def run() -> OperationResult:
-            images = self._decoded.lazily(encoded)
-            for _ in images:  # what is no picture fails the request; large frames are not all held at once
-                pass
-            return operate(images, operation, self._ocr, self._features, settings().operations)
 
-        return {"RESULT": json_text(self._results.get_or(encoded, operation, run, 2 * BLS_SECONDS))}
+def _asked(row: Row) -> Operation | OperationGroup:
+    """What `OPERATION` says: a group has `operations`."""
+    given = row.string("OPERATION")
+    try:
+        is_group = "operations" in json.loads(given)
+    except (ValueError, TypeError):  # said below, with what is wrong
+        is_group = False
+    if is_group:
+        return parse_as(OperationGroup, given, "OPERATION")
+    return parse_as(Operation, given, "OPERATION")

@@ -63,8 +63,8 @@ OPERATIONS: dict[OperationName, Callable[[Work], dict[str, Any]]] = {
 """All of them, by name."""
 
 
-def ladder_of(operation: OperationName, operations: Operations | None) -> Ladder:
-    """How an operation looks where `operations` is configured; at full resolution where nothing is."""
+def ladder_of(operation: OperationName, operations: Operations) -> Ladder:
+    """How an operation looks as configured; in full where it takes no looks."""
     ladder = getattr(operations, operation.value.lower(), FULL)
     assert isinstance(ladder, Ladder)
     return ladder
@@ -75,7 +75,7 @@ def operate(
     operation: Operation,
     ocr: Ocr,
     features: Features,
-    operations: Operations | None = None,
+    ladder: Ladder = FULL,
 ) -> OperationResult:
     """Run `operation` on the image or frames that it names.
 
@@ -84,7 +84,7 @@ def operate(
         operation: its name, arguments and image index.
         ocr: text detection and recognition.
         features: the image encoder's features of a picture's parts.
-        operations: at which resolutions they look; none = at full resolution, with nothing left out.
+        ladder: at which resolutions to look; by default at the full one, with nothing left out.
 
     Returns:
         The result. What the caller did wrong is its `error`, with an empty `result`.
@@ -95,7 +95,7 @@ def operate(
     started = time.perf_counter()
     result: dict[str, Any] = {}
     error: str | None = None
-    effort = Effort(ladder_of(operation.operation, operations))
+    effort = Effort(ladder)
     try:
         if operation.image_index >= len(images):
             raise InvalidOperation(

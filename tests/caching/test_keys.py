@@ -112,14 +112,16 @@ BUILDERS: list[tuple[Any, dict[str, Any], dict[str, list[Any]]]] = [
     ),
     (
         keys.operation_key,
-        {"images": [b"x", b"y"], "operation": OPERATION},
+        {"pictures": ["x", "y"], "operation": OPERATION, "looks": {"steps": [0.5, 1.0]}},
         {
-            "images": [[b"xy"], [b"y", b"x"], [b"x", b"z"], [b"x", b"y", b""]],
+            "pictures": [["xy"], ["y", "x"], ["x", "z"], ["x", "y", ""]],
+            "looks": [None, {"steps": [1.0]}],
             "operation": [
                 OPERATION.model_copy(update={"operation": OperationName.READ_TEXT}),
                 OPERATION.model_copy(update={"arguments": {"region": [0, 0, 5, 6]}}),
                 OPERATION.model_copy(update={"arguments": {"region": [0, 0, 5, 5], "normalized": True}}),
                 OPERATION.model_copy(update={"image_index": 1}),
+                OPERATION.model_copy(update={"resolution": "full"}),
             ],
         },
     ),
