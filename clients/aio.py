@@ -16,7 +16,16 @@ from clients.metrics import read_metrics
 from clients.rest import AioHttpTransport
 from clients.rpc import AioGrpcTransport
 from clients.wire import Call, Picture
-from pixelis.schema import Event, KnnCommand, KnnResult, OperationResult, Options, PipelineResult
+from pixelis.schema import (
+    Event,
+    GroupResult,
+    KnnCommand,
+    KnnResult,
+    Operation,
+    OperationResult,
+    Options,
+    PipelineResult,
+)
 
 T = TypeVar("T")
 
@@ -78,6 +87,19 @@ class AsyncPixelisClient:
         """One visual operation; a bad argument is the `error` of the result."""
         asked = wire.operation(operation, arguments or {}, image_index)
         return await self._infer(wire.operate(wire.encoded(images), asked))
+
+    async def group(
+        self, images: Picture | Sequence[Picture], operations: Sequence[Operation], *, enough: float | None = None
+    ) -> GroupResult:
+        """Several visual operations on the same images, side by side; what they share is computed once.
+
+        Args:
+            images: as for `ops`.
+            operations: 1 to 64.
+            enough: confidence (0-1) from which on operations that have not begun are left out.
+        """
+        asked = wire.group(operations, enough)
+        return await self._infer(wire.operate_group(wire.encoded(images), asked))
 
     async def search(self, key: ArrayLike, k: int = 5) -> KnnResult:
         """The `k` nearest experiences of a retrieval key `[1664]`; changes nothing."""

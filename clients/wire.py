@@ -22,9 +22,11 @@ from clients.tensors import Tensors, text
 from pixelis.errors import InvalidImage, InvalidRequest, ServingError, from_wire
 from pixelis.schema import (
     Event,
+    GroupResult,
     KnnCommand,
     KnnResult,
     Operation,
+    OperationGroup,
     OperationResult,
     Options,
     PipelineResult,
@@ -106,6 +108,18 @@ def operate(images: Sequence[bytes], asked: Operation) -> Call[OperationResult]:
     """One visual operation."""
     inputs = {"IMAGE": text(*images), "OPERATION": text(asked.model_dump_json())}
     return Call("visual_ops", _batched(inputs), OPERATION_TIMEOUT_S, lambda out: _object(OperationResult, out))
+
+
+def group(operations: Sequence[Operation], enough: float | None = None) -> OperationGroup:
+    """Operations that are asked together. Raises `InvalidRequest` for none, for too many, or a wrong `enough`."""
+    fields = {"operations": [one.model_dump(mode="json") for one in operations], "enough": enough}
+    return parse_as(OperationGroup, json.dumps(fields), "OPERATION")
+
+
+def operate_group(images: Sequence[bytes], asked: OperationGroup) -> Call[GroupResult]:
+    """Several visual operations on the same images."""
+    inputs = {"IMAGE": text(*images), "OPERATION": text(asked.model_dump_json(exclude_none=True))}
+    return Call("visual_ops", _batched(inputs), OPERATION_TIMEOUT_S, lambda out: _object(GroupResult, out))
 
 
 def knn(command: KnnCommand | None, key: ArrayLike | None = None, k: int | None = None) -> Call[KnnResult]:

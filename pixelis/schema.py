@@ -449,8 +449,8 @@ class Measurement(_Wire):
 
 
 PUBLISHED: tuple[type[BaseModel], ...] = (
-    Options, Operation, OperationResult, Event, PipelineResult, Ballot, Verdict, RewardRequest, Reward, Experience,
-    KnnCommand, KnnResult, Sampling, PolicyEvent, Measurement,
+    Options, Operation, OperationResult, OperationGroup, GroupResult, Event, PipelineResult, Ballot, Verdict,
+    RewardRequest, Reward, Experience, KnnCommand, KnnResult, Sampling, PolicyEvent, Measurement,
 )  # fmt: skip
 
 

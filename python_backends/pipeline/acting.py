@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pixelis.errors import DeadlineExceeded, PixelisError
 from pixelis.schema import Action, Operation, OperationName, OperationResult, PreparedRequest
+from python_backends.deadlines import Job
 from python_backends.images import DecodedImages
 from python_backends.pipeline.models import Floats, Models
 from python_backends.pipeline.shares import Stopwatch, reasoning
@@ -59,19 +61,26 @@ class Acting:
         self.watch.add("vision_encoder", started)
         return tokens
 
-    def operate(self, operation: Operation, text: str) -> OperationResult:
+    def begin(self, operations: Sequence[Operation]) -> list[Job[OperationResult] | None]:
+        """Run the operations of one call side by side; a single one waits until it is its turn."""
+        if len(operations) < 2:
+            return [None for _ in operations]
+        return [Job(partial(self._ask, operation), "visual_ops") for operation in operations]
+
+    def operate(self, operation: Operation, text: str, begun: Job[OperationResult] | None = None) -> OperationResult:
         """Run an operation and add it to the trajectory, also where `visual_ops` is down: the result's error says so.
 
         Args:
             operation: in pixels of the original.
             text: the call as the policy wrote it.
+            begun: from `begin`, where it is under way.
 
         Raises:
             DeadlineExceeded: the request's time ran out.
         """
         started, late = time.perf_counter(), None
         try:
-            result = self.models.operate(*self._needed(operation), self.deadline)
+            result = self._ask(operation) if begun is None else begun.result(self.deadline)
         except PixelisError as error:
             late = error if isinstance(error, DeadlineExceeded) else None
             result = OperationResult(operation=operation.operation, error=error.wire())
@@ -93,6 +102,9 @@ class Acting:
         if late is not None:
             raise late
         return result
+
+    def _ask(self, operation: Operation) -> OperationResult:
+        return self.models.operate(*self._needed(operation), self.deadline)
 
     def _needed(self, operation: Operation) -> tuple[Sequence[bytes], Operation]:
         """The images that an operation looks at: of 64 frames only one travels, unless it is about time."""

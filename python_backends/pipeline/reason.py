@@ -203,10 +203,12 @@ class _Episode:
             return
         texts: list[str] = []
         frames: list[Frame] = []
-        for operation, frame in todo[: self.request.options.max_operations - self.steps]:
+        todo = todo[: self.request.options.max_operations - self.steps]
+        begun = self.acting.begin([operation for operation, _ in todo])
+        for (operation, frame), job in zip(todo, begun, strict=True):
             self.steps += 1
             yield Event(event="tool_call", step=self.steps, text=call.text, operation=operation)
-            result = self.acting.operate(operation, call.text)
+            result = self.acting.operate(operation, call.text, job)
             yield Event(event="observation", step=self.steps, operation=operation, observation=result)
             self._check()
             texts.append(self.acting.told(result, frame))

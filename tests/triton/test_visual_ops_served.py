@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from clients import masks
 from clients.client import PixelisClient
 from pixelis.errors import InvalidRequest
+from pixelis.schema import Operation, OperationName
 from python_backends.pipeline.local import LocalModels
 from server.embedded import EmbeddedTriton
 from tests.triton.built import configured, link_repository
@@ -157,3 +158,31 @@ def test_frames_of_different_sizes_are_no_video(client: PixelisClient, coins: by
     with pytest.raises(InvalidRequest, match=r"different sizes: 100x100, 384x303"):
         client.ask([coins, other], "Which side does the circle leave by?", media="video")
     assert client.ask([coins, other], "What colour is the circle?").answer
+
+
+def test_a_group_is_answered_in_order_and_what_it_shares_is_computed_once(client: PixelisClient, coins: bytes) -> None:
+    page = np.full((300, 640, 3), 255, np.uint8)
+    for row, words in enumerate(("harbour kitchen", "violet station")):
+        cv2.putText(page, words, (20, 90 + 130 * row), cv2.FONT_HERSHEY_SIMPLEX, 2, (0, 0, 0), 3)
+    images = [coins, jpeg(page)]
+    whole, part, wrong, click = (
+        Operation(operation=OperationName.READ_TEXT, image_index=1),
+        Operation(operation=OperationName.READ_TEXT, arguments={"region": [0, 160, 640, 300]}, image_index=1),
+        Operation(operation=OperationName.READ_TEXT, arguments={"region": [9, 9, 1, 1]}, image_index=1),
+        Operation(operation=OperationName.SEGMENT_OBJECT_AT, arguments={"point": list(COIN[:2])}),
+    )
+    found = client.group(images, [part, whole, wrong, click])
+    assert [one.result.get("text") for one in found.results[:2]] == [
+        "violet station",
+        "harbour kitchen\nviolet station",
+    ]
+    assert found.results[0].skipped
+    assert found.results[2].error is not None
+    assert found.results[3].result["bbox"]
+    assert client.ops(images, "READ_TEXT", {"region": [0, 160, 640, 300]}, image_index=1).result["text"] == (
+        "violet station"
+    )
+    ended = client.group(images, [whole] * 3 + [click] * 3, enough=0.0)
+    assert [one.error for one in ended.results] == [None] * 6
+    with pytest.raises(InvalidRequest, match="operations"):
+        client.group(images, [])
