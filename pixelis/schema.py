@@ -117,7 +117,7 @@ def parse_as(model: type[_M], text: str | bytes, what: str) -> _M:
         return model.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "JSON"
+        where = ".".join(str(part)[:80] for part in first["loc"][:8]) or "JSON"  # a key may be megabytes long
         known = ", ".join(sorted(model.model_fields))
         if first["type"] == "extra_forbidden":
             message = f"{what} has an unknown key `{where}`."

@@ -1,55 +1,25 @@
 """Encoded bytes to pixels: checked first, decoded once a process.
 
-Accepted are still JPEG, PNG and WebP pictures of any mode. What comes out is always RGB, 8 bits, upright.
+Accepted are still JPEG, PNG and WebP pictures of any mode. What comes out is always RGB, 8 bits, upright. What a file
+is, and how large, is read by `python_backends.imaging` before a decoder sees it.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
-import struct
 import threading
-import warnings
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import overload
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
-from pixelis.errors import InvalidImage, LimitExceeded
 from pixelis.settings import Limits, settings
+from python_backends.imaging.header import ACCEPTED
+from python_backends.imaging.load import still
+from python_backends.imaging.read import header
+from python_backends.imaging.rgb import Pixels
 
-Pixels = NDArray[np.uint8]
-"""`[height, width, 3]`, RGB, read-only when it comes from a cache."""
-
-FORMATS = ("JPEG", "PNG", "WEBP")
-ACCEPTED = "JPEG, PNG or WebP"
-
-_ORIENTATION_TAG = 0x0112
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-# What Pillow's parsers raise on bytes that only look like a picture.
-_BROKEN = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    struct.error,
-    IndexError,
-    KeyError,
-    TypeError,
-    OverflowError,
-)
+__all__ = ["ACCEPTED", "DecodedImages", "Pixels", "decode", "decode_scaled", "digest", "size_of"]
 
 
 def digest(data: bytes) -> str:
@@ -74,84 +44,40 @@ def decode(data: bytes, limits: Limits | None = None) -> Pixels:
         LimitExceeded: too many bytes or pixels.
         InvalidImage: empty, truncated, animated, or not one of the accepted formats.
     """
-    limits = limits or settings().limits
-    image = _open(data, limits)
-    try:
-        turn = _UPRIGHT.get(_orientation(image))
-        image.load()
-        rgb = _as_rgb(image)
-    except _BROKEN as error:
-        raise InvalidImage(
-            f"The image is damaged or cut short ({_reason(error)}).",
-            mend="Send the whole file.",
-        ) from None
-    if turn is not None:
-        rgb = rgb.transpose(turn)
-    return np.array(rgb, dtype=np.uint8, order="C")
+    return still(header(data, limits or settings().limits))
+
+
+def decode_scaled(
+    data: bytes, at_least: tuple[int, int], limits: Limits | None = None
+) -> tuple[Pixels, tuple[int, int]]:
+    """The pixels of one picture for a look at low resolution, and its true size.
+
+    A JPEG is decoded at 1/2, 1/4 or 1/8 of its sides where that is enough, which skips most of the inverse transform;
+    a side that does not divide is rounded up. Other formats come at full size.
+
+    Args:
+        data: an encoded still picture.
+        at_least: (width, height) that the upright pixels must have where the picture has them.
+        limits: bounds of one picture at full size.
+
+    Returns:
+        `[h, w, 3]` as of `decode`, and the upright (width, height) at full size.
+
+    Raises:
+        RequestError: as `decode` does.
+    """
+    found = header(data, limits or settings().limits)
+    return still(found, at_least), found.upright
 
 
 def size_of(data: bytes, limits: Limits | None = None) -> tuple[int, int]:
-    """Upright `(width, height)` of a picture, from its header alone; raises as `decode` does."""
-    image = _open(data, limits or settings().limits)
-    width, height = image.size
-    return (height, width) if _orientation(image) >= 5 else (width, height)
+    """Upright `(width, height)` of a picture, from its header alone.
 
-
-def _open(data: bytes, limits: Limits) -> Image.Image:
-    """The picture with only its header read, within limits."""
-    if not data:
-        raise InvalidImage("The image is empty.", mend=f"Send the bytes of a {ACCEPTED} file.")
-    if len(data) > limits.image_bytes:
-        raise LimitExceeded(f"The image has {len(data)} bytes; at most {limits.image_bytes} are allowed.")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except Image.DecompressionBombError:
-        raise LimitExceeded(
-            f"The image has more than {limits.image_pixels} pixels.",
-            mend="Send a smaller one.",
-        ) from None
-    except _BROKEN:
-        raise InvalidImage("The bytes are not a picture that can be read.", mend=f"Send {ACCEPTED}.") from None
-    width, height = image.size
-    if width * height > limits.image_pixels:
-        raise LimitExceeded(
-            f"The image has {width}x{height} = {width * height} pixels; at most {limits.image_pixels} are allowed.",
-            mend="Send a smaller one.",
-        )
-    # An MPO is a JPEG with further pictures behind it (many phones write it): its first one is the photograph.
-    if image.format != "MPO" and getattr(image, "is_animated", False):
-        raise InvalidImage(
-            "The image is animated.",
-            mend="Send its frames as separate images, with media `video`.",
-        )
-    return image
-
-
-def _orientation(image: Image.Image) -> int:
-    """EXIF orientation 1-8; damaged EXIF counts as none, as in every browser."""
-    try:
-        value = image.getexif().get(_ORIENTATION_TAG, 1)
-    except _BROKEN:
-        return 1
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
-
-
-def _as_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):
-        # Pillow clips 16-bit grey at 255 when it converts: scale instead.
-        grey = np.asarray(image).astype(np.float32) / 257.0
-        return Image.fromarray(np.clip(np.rint(grey), 0, 255).astype(np.uint8)).convert("RGB")
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        paper = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
-        return Image.alpha_composite(paper, rgba).convert("RGB")
-    return image.convert("RGB")
-
-
-def _reason(error: BaseException) -> str:
-    return str(error).split("\n")[0][:120] or type(error).__name__
+    Raises:
+        LimitExceeded: too many bytes or pixels.
+        InvalidImage: not one of the accepted formats.
+    """
+    return header(data, limits or settings().limits).upright
 
 
 class DecodedImages:

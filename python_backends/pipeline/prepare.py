@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelis.errors import InvalidImage, InvalidRequest, LimitExceeded
+from pixelis.errors import InvalidRequest, LimitExceeded
 from pixelis.schema import Options, PreparedRequest
 from pixelis.settings import Limits
 from python_backends.images import DecodedImages
-from python_backends.pipeline.encoded import digest, unwrap
+from python_backends.pipeline.encoded import about, digest, unwrap
 from python_backends.pipeline.views import Pixels, retrieval_view, shown, view
 from python_backends.policy.profile import Profile
 
@@ -25,7 +25,7 @@ class Prepared:
 
     Attributes:
         request: checked options and clock.
-        images: the encoded images, unwrapped.
+        images: the encoded images, unwrapped; of a video, its frames.
         views: `[n, H, W, 3]` uint8, the policy's view of each image that it is shown (`views.shown`).
         retrieval_view: `[224, 224, 3]` uint8.
     """
@@ -76,7 +76,7 @@ class Preparer:
         clock = time.perf_counter()
         parsed = Options.parse(options)
         asked = self._question(question)
-        images = unwrap(elements, self._limits)
+        images = unwrap(elements, self._limits, parsed.media)
         pictures = [self._decode(image, i) for i, image in enumerate(images)]
         if parsed.media == "video":
             _require_one_size(pictures)
@@ -110,12 +110,8 @@ class Preparer:
         return text
 
     def _decode(self, image: bytes, index: int) -> Pixels:
-        try:
+        with about(index):
             return self._decoded.get(image)
-        except InvalidImage as error:
-            raise InvalidImage(f"Image {index}: {error.message}", mend=error.mend) from None
-        except LimitExceeded as error:
-            raise LimitExceeded(f"Image {index}: {error.message}", mend=error.mend) from None
 
 
 def _require_one_size(frames: Sequence[Pixels]) -> None:

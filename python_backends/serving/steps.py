@@ -153,7 +153,7 @@ class Reason(Timed):
     def one(self, row: Row) -> Tensors:
         """`IMAGE`, `REQUEST`, `VIEWS` -> `OUTCOME`."""
         request = row.parsed("REQUEST", PreparedRequest)
-        images = unwrap(row.strings("IMAGE"), settings().limits)
+        images = unwrap(row.strings("IMAGE"), settings().limits, request.options.media)
         views = row.array("VIEWS")
         outcome = self._requests.get_or(request, lambda: outcome_of(self._reasoner.run(images, request, views)))
         return {"OUTCOME": json_text(outcome)}
@@ -176,7 +176,7 @@ class Finish(Timed):
     def one(self, row: Row) -> Tensors:
         """`IMAGE`, `REQUEST`, `NEIGHBOURS`, `KEY`, `OUTCOME` -> `ANSWER`, `CONFIDENCE`, `RESULT`."""
         request = row.parsed("REQUEST", PreparedRequest)
-        images = unwrap(row.strings("IMAGE"), settings().limits)
+        images = unwrap(row.strings("IMAGE"), settings().limits, request.options.media)
         recalled = row.parsed("NEIGHBOURS", RecallOutcome)
         outcome = row.parsed("OUTCOME", AgentOutcome)
         result = self._finish(images, request, recalled, row.array("KEY"), outcome)

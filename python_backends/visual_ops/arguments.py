@@ -7,6 +7,7 @@ they are shares of its width and height in 0-1.
 from __future__ import annotations
 
 import math
+import reprlib
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -70,12 +71,15 @@ class ReadTextArguments(Arguments):
     return_boxes: bool = Field(True, strict=True)
 
 
+Side = Annotated[int, Field(ge=1, le=2**31 - 1, strict=True)]
+
+
 class Rle(BaseModel):
     """A COCO run-length mask: column-major runs of 0 and 1, as numbers or in COCO's compressed text."""
 
     model_config = ConfigDict(extra="forbid")
 
-    size: tuple[Annotated[int, Field(ge=1, strict=True)], Annotated[int, Field(ge=1, strict=True)]]
+    size: tuple[Side, Side]
     counts: list[Annotated[int, Field(ge=0, strict=True)]] | str
 
 
@@ -121,6 +125,11 @@ class LocalizeArguments(Arguments):
     fps: Fps = 1.0
 
 
+_BRIEF = reprlib.Repr()
+"""Says the beginning of what may be megabytes."""
+_BRIEF.maxstring = _BRIEF.maxother = 78
+_BRIEF.maxlist = _BRIEF.maxtuple = 8
+
 A = TypeVar("A", bound=Arguments)
 
 
@@ -137,7 +146,7 @@ def parse(model: type[A], arguments: dict[str, Any], operation: str) -> A:
     known = ", ".join(f"`{name}`" for name in model.model_fields)
     name = str(first["loc"][0]) if first["loc"] else ""
     if first["type"] == "extra_forbidden" and name not in model.model_fields:
-        raise InvalidOperation(f"{operation} has no argument `{name}`.", mend=f"It takes {known}.")
+        raise InvalidOperation(f"{operation} has no argument `{name[:80]}`.", mend=f"It takes {known}.")
     raise InvalidOperation(
         f"`{name}` of {operation} must be {_HINTS.get(name, first['msg'])}; got {_short(arguments.get(name))}."
     )
@@ -203,5 +212,5 @@ def _text(box: tuple[float, ...]) -> str:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    text = _BRIEF.repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import io
 import time
 from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pixelis.errors import InvalidImage, InvalidRequest, LimitExceeded, PixelisError
 from pixelis.settings import Limits
@@ -78,6 +80,41 @@ def test_pixels_are_limited_too(voice: Voice) -> None:
     limits = Limits(image_pixels=99)
     with pytest.raises(LimitExceeded, match="100 pixels"):
         Preparer(voice.profile, limits, DecodedImages(limits=limits))([png(10, 10)], b"q", None)
+
+
+def moving(kind: str, frames: int = 3, colour: str = "red") -> bytes:
+    """A disc that goes right on white, 4 pixels a frame."""
+    pictures = [Image.new("RGB", (40, 30), "white") for _ in range(frames)]
+    for i, picture in enumerate(pictures):
+        picture.paste(colour, (4 * i, 5, 4 * i + 8, 13))
+    out = io.BytesIO()
+    pictures[0].save(out, kind, save_all=True, append_images=pictures[1:])
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["WEBP", "GIF", "PNG"])
+def test_an_animation_is_a_video(prepare: Callable[..., Prepared], kind: str) -> None:
+    data = moving(kind)
+    prepared = prepare([data, png(40, 30)], media="video")
+    assert prepared.request.sizes == [(40, 30)] * 4
+    assert prepared.images == unwrap([data, png(40, 30)], Limits(), "video")
+    assert prepared.request.digest == digest(prepared.images)
+    reds = [np.flatnonzero(decode(image)[8, :, 1] < 80) for image in prepared.images[:3]]
+    assert [(red[0], red[-1]) for red in reds] == [(0, 7), (4, 11), (8, 15)]
+    with pytest.raises(InvalidImage, match=r"Image 1: The image is animated\. .*`media` is `video`"):
+        prepare([png(), data])
+
+
+def test_frames_of_all_animations_count(voice: Voice) -> None:
+    limits = Limits(frames=4)
+    preparer, options = Preparer(voice.profile, limits, DecodedImages(limits=limits)), b'{"media": "video"}'
+    assert len(preparer([moving("GIF", 2), moving("GIF", 2)], b"q", options).images) == 4
+    with pytest.raises(LimitExceeded, match="5 frames; at most 4"):
+        preparer([moving("GIF", 2), moving("GIF", 3)], b"q", options)
+    with pytest.raises(LimitExceeded, match="Image 1: The animation has 5 frames; at most 4"):
+        preparer([moving("GIF", 2), moving("GIF", 5)], b"q", options)
+    with pytest.raises(InvalidImage, match="Image 0: The image is damaged"):
+        preparer([moving("GIF", 2)[:-9]], b"q", options)
 
 
 def test_a_data_url_is_the_same_image(prepare: Callable[..., Prepared]) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import time
 from typing import Any
 
 import numpy as np
@@ -12,8 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pixelis.errors import InvalidOperation, Unavailable
+from pixelis.rle import pack, unpack
 from pixelis.schema import Operation, OperationName, OperationResult
-from python_backends.visual_ops import OPERATIONS, operate
+from python_backends.visual_ops import OPERATIONS, operate, rle
+from python_backends.visual_ops.arguments import Rle
 from python_backends.visual_ops.features import EngineFeatures
 from python_backends.visual_ops.ocr import EngineOcr
 from python_backends.visual_ops.zoom_in import zoom_in
@@ -97,14 +101,91 @@ def test_a_handle_says_all_that_is_needed() -> None:
         ({"region": [0, 0, 50, 50], "normalized": "yes"}, "true or false"),
         ({"region": [0, 0, 50, 50], "target_size": [0, 5]}, "two whole numbers"),
         ({"region": [0, 0, 50, 50], "target_size": [10**9, 10**9]}, "two whole numbers"),
+        ({"region": [0, 0, 10**400, 50]}, "four finite numbers"),
+        ({"region": [0, 0, 1e-320, 0]}, "is empty"),
+        ({"region": [[[[]]]]}, "four finite numbers"),
+        ({"region": "x" * 10**6}, "four finite numbers"),
+        ({"region": {str(i): i for i in range(10**4)}}, "four finite numbers"),
+        ({"center": [1e308, -1e308], "zoom_factor": 2}, "outside image bounds"),
         ({"bbox": [0, 0, 50, 50]}, "no argument `bbox`. It takes"),
+        ({"x" * 10**6: 1}, "no argument `xxx"),
     ],
 )
 def test_bad_arguments_are_errors_that_say_what_is_allowed(arguments: dict[str, Any], text: str) -> None:
     answer = run("ZOOM_IN", **arguments)
     assert answer.error is not None
     assert text in answer.error
+    assert len(answer.error) < 400
     assert answer.result == {}
+
+
+@pytest.mark.parametrize(
+    ("size", "counts", "text"),
+    [
+        ([100, 100], [0, 9_999], "do not add up to 10000"),
+        ([100, 100], [0, 10**30], "do not add up to 10000"),
+        ([100, 100], [2**63, 2**63, 10_000], "do not add up"),
+        ([100, 100], [], "do not add up"),
+        ([100, 100], "", "do not add up"),
+        ([100, 100], [10_000], "The mask is empty"),
+        ([100, 100], [0] * 10**5, "do not add up"),
+        ([100, 100], "0" * 10**6, "do not add up"),
+        ([100, 100], "O" * 10**6, "do not add up"),
+        ([100, 100], "OOO" * 10**5, "do not add up"),
+        ([100, 100], "o" * 10**6, "cut short"),
+        ([100, 100], "oooooooo0", "not COCO's run-length text"),
+        ([100, 100], "no code!", "not COCO's run-length text"),
+        ([100, 100], "\u20ac", "not COCO's run-length text"),
+        ([100, 100], "\udc80", "not COCO's run-length text"),
+        ([100, 50], [0, 5_000], "The mask is of a 50x100 image; this one is 100x100"),
+        ([10**9, 10**9], [0, 10**18], "this one is 100x100"),
+        ([10**4000, 1], [0, 1], "must be a COCO"),
+        ([True, 100], [0, 100], "must be a COCO"),
+        ([100], [0, 100], "must be a COCO"),
+        ([100, 100], [5_000.0, 5_000.5], "must be a COCO"),
+        ([100, 100], [-1, 10_001], "must be a COCO"),
+        ([100, 100], [True, 9_999], "must be a COCO"),
+        ([100, 100], None, "must be a COCO"),
+    ],
+)
+def test_a_mask_that_is_none_is_an_error_at_once(size: Any, counts: Any, text: str) -> None:
+    started = time.process_time()
+    answer = run("GET_PROPERTIES", mask={"size": size, "counts": counts})
+    assert text in (answer.error or "")
+    assert len(answer.error or "") < 300
+    assert time.process_time() - started < 2
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.integers(-(2**34), 2**34 - 1), max_size=50))
+def test_runs_are_what_their_text_says(counts: list[int]) -> None:
+    """Differences of neighbours' neighbours may have a bit more than the runs, which still are 7 characters."""
+    halves = [count // 2 for count in counts]
+    assert unpack(pack(halves)) == halves
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 20), st.integers(1, 20), st.integers(0, 2**32 - 1))
+def test_a_mask_comes_back_from_its_runs(height: int, width: int, seed: int) -> None:
+    mask = np.random.default_rng(seed).random((height, width)) < 0.5
+    mask[0, 0] = True
+    made = rle.encode(mask)
+    np.testing.assert_array_equal(rle.decode(Rle.model_validate(made), (width, height)), mask)
+    numbers = Rle(size=(height, width), counts=unpack(str(made["counts"])))
+    np.testing.assert_array_equal(rle.decode(numbers, (width, height)), mask)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(max_size=60) | st.text(st.characters(min_codepoint=48, max_codepoint=111), max_size=60))
+def test_any_text_is_runs_or_refused(text: str) -> None:
+    with contextlib.suppress(InvalidOperation):
+        assert all(isinstance(count, int) for count in unpack(text))
+
+
+@pytest.mark.parametrize("box", [[5.1, 5.1, 5.2, 5.2], [99.99, 0, 100, 1e-9], [-1e308, -1e308, 1e308, 1e308]])
+def test_a_region_under_a_pixel_and_one_beyond_all_bounds_are_looked_at(box: list[float]) -> None:
+    assert run("GET_PROPERTIES", bbox=box).error is None
+    assert run("ZOOM_IN", region=box).error is None
 
 
 def test_every_operation_is_there() -> None:

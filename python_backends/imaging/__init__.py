@@ -1,0 +1,1 @@
+"""What picture files say about themselves, read before anything is decompressed; and their pixels as RGB."""
