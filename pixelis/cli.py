@@ -82,9 +82,9 @@ COMMANDS: dict[str, Entry] = {
     ),
     "sweep": Entry(("perf.commands",), "Latency and throughput over concurrency, with perf_analyzer.", "perf"),
     "bench": Entry(
-        tuple(f"perf.bench_{name}" for name in ("commands", "cache", "formats", "knn", "policy", "rollback")),
+        tuple(f"perf.bench_{name}" for name in ("commands", "cache", "formats", "fuzz", "knn", "policy", "rollback")),
         "What things cost here: the server against the plain pipeline (e2e), the models' forms (formats), decoding "
-        "(policy), retrieval (knn), caches (cache), a rollback.",
+        "(policy), retrieval (knn), caches (cache), a rollback; what bad input does (fuzz).",
         "build",
         group=True,
     ),

@@ -18,7 +18,7 @@ WORDS = ("EXIT", "Platform 3", "OPEN", "42", "Kitchen", "a b c", "4.50")
 
 def scene(rng: Random, mode: str = "RGB") -> Image.Image:
     """A picture of 1-200 pixels a side, with shapes and words where they fit."""
-    width, height = (rng.choice((1, 2, 7, 31, 64, 100, 160, 200)) for _ in range(2))
+    width, height = (rng.choice((1, 7, 31, 64, 100, 100, 160, 160, 200, 200)) for _ in range(2))
     image = Image.new("RGB", (width, height), _colour(rng))
     draw = ImageDraw.Draw(image)
     for _ in range(rng.randrange(4)):

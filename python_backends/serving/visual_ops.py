@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
-from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelis.errors import LimitExceeded
-from pixelis.schema import Operation, OperationGroup, parse_as
+from pixelis.schema import Operation
 from pixelis.settings import settings
 from python_backends.adapter import Caller, SideBySideModel
 from python_backends.artifacts import artifact
@@ -21,15 +18,12 @@ from python_backends.images import DecodedImages
 from python_backends.pipeline.encoded import unwrap
 from python_backends.rows import Row, Tensors, json_text
 from python_backends.serving.services import BLS_SECONDS
+from python_backends.visual_ops.asked import media, parsed
 from python_backends.visual_ops.cached import CODEC, OperationCache
-from python_backends.visual_ops.canonical import OVER_TIME
 from python_backends.visual_ops.ocr import load_characters
 from python_backends.visual_ops.pictures import Pictures
 from python_backends.visual_ops.planner import Planner
 from python_backends.visual_ops.watch import MetricsWatch
-
-OPERATION_BYTES = 2**22
-"""Largest `OPERATION`; a mask of a million runs fits into it as COCO's text."""
 
 
 def _soon() -> float:
@@ -117,32 +111,9 @@ class VisualOps(SideBySideModel):
     def one(self, row: Row) -> Tensors:
         """One operation, or a group. Those of a batch run side by side, so that their calls of the models batch."""
         limits = settings().limits
-        asked = _asked(row)
-        encoded = unwrap(row.strings("IMAGE"), limits, _media(asked))
+        asked = parsed(row.string("OPERATION"))
+        encoded = unwrap(row.strings("IMAGE"), limits, media(asked))
         pictures = Pictures(encoded, self._decoded, limits)
         if isinstance(asked, Operation):
             return {"RESULT": json_text(self._planner.one(pictures, asked))}
         return {"RESULT": json_text(self._planner.group(pictures, asked, self.until(row)))}
-
-
-def _asked(row: Row) -> Operation | OperationGroup:
-    """What `OPERATION` says: a group has `operations`."""
-    given = row.string("OPERATION")
-    if len(given) > OPERATION_BYTES:
-        raise LimitExceeded(
-            f"The operation has {len(given)} bytes; at most {OPERATION_BYTES} are allowed.",
-            mend="Send a mask's `counts` as COCO's text.",
-        )
-    try:
-        is_group = "operations" in json.loads(given)
-    except (ValueError, TypeError, RecursionError):  # said below, with what is wrong
-        is_group = False
-    if is_group:
-        return parse_as(OperationGroup, given, "OPERATION")
-    return parse_as(Operation, given, "OPERATION")
-
-
-def _media(asked: Operation | OperationGroup) -> Literal["images", "video"]:
-    """How the images are meant: as frames of one video where one of the operations is about time."""
-    operations = [asked] if isinstance(asked, Operation) else asked.operations
-    return "video" if any(one.operation in OVER_TIME for one in operations) else "images"
