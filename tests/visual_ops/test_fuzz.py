@@ -49,8 +49,7 @@ def answered(one: Case, planner: Planner, decoded: DecodedImages) -> str:
         else:
             results = planner.group(pictures, asked, time.time() + 60).results
     except RequestError as error:
-        assert len(str(error)) < 1000
-        return type(error).__name__
+        return type(error).__name__ if len(str(error)) < 1000 else "too much said"
     for result in results:
         result.model_dump_json().encode()
         assert not (result.error and result.result), one.about
