@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,7 @@ def _cases(plan: Plan) -> Iterator[Case]:
     return (case(plan.seed, number) for number in range(plan.cases))
 
 
-def run(triton: EmbeddedTriton, plan: Plan, cases: Any, total: int) -> Found:
+def run(triton: EmbeddedTriton, plan: Plan, cases: Iterable[Case], total: int) -> Found:
     """Send `cases` to a server that is ready; what fails is written to the plan's folder at once."""
     watched, send = Watched(triton), Sender(triton.http_url, triton.grpc_url)
     with bar("fuzz", total, quiet=plan.quiet) as done:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from functools import lru_cache
 from random import Random
 
@@ -49,11 +50,9 @@ def _one(rng: Random) -> Image:
     return f"{kind} {way}", DAMAGE[way](data, rng)
 
 
-def _of(kinds: dict[str, object], rng: Random) -> Image:
+def _of(kinds: dict[str, Callable[[Random], bytes]], rng: Random) -> Image:
     kind = rng.choice(list(kinds))
-    make = kinds[kind]
-    assert callable(make)
-    return kind, make(rng)
+    return kind, kinds[kind](rng)
 
 
 @lru_cache(maxsize=len(BOMBS) * VARIANTS)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
 import skimage.data
 import tritonclient.grpc as grpc
@@ -14,7 +17,10 @@ from numpy.typing import NDArray
 
 from clients import masks
 from clients.client import PixelisClient
-from pixelis.errors import InvalidRequest
+from perf.ops.fuzz import Plan
+from perf.ops.fuzz import run as fuzzed
+from perf.ops.fuzz_case import case
+from pixelis.errors import InvalidImage, InvalidRequest
 from pixelis.schema import Operation, OperationName
 from python_backends.pipeline.local import LocalModels
 from server.embedded import EmbeddedTriton
@@ -186,3 +192,31 @@ def test_a_group_is_answered_in_order_and_what_it_shares_is_computed_once(client
     assert [one.error for one in ended.results] == [None] * 6
     with pytest.raises(InvalidRequest, match="operations"):
         client.group(images, [])
+
+
+def test_two_hundred_odd_requests_do_no_harm(triton: EmbeddedTriton, tmp_path: Path) -> None:
+    plan = Plan(cases=200, seed=4, at_once=4, folder=tmp_path, replay=None, quiet=True, command="")
+    found = fuzzed(triton, plan, (case(plan.seed, number) for number in range(plan.cases)), plan.cases)
+    assert [why for _, why in found.faults] == []
+    assert found.restarts == []
+    assert found.outcomes.total() == 200
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_animation_is_tracked_and_answered_as_a_video(client: PixelisClient) -> None:
+    made = clip(1001)
+    frames = [PIL.Image.fromarray(frame) for frame in made.frames]
+    file = io.BytesIO()
+    frames[0].save(file, "WEBP", save_all=True, append_images=frames[1:], lossless=True)
+    moving, arguments = file.getvalue(), {"init_bbox": list(made.boxes[0]), "fps": 8.0}
+    found = client.ops(moving, "TRACK_OBJECT", arguments)
+    assert found.error is None
+    assert (found.result["left_by"], len(found.result["boxes"])) == (made.side, len(frames))
+    with pytest.raises(InvalidImage, match=r"animated.*TRACK_OBJECT"):
+        client.ops(moving, "READ_TEXT")
+    answered = client.ask(moving, "Which side does the circle leave by?", media="video", fps=8.0)
+    assert answered.provenance.reasons == []
+    tracks = [action for action in answered.trajectory if action.operation == "TRACK_OBJECT" and action.error is None]
+    assert all(len(track.result["boxes"]) == len(frames) for track in tracks)
+    with pytest.raises(InvalidImage, match=r"Image 0: The image is animated.*`media` is `video`"):
+        client.ask(moving, "Which side does the circle leave by?")
