@@ -131,7 +131,7 @@ class Operation(_Wire):
 
     operation: OperationName
     arguments: dict[str, Any] = Field(default_factory=dict)
-    image_index: int = Field(0, ge=0, description="which of the request's images")
+    image_index: int = Field(0, ge=0, le=2**31 - 1, description="which of the request's images")
     resolution: Literal["adaptive", "full"] = Field(
         "adaptive", description="full = looked at in full at once, with nothing left out; adaptive = as configured"
     )

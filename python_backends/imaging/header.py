@@ -1,8 +1,8 @@
 """What a picture file says about itself, and the file without what is no picture.
 
-A decoder that reads metadata can be made to work for hours: a directory of 65 000 entries that all name the same
-megabyte, a comment of one kilobyte that is a gigabyte when decompressed, a comment in 80 000 pieces that are put
-together one by one. So sizes and EXIF orientation are read here, and the decoder gets a file without metadata.
+What metadata costs a decoder is not bounded by the size of the file: a directory may have 65 000 entries that all name
+the same megabyte, a comment of 64 kilobytes may be 64 megabytes when decompressed, or come in a million pieces that are
+put together one by one. So sizes and EXIF orientation are read here, and the decoder gets a file without metadata.
 """
 
 from __future__ import annotations

@@ -114,7 +114,7 @@ class Example(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     bbox: Corners
-    frame: Annotated[int, Field(ge=0, strict=True)] | None = None
+    frame: Annotated[int, Field(ge=0, le=2**31 - 1, strict=True)] | None = None
 
 
 class LocalizeArguments(Arguments):

@@ -100,7 +100,7 @@ def test_a_bomb_costs_little(kind: str, seed: int) -> None:
         except RequestError:
             continue
         assert len(taken) in (1, 16)  # the small picture that it also is
-    assert time.process_time() - started < 5  # as Pillow reads them some take minutes, or all memory
+    assert time.process_time() - started < 5
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 * 1024
 
 

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pixelis.errors import InvalidOperation, Unavailable
+from pixelis.errors import InvalidOperation, InvalidRequest, Unavailable
 from pixelis.rle import pack, unpack
-from pixelis.schema import Operation, OperationName, OperationResult
+from pixelis.schema import Operation, OperationName, OperationResult, parse_as
 from python_backends.visual_ops import OPERATIONS, operate, rle
 from python_backends.visual_ops.arguments import Rle
 from python_backends.visual_ops.features import EngineFeatures
@@ -190,6 +190,16 @@ def test_a_region_under_a_pixel_and_one_beyond_all_bounds_are_looked_at(box: lis
 
 def test_every_operation_is_there() -> None:
     assert set(OPERATIONS) == set(OperationName)
+
+
+def test_an_index_of_thousands_of_digits_is_not_said_again() -> None:
+    text = '{"operation": "ZOOM_IN", "arguments": {"region": [0, 0, 5, 5]}, "image_index": 1%s}' % ("0" * 4000)
+    with pytest.raises(InvalidRequest) as caught:
+        parse_as(Operation, text, "OPERATION")
+    assert len(str(caught.value)) < 200
+    error = run("TEMPORAL_LOCALIZE", query={"bbox": [0, 0, 5, 5], "frame": 10**4000}).error or ""
+    assert "or an example" in error
+    assert len(error) < 300
 
 
 def test_an_image_that_is_not_there() -> None:
