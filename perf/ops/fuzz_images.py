@@ -11,13 +11,13 @@ from PIL import ImageDraw
 
 from perf.ops.fuzz_bombs import BOMBS
 from perf.ops.fuzz_damage import DAMAGE
-from perf.ops.fuzz_pictures import MOVING, REFUSED, STILL, encoded, scene
+from perf.ops.fuzz_pictures import EXTREME, MOVING, REFUSED, STILL, encoded, scene
 
 Image = tuple[str, bytes]
 """What it is, in words, and its bytes as they are sent."""
 
 VARIANTS = 8
-"""Of each bomb: they are large to make."""
+"""Of each bomb and extreme size."""
 
 
 def images(rng: Random, over_time: bool) -> list[Image]:
@@ -41,8 +41,9 @@ def _one(rng: Random) -> Image:
     if drawn < 0.73:
         return _of(REFUSED, rng)
     if drawn < 0.75:
-        kind, variant = rng.choice(list(BOMBS)), rng.randrange(VARIANTS)
-        return f"bomb {kind} {variant}", _bomb(kind, variant)
+        return _made_once(BOMBS, rng)
+    if drawn < 0.765:
+        return _made_once(EXTREME, rng)
     if drawn < 0.79:
         return _url(rng)
     kind, data = _of({**STILL, **MOVING}, rng)
@@ -55,9 +56,15 @@ def _of(kinds: dict[str, Callable[[Random], bytes]], rng: Random) -> Image:
     return kind, kinds[kind](rng)
 
 
-@lru_cache(maxsize=len(BOMBS) * VARIANTS)
-def _bomb(kind: str, variant: int) -> bytes:
-    return BOMBS[kind](Random(variant))
+def _made_once(kinds: dict[str, Callable[[Random], bytes]], rng: Random) -> Image:
+    """One of a few, which are kept: they take long to make."""
+    kind, variant = rng.choice(list(kinds)), rng.randrange(VARIANTS)
+    return f"{kind} {variant}", _kept(kind, variant)
+
+
+@lru_cache(maxsize=VARIANTS * len(BOMBS | EXTREME))
+def _kept(kind: str, variant: int) -> bytes:
+    return (BOMBS | EXTREME)[kind](Random(variant))
 
 
 def _url(rng: Random) -> Image:

@@ -138,6 +138,13 @@ MOVING: dict[str, Callable[[Random], bytes]] = {
 }
 """Kinds that are taken as frames."""
 
+EXTREME: dict[str, Callable[[Random], bytes]] = {
+    "large": lambda rng: encoded(scene(rng).resize((4000, 3000)), "JPEG"),
+    "wide": lambda rng: encoded(scene(rng).resize((30_000, rng.randrange(1, 4))), "PNG"),
+    "high": lambda rng: encoded(scene(rng).resize((rng.randrange(1, 4), 16_000)), "WEBP"),
+}
+"""Kinds that are taken, of sizes that are seldom."""
+
 REFUSED: dict[str, Callable[[Random], bytes]] = {
     "gif": lambda rng: encoded(scene(rng), "GIF"),
     "tiff": lambda rng: encoded(scene(rng), "TIFF"),
