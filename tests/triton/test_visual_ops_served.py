@@ -194,24 +194,26 @@ def test_a_group_is_answered_in_order_and_what_it_shares_is_computed_once(client
         client.group(images, [])
 
 
-def test_two_hundred_odd_requests_do_no_harm(triton: EmbeddedTriton, tmp_path: Path) -> None:
-    plan = Plan(cases=200, seed=4, at_once=4, folder=tmp_path, replay=None, quiet=True, command="")
+def test_odd_requests_do_no_harm(triton: EmbeddedTriton, tmp_path: Path) -> None:
+    plan = Plan(cases=80, seed=4, at_once=4, folder=tmp_path, replay=None, quiet=True, command="")
     found = fuzzed(triton, plan, (case(plan.seed, number) for number in range(plan.cases)), plan.cases)
     assert [why for _, why in found.faults] == []
     assert found.restarts == []
-    assert found.outcomes.total() == 200
+    assert found.outcomes.total() == 80
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_animation_is_tracked_and_answered_as_a_video(client: PixelisClient) -> None:
     made = clip(1001)
-    frames = [PIL.Image.fromarray(frame) for frame in made.frames]
+    changes = [i == 0 or not np.array_equal(frame, made.frames[i - 1]) for i, frame in enumerate(made.frames)]
+    frames = [PIL.Image.fromarray(frame) for frame, new in zip(made.frames, changes, strict=True) if new]
     file = io.BytesIO()
     frames[0].save(file, "WEBP", save_all=True, append_images=frames[1:], lossless=True)
     moving, arguments = file.getvalue(), {"init_bbox": list(made.boxes[0]), "fps": 8.0}
     found = client.ops(moving, "TRACK_OBJECT", arguments)
     assert found.error is None
     assert (found.result["left_by"], len(found.result["boxes"])) == (made.side, len(frames))
+    assert client.ops(list(frames), "TRACK_OBJECT", arguments).result == found.result
     with pytest.raises(InvalidImage, match=r"animated.*TRACK_OBJECT"):
         client.ops(moving, "READ_TEXT")
     answered = client.ask(moving, "Which side does the circle leave by?", media="video", fps=8.0)
