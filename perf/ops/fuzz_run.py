@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from perf.ops.fuzz_send import Answer, Sender
 
 LOOK_EVERY = 50
 """Cases between two looks at the server."""
+LEAVE_S = 5.0
+"""So long what is under way is waited for where a run is broken off; the end of the server ends it."""
 
 
 @dataclass
@@ -113,8 +116,9 @@ class _Answers:
         self._ending.set()
         if any(thread.is_alive() for thread in self._threads):
             self._send.close()
+        end = time.monotonic() + LEAVE_S
         for thread in self._threads:
-            thread.join(timeout=5)
+            thread.join(timeout=max(end - time.monotonic(), 0))
 
     def _iterate(self) -> Iterator[tuple[Case, Answer]]:
         ended = 0
