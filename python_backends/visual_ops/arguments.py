@@ -31,6 +31,7 @@ _HINTS = {
     "target_size": f"two whole numbers [width, height] from 1 to {MAX_TARGET}",
     "normalized": "true or false",
     "return_boxes": "true or false",
+    "return_words": "true or false",
     "point": "two finite numbers [x, y] in pixels of the original image",
     "threshold": "a number from 0 to 1",
     "init_bbox": "four finite numbers [x1, y1, x2, y2] in pixels of the original image",
@@ -69,6 +70,7 @@ class ReadTextArguments(Arguments):
 
     region: Corners | None = None
     return_boxes: bool = Field(True, strict=True)
+    return_words: bool = Field(False, strict=True)
 
 
 Side = Annotated[int, Field(ge=1, le=2**31 - 1, strict=True)]

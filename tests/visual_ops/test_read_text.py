@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from pixelis.errors import InvalidOperation
@@ -13,7 +14,7 @@ from python_backends.visual_ops.ocr import EngineOcr
 from python_backends.visual_ops.read_text import read_text
 from python_backends.visual_ops.reading_order import reading_order
 from python_backends.visual_ops.text_boxes import find_boxes, in_reading_order
-from python_backends.visual_ops.text_lines import decode, read_lines
+from python_backends.visual_ops.text_lines import BUCKET, decode, read_lines
 from tests.visual_ops.lines import rendered, samples
 
 PAGE = (
@@ -72,6 +73,33 @@ def test_boxes_can_be_left_out(ocr: EngineOcr) -> None:
     assert "box" not in read_text(image, {"return_boxes": False}, ocr)["lines"][0]
 
 
+@pytest.mark.parametrize("degrees", [-15, -7, 7, 15, 173, 180])
+def test_a_turned_page_is_read_in_order(ocr: EngineOcr, degrees: int) -> None:
+    turned = page(PAGE[:3]).rotate(degrees, Image.Resampling.BICUBIC, expand=True, fillcolor=(236, 232, 222))
+    found = read_text(np.asarray(turned), {"return_words": True}, ocr)
+    assert found["text"].split("\n") == list(PAGE[:3])
+    first, last = found["lines"][0]["words"][0]["box"], found["lines"][0]["words"][-1]["box"]
+    assert (first[0] < last[0]) == (abs(degrees) < 90)
+
+
+def test_words_have_boxes_and_confidences(ocr: EngineOcr) -> None:
+    image = rendered("north Kitchen 24", 40, (255, 255, 255), (0, 0, 0), 30)
+    (line,) = read_text(image, {"return_words": True}, ocr)["lines"]
+    assert [word["text"] for word in line["words"]] == ["north", "Kitchen", "24"]
+    ink = np.flatnonzero((image.mean(2) < 128).any(0))
+    gaps = np.flatnonzero(np.diff(ink) > 8)
+    starts, ends = ink[np.r_[0, gaps + 1]], ink[np.r_[gaps, -1]]
+    for word, start, end in zip(line["words"], starts.tolist(), ends.tolist(), strict=True):
+        x1, y1, x2, y2 = word["box"]
+        assert 0.9 < word["confidence"] <= 1
+        assert abs(x1 - start) < 14
+        assert abs(x2 - end) < 14
+        assert line["box"][1] <= y1 < y2 <= line["box"][3]
+    assert "words" not in read_text(image, {}, ocr)["lines"][0]
+    with pytest.raises(InvalidOperation, match="`return_words` of READ_TEXT must be true or false"):
+        read_text(image, {"return_words": 1}, ocr)
+
+
 def test_a_region_is_clipped(ocr: EngineOcr) -> None:
     image = rendered("Kitchen", 30, (255, 255, 255), (0, 0, 0), 10)
     found = read_text(image, {"region": [-50, -50, 5000, 5000]}, ocr)
@@ -92,25 +120,27 @@ def test_pictures_without_text_have_none(ocr: EngineOcr, shape: tuple[int, int])
 
 
 def test_lines_of_different_widths_are_batched_and_keep_their_places(ocr: EngineOcr) -> None:
-    lines = samples(20, seed=3)
+    written = samples(20, seed=3)
     calls: list[tuple[int, ...]] = []
 
     class Counting:
         characters = ocr.characters
 
-        def detect(self, image: Pixels) -> np.ndarray:
+        def detect(self, image: Pixels) -> NDArray[np.float32]:
             return ocr.detect(image)
 
-        def recognize(self, batch: np.ndarray, widths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            calls.append(batch.shape)
-            assert (widths <= batch.shape[2]).all()
-            return ocr.recognize(batch, widths)
+        def recognize(
+            self, lines: NDArray[np.uint8], widths: NDArray[np.int32]
+        ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+            calls.append(lines.shape)
+            assert (widths <= lines.shape[2]).all()
+            return ocr.recognize(lines, widths)
 
-    texts = [reading.text for reading in read_lines([image for _, image in lines], Counting())]
-    assert sum(a == b for a, (b, _) in zip(texts, lines, strict=True)) >= 19
+    texts = [reading.text for reading in read_lines([image for _, image in written], Counting())]
+    assert sum(a == b for a, (b, _) in zip(texts, written, strict=True)) >= 19
     assert sum(shape[0] for shape in calls) == 20
     assert len(calls) < 12
-    assert all(shape[0] <= 8 and shape[2] % 160 == 0 for shape in calls)
+    assert all(shape[0] <= 8 and shape[2] % BUCKET == 0 for shape in calls)
 
 
 def test_ctc_collapses_repeats_and_drops_blanks() -> None:
@@ -128,7 +158,7 @@ def test_boxes_of_a_map_are_grown_to_the_letters_height() -> None:
     probability[50:52, 10:12] = 0.9  # a speck
     probability[5:15, 20:60] = 0.35  # over the threshold, under the score
     (box,) = find_boxes(probability)
-    x1, y1, x2, y2 = *box.quad.min(0), *box.quad.max(0)
+    (x1, y1), (x2, y2) = box.quad.min(0).tolist(), box.quad.max(0).tolist()
     grow = 1.6 * 80 * 8 / (2 * (80 + 8))
     assert (x1, y1, x2, y2) == pytest.approx((20 - grow, 28 - grow, 100 + grow, 36 + grow), abs=1.6)
 
