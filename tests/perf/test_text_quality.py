@@ -90,7 +90,7 @@ def test_both_ways_are_measured_on_the_same_texts(ocr: EngineOcr) -> None:
 
 
 def test_pages_are_read_in_order_with_words_in_their_places(ocr: EngineOcr) -> None:
-    score = page_scores(ocr, Ladder(), 1, FIXED, lambda: None)["full"]
+    score = page_scores(ocr, Ladder(), 1, 3, lambda: None)["full"]
     assert score.exact >= score.texts - 1
     assert score.placed >= 0.9 * score.words
     assert plain(" a \n b ") == "a b"

@@ -44,7 +44,7 @@ def test_large_letters_are_read_at_the_lowest_step(ocr: EngineOcr) -> None:
 
 def test_small_letters_are_looked_at_again_and_read_once(ocr: EngineOcr) -> None:
     page, texts = poster(12)
-    effort, batches = Effort(LADDER), Batches()
+    effort, batches = Effort(Ladder(steps=(0.3, 1.0), enough=0.9)), Batches()
     assert read_text(page, {}, ocr, effort, batches)["text"].split("\n") == texts
     assert (effort.looks, effort.resolution) == (2, 1.0)
     assert batches.lines == len(texts)
