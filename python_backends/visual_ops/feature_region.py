@@ -1,13 +1,14 @@
 """The object around a point by its features: coarse by likeness, exact by GrabCut.
 
-The whole image and windows around the point are looked at in one call of the model. The window in which the clicked
-part and the rest differ most is the one in which the object has the right size; GrabCut (Rother et al., SIGGRAPH 2004)
-then finds its border from the region there.
+The whole image and windows around the point are looked at in one call of the model. The windows in which the clicked
+part and the rest differ most are those in which the object has the right size; GrabCut (Rother et al., SIGGRAPH 2004)
+then finds its border from the region there, and the region that looks most like an object is taken.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -15,17 +16,25 @@ from numpy.typing import NDArray
 
 from python_backends.images import Pixels
 from python_backends.visual_ops.arguments import Region
-from python_backends.visual_ops.features import GRID, SIDE, Features, Likeness, likeness
+from python_backends.visual_ops.features import GRID, Likeness, likeness
+from python_backends.visual_ops.region_score import Cut
+from python_backends.visual_ops.region_score import score as score_of
 from python_backends.visual_ops.regions import filled, piece_at
 from python_backends.visual_ops.rle import Mask
+from python_backends.visual_ops.views import Views
 
-SHARES = (0.5, 0.25, 0.125)
-"""Sides of the windows beside the whole image, as shares of its shorter side."""
+WHOLE = 1.0
+SHARES = (WHOLE, 0.25, 0.5, 0.125)
+"""Windows in the order in which they are looked at: the whole image, and sides as shares of its shorter side."""
+CUTS = 2
+"""Windows, those with the clearest difference, whose region is cut out exactly and judged."""
 SMALLEST = 24
 TOUCH = 0.3
 """What a region loses for running along a border behind which the image goes on."""
 PLAIN = 2.0
 """Standard deviation of a window's channels up to which there is nothing in it."""
+NEUTRAL = 0.5
+"""Threshold at which regions are compared; another one moves the border of the one that is taken."""
 MARGIN = 0.25
 WORK_SIDE = 128
 ITERATIONS = 3
@@ -33,63 +42,63 @@ SURE = 0.45
 """Share of the highest score from which a pixel is the object for certain (weighed by `threshold`)."""
 
 
-@dataclass(frozen=True)
-class Found:
-    """An object.
-
-    Attributes:
-        mask: `[height, width]` of the window, at the original's scale.
-        window: where it is in the original.
-        confidence: how clearly the object's features differ from the rest's, 0-1.
-        method: `features+grabcut`, or `features` where GrabCut found nothing to part.
-    """
-
-    mask: Mask
-    window: Region
-    confidence: float
-    method: str
-
-
-def find_by_features(image: Pixels, point: tuple[float, float], threshold: float, features: Features) -> Found | None:
+def find_by_features(
+    image: Pixels,
+    point: tuple[float, float],
+    threshold: float,
+    views: Views,
+    shares: Sequence[float],
+    known: dict[Region, Cut],
+) -> Cut | None:
     """The object at a point, or nothing where all around is alike.
 
     Args:
         image: `[height, width, 3]` RGB.
         point: inside the image, in pixels.
         threshold: 0-1; higher keeps less, 0.5 is neutral.
-        features: the model.
+        views: the features of the image's parts.
+        shares: sides of the windows that are looked at, among `SHARES`.
+        known: regions that were cut out for this point before, by window; new ones are added.
     """
-    windows = _windows((image.shape[1], image.shape[0]), point)
-    views = [_view(image, window) for window in windows]
-    cells = features(np.stack(views))
-    found = [
-        (seen.contrast - TOUCH * _touch(seen.mask, window, image.shape), -i, window, seen)
-        for i, window in enumerate(windows)
-        if float(cv2.meanStdDev(views[i])[1].max()) > PLAIN
-        and (seen := likeness(cells[i], _share(point, window))) is not None
-    ]
-    if not found:
+    windows = _windows((image.shape[1], image.shape[0]), point, shares)
+    told = [window for window in windows if _has_something(image, window)]
+    found: list[tuple[float, Region, Likeness]] = []
+    for window, cells in zip(told, views.cells(told), strict=True):
+        seen = likeness(cells, _share(point, window))
+        if seen is not None:
+            found.append((seen.contrast - TOUCH * _touch(seen.mask, window, image.shape), window, seen))
+    best = sorted(found, key=lambda entry: -entry[0])[:CUTS]
+    for _, window, seen in best:
+        if window not in known:
+            known[window] = _cut(image, point, window, seen, NEUTRAL)
+    if not best:
         return None
-    _, _, window, seen = max(found, key=lambda entry: entry[:2])
-    return _cut(image, point, window, seen, threshold)
+    _, window, seen = max(best, key=lambda entry: entry[0] + known[entry[1]].score)
+    cut = known[window]
+    return cut if threshold == NEUTRAL else _moved(cut, _cut(image, point, window, seen, threshold), threshold)
 
 
-def _windows(size: tuple[int, int], point: tuple[float, float]) -> list[Region]:
-    windows = [(0, 0, *size)]
-    for share in SHARES:
+def _moved(neutral: Cut, other: Cut, threshold: float) -> Cut:
+    """The cut at another threshold, in the same window: no larger at a higher one, no smaller at a lower one."""
+    mask = neutral.mask & other.mask if threshold > NEUTRAL else neutral.mask | other.mask
+    return replace(other, mask=mask) if mask.any() else neutral
+
+
+def _windows(size: tuple[int, int], point: tuple[float, float], shares: Sequence[float]) -> list[Region]:
+    windows: list[Region] = []
+    for share in shares:
         side = min(max(SMALLEST, round(share * min(size))), *size)
         left = min(max(int(point[0] - side / 2), 0), size[0] - side)
         top = min(max(int(point[1] - side / 2), 0), size[1] - side)
-        window = (left, top, left + side, top + side)
+        window = (0, 0, *size) if share == WHOLE else (left, top, left + side, top + side)
         if window not in windows:
             windows.append(window)
     return windows
 
 
-def _view(image: Pixels, window: Region) -> Pixels:
-    crop = image[window[1] : window[3], window[0] : window[2]]
-    shrinks = min(crop.shape[:2]) >= SIDE
-    return np.asarray(cv2.resize(crop, (SIDE, SIDE), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR))
+def _has_something(image: Pixels, window: Region) -> bool:
+    part = image[window[1] : window[3], window[0] : window[2]]
+    return float(cv2.meanStdDev(part)[1].max()) > PLAIN
 
 
 def _share(point: tuple[float, float], window: Region) -> tuple[float, float]:
@@ -103,7 +112,7 @@ def _touch(mask: Mask, window: Region, shape: tuple[int, ...]) -> float:
     return float(sum(edge.mean() for edge, there in zip(edges, inside, strict=True) if there))
 
 
-def _cut(image: Pixels, point: tuple[float, float], window: Region, seen: Likeness, threshold: float) -> Found:
+def _cut(image: Pixels, point: tuple[float, float], window: Region, seen: Likeness, threshold: float) -> Cut:
     crop = _surroundings(seen.mask, window, image.shape)
     pixels = image[crop[1] : crop[3], crop[0] : crop[2]]
     scale = min(1.0, WORK_SIDE / max(pixels.shape[:2]))
@@ -119,7 +128,8 @@ def _cut(image: Pixels, point: tuple[float, float], window: Region, seen: Likene
     method = "features" if cut is None else "features+grabcut"
     mask = filled(coarse if cut is None else cut).astype(np.float32)
     full = cv2.resize(mask, (pixels.shape[1], pixels.shape[0]), interpolation=cv2.INTER_LINEAR) >= 0.5
-    return Found(np.asarray(full, np.bool_), crop, min(max(seen.contrast, 0.0), 1.0), method)
+    exact = np.asarray(full, np.bool_)
+    return Cut(exact, crop, score_of(image, exact, crop), method)
 
 
 def _shift(score: NDArray[np.float32], threshold: float) -> float:

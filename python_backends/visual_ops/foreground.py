@@ -2,7 +2,8 @@
 
 GrabCut (Rother et al., SIGGRAPH 2004) on the box with its surroundings, at a small size. The box may be off by a good
 part of the object: only the rim of the surroundings is background for certain, everything within may be the
-object, and of the pieces found the one around the box's middle is taken.
+object, and of the pieces found the one around the box's middle is taken. On a ground of one colour, whatever has
+another one is found without it.
 """
 
 from __future__ import annotations
@@ -25,6 +26,13 @@ RIM = 0.08
 """Width of what is certainly background, as a share of the shorter side of box and surroundings."""
 WORK_SIDE = 96
 ITERATIONS = 3
+LEAST_RIM = 12
+"""Pixels of surroundings that say what their colour is."""
+EVEN = 5.0
+MOST_OF_RIM = 0.9
+"""Share of the surroundings within `EVEN` of their median in Lab, where they are of one colour."""
+DIFFERENT = 10.0
+"""Distance in Lab from there on that is another colour."""
 LEAST = 0.06
 """Share of the box that an object covers at least."""
 MOST = 0.8
@@ -38,7 +46,8 @@ class Foreground:
     Attributes:
         mask: `[height, width]` of the crop.
         origin: where the crop's corner is in the original.
-        method: `grabcut`, or `ellipse` where that found nothing of a plausible size.
+        method: `contrast` where the surroundings are of one colour, else `grabcut`, or `ellipse` where neither found
+            anything of a plausible size.
     """
 
     mask: Mask
@@ -60,8 +69,10 @@ def find_foreground(image: Pixels, box: Region) -> Foreground:
     size = (max(1, round(crop.shape[1] * scale)), max(1, round(crop.shape[0] * scale)))
     small = np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_AREA), np.uint8)
     scaled = _scaled(inner, scale, size)
-    found = _cut(small, scaled)
-    method = "grabcut" if found is not None else "ellipse"
+    found, method = _off_the_ground(small, scaled), "contrast"
+    if found is None:
+        found = _cut(small, scaled)
+        method = "grabcut" if found is not None else "ellipse"
     mask = found if found is not None else _ellipse(small, scaled)
     full = cv2.resize(mask.astype(np.float32), (crop.shape[1], crop.shape[0]), interpolation=cv2.INTER_LINEAR) >= 0.5
     return Foreground(np.asarray(full, dtype=np.bool_), (x1, y1), method)
@@ -92,6 +103,21 @@ def _cut(small: Pixels, box: Region) -> Mask | None:
     except cv2.error:  # one of the two sides ran out of pixels
         return None
     return _middle_piece(labels == cv2.GC_PR_FGD, box)
+
+
+def _off_the_ground(small: Pixels, box: Region) -> Mask | None:
+    """What differs from surroundings that are of one colour; nothing where they are not.
+
+    There GrabCut's five colours have nothing to model, and it may take the object's own margin for the object.
+    """
+    lab = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    rim = _labels((small.shape[0], small.shape[1]), box) == cv2.GC_BGD
+    if rim.sum() < LEAST_RIM:
+        return None
+    distance = np.linalg.norm(lab - np.median(lab[rim], axis=0), axis=2)
+    if np.quantile(distance[rim], MOST_OF_RIM) > EVEN:
+        return None
+    return _middle_piece(distance > DIFFERENT, box)
 
 
 def _labels(shape: tuple[int, int], box: Region) -> NDArray[np.uint8]:

@@ -42,7 +42,7 @@ def get_properties(image: Pixels, arguments: dict[str, Any]) -> dict[str, Any]:
 
     Returns:
         `color` (`name`, `rgb`, `hsv`), `texture`, `shape`, `size`, `position`, and `foreground`: `mask` as given,
-        `grabcut`, or `ellipse` where nothing stood out in the box.
+        `contrast`, `grabcut`, or `ellipse` where nothing stood out in the box.
 
     Raises:
         InvalidOperation: neither or both given, a box outside the image, a mask that does not fit.

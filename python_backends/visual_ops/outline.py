@@ -35,15 +35,20 @@ def settled(lab: NDArray[np.float32], mask: Mask) -> Mask:
     """
     outwards = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 3)
     inwards = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 3)
-    inner, has_inner = _local(lab, (inwards > BLUR) & (inwards <= BLUR + BEYOND))
-    outer, has_outer = _local(lab, (outwards > BLUR) & (outwards <= BLUR + BEYOND))
+    inner, has_inner = local_colours(lab, (inwards > BLUR) & (inwards <= BLUR + BEYOND))
+    outer, has_outer = local_colours(lab, (outwards > BLUR) & (outwards <= BLUR + BEYOND))
     band = has_inner & has_outer & (inwards <= BLUR) & (outwards <= BLUR)
     closer = np.linalg.norm(lab - inner, axis=2) <= np.linalg.norm(lab - outer, axis=2)
     return np.asarray(np.where(band, closer, mask), np.bool_)
 
 
-def _local(lab: NDArray[np.float32], ring: Mask) -> tuple[NDArray[np.float32], Mask]:
-    """Mean colour of the ring's pixels near each pixel, and where there are any."""
+def local_colours(lab: NDArray[np.float32], ring: Mask) -> tuple[NDArray[np.float32], Mask]:
+    """Mean colour of the ring's pixels near each pixel, and where there are any.
+
+    Args:
+        lab: `[height, width, 3]`.
+        ring: `[height, width]`.
+    """
     reach = (int(2 * (BLUR + BEYOND)) + 1,) * 2
     weight = cv2.boxFilter(ring.astype(np.float32), -1, reach)
     colours = cv2.boxFilter(lab * ring[..., None], -1, reach) / (weight[..., None] + 1e-6)
