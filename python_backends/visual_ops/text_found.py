@@ -10,7 +10,7 @@ import numpy as np
 from python_backends.visual_ops.effort import Effort
 from python_backends.visual_ops.ocr import Ocr
 from python_backends.visual_ops.text_boxes import Quad
-from python_backends.visual_ops.text_lines import Batches, Reading, as_read, read_lines, straighten
+from python_backends.visual_ops.text_lines import Batches, Reading, as_read, cut_out, read_lines
 from python_backends.visual_ops.text_looks import Canvas, Seen
 
 MIN_CONFIDENCE = 0.6
@@ -68,7 +68,7 @@ def read_seen(
     known = [_same(line, sure) for line in seen]
     quads = [as_read(line.quad) for line in seen]
     new = [index for index, line in enumerate(known) if line is None]
-    readings = read_lines([straighten(canvas.pixels, quads[index]) for index in new], ocr, batches)
+    readings = read_lines([cut_out(canvas.pixels, quads[index]) for index in new], ocr, batches)
     read = dict(zip(new, readings, strict=True))
     return [
         Found(quads[index], read[index], line.score, line.height)

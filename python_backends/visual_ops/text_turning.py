@@ -13,7 +13,7 @@ from python_backends.visual_ops.ocr import Ocr
 from python_backends.visual_ops.reading_order import Rect
 from python_backends.visual_ops.text_boxes import Quad
 from python_backends.visual_ops.text_found import Found
-from python_backends.visual_ops.text_lines import Batches, read_lines, straighten
+from python_backends.visual_ops.text_lines import Batches, cut_out, read_lines
 from python_backends.visual_ops.text_looks import Canvas
 
 DOUBTFUL = 0.9
@@ -34,7 +34,7 @@ def upside_down(canvas: Canvas, lines: list[Found], ocr: Ocr, effort: Effort, ba
     if not doubtful or (len(doubtful) < len(lines) and effort.skip("180 degree check")):
         return lines
     quads = [np.roll(lines[index].quad, -2, axis=0) for index in doubtful]
-    readings = read_lines([straighten(canvas.pixels, quad) for quad in quads], ocr, batches)
+    readings = read_lines([cut_out(canvas.pixels, quad) for quad in quads], ocr, batches)
     chosen = list(lines)
     for index, quad, reading in zip(doubtful, quads, readings, strict=True):
         if reading.confidence > lines[index].reading.confidence:
