@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from perf.machine import machine, versions
 from perf.ops.fuzz_case import Case, case, load
+from perf.ops.fuzz_pictures import encoded
 from perf.ops.fuzz_run import Eyes, Found, fuzz
 from perf.ops.fuzz_send import Sender
 from perf.ops.fuzz_watch import Watched
@@ -61,6 +63,7 @@ def measure(plan: Plan, config: Settings) -> Measurement:
             update={"state": Path(state), "repository": config.repository.absolute(), "server": free_ports()}
         )
         with started(quiet=plan.quiet, config=own) as triton:
+            _warm(triton)
             found = run(triton, plan, [again] if again is not None else _cases(plan), 1 if again else plan.cases)
     return Measurement(
         name="bench fuzz",
@@ -70,6 +73,17 @@ def measure(plan: Plan, config: Settings) -> Measurement:
         rows=rows(found),
         claims=claims(found),
     )
+
+
+def _warm(triton: EmbeddedTriton) -> None:
+    """Read the largest pictures first: what a model keeps of its memory for them is no growth later on."""
+    send, text = Sender(triton.http_url, triton.grpc_url), b'{"operation": "READ_TEXT", "resolution": "full"}'
+    try:
+        for width, height in ((4000, 3000), (3000, 3000)) * 2:
+            picture = encoded(Image.radial_gradient("L").resize((width, height)), "JPEG")
+            send(Case(0, 0, "visual_ops", "grpc", "the largest", [picture], text))
+    finally:
+        send.close()
 
 
 def _cases(plan: Plan) -> Iterator[Case]:

@@ -50,12 +50,13 @@ class Case:
     options: bytes = b""
 
     def saved(self, folder: Path, why: str) -> Path:
-        """The file that it was written to, to be sent again."""
+        """The file that it was written to, to be sent again; the first reason stays."""
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"fuzz-{self.seed}-{self.number}.json"
         fields: dict[str, Any] = {**asdict(self), "why": why, "images": [_text(image) for image in self.images]}
         fields.update(text=_text(self.text), options=_text(self.options))
-        path.write_text(json.dumps(fields, indent=1))
+        if not path.exists():
+            path.write_text(json.dumps(fields, indent=1))
         return path
 
 
