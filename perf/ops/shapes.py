@@ -57,7 +57,7 @@ def _upright(kind: str, rng: np.random.Generator) -> list[Outline]:
 
 def _round(corners: int, radius: float, start: float = 0.0) -> Outline:
     angles = start + 2 * np.pi * np.arange(corners) / corners
-    return radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    return np.asarray(radius * np.stack([np.cos(angles), np.sin(angles)], axis=1), np.float64)
 
 
 def _superellipse(corners: int, power: float) -> Outline:

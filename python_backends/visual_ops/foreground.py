@@ -33,6 +33,8 @@ MOST_OF_RIM = 0.9
 """Share of the surroundings within `EVEN` of their median in Lab, where they are of one colour."""
 DIFFERENT = 10.0
 """Distance in Lab from there on that is another colour."""
+MIXED = 5
+"""Side of the square in which the most different pixel says what half of the way to the ground is: a border's place."""
 LEAST = 0.06
 """Share of the box that an object covers at least."""
 MOST = 0.8
@@ -117,7 +119,11 @@ def _off_the_ground(small: Pixels, box: Region) -> Mask | None:
     distance = np.linalg.norm(lab - np.median(lab[rim], axis=0), axis=2)
     if np.quantile(distance[rim], MOST_OF_RIM) > EVEN:
         return None
-    return _middle_piece(distance > DIFFERENT, box)
+    piece = _middle_piece(distance > DIFFERENT, box)
+    if piece is None:
+        return None
+    nearby = cv2.dilate(np.where(piece, distance, 0).astype(np.float32), np.ones((MIXED, MIXED), np.uint8))
+    return np.asarray(piece & (distance >= 0.5 * nearby), np.bool_)
 
 
 def _labels(shape: tuple[int, int], box: Region) -> NDArray[np.uint8]:

@@ -21,6 +21,8 @@ from python_backends.visual_ops.texture import texture_of
 COLOUR_SIDE = 96
 EROSION = 0.04
 """Rim left out when the colour is measured, as a share of the object's shorter side: edges mix with what is behind."""
+DEEP = 0.75
+"""Of an object that is all rim, pixels this deep are taken, as a share of the deepest."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,8 @@ def colour_of(pixels: Pixels, mask: Mask) -> Rgb:
     eroded = cv2.erode(
         inside, np.ones((2 * rim + 1, 2 * rim + 1), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0
     )
-    chosen = small[eroded > 0] if eroded.any() else small[inside > 0] if inside.any() else pixels[mask]
+    depth = cv2.distanceTransform(cv2.copyMakeBorder(inside, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0), cv2.DIST_L2, 3)
+    middle = eroded > 0 if eroded.any() else depth[1:-1, 1:-1] >= DEEP * depth.max()
+    chosen = small[middle] if inside.any() else pixels[mask]
     red, green, blue = (int(value) for value in np.median(chosen, axis=0))
     return red, green, blue

@@ -21,6 +21,7 @@ from python_backends.visual_ops.feature_region import SHARES, find_by_features
 from python_backends.visual_ops.features import Features
 from python_backends.visual_ops.flat_region import SURE, find_flat_region
 from python_backends.visual_ops.region_score import Cut
+from python_backends.visual_ops.segmenter import Segmenter, segment
 from python_backends.visual_ops.shape import position_of
 from python_backends.visual_ops.views import Memory, Views
 
@@ -36,6 +37,7 @@ def segment_object_at(
     features: Features,
     effort: Effort | None = None,
     memory: Memory | None = None,
+    segmenter: Segmenter | None = None,
 ) -> dict[str, Any]:
     """The object at a point.
 
@@ -44,7 +46,8 @@ def segment_object_at(
         arguments: `point`; `threshold` (0-1, 0.5 is neutral, a higher one keeps less).
         features: the image encoder; not called where the object is flat for certain.
         effort: how hard to look.
-        memory: features of views that were looked at before, of this image or others.
+        memory: features of views, and embeddings, of this image or others that were looked at before.
+        segmenter: answers instead of all else, where one is configured.
 
     Returns:
         `mask` (COCO RLE of the image's size), `bbox`, `area` in pixels, `centroid`, `confidence` (an estimate of the
@@ -57,6 +60,11 @@ def segment_object_at(
     """
     wanted = parse(SegmentArguments, arguments, "SEGMENT_OBJECT_AT")
     at = point(wanted.point, (image.shape[1], image.shape[0]), wanted.normalized)
+    if segmenter is not None:
+        cut = segment(image, at, wanted.threshold, segmenter, memory)
+        if not _is_object(cut, image):
+            raise _nothing(at)
+        return _result(image, cut)
     effort = effort or Effort()
     search = Search(image, at, wanted.threshold, Views(image, features, memory), effort)
     found: Cut | None = None
@@ -65,11 +73,15 @@ def segment_object_at(
         if found is not None and effort.enough(found.score):
             break
     if found is None:
-        raise InvalidOperation(
-            f"Nothing stands out from the rest of the image at point ({at[0]:.15g}, {at[1]:.15g}).",
-            mend="Choose a point on an object, or ZOOM_IN first.",
-        )
+        raise _nothing(at)
     return _result(image, found)
+
+
+def _nothing(at: tuple[float, float]) -> InvalidOperation:
+    return InvalidOperation(
+        f"Nothing stands out from the rest of the image at point ({at[0]:.15g}, {at[1]:.15g}).",
+        mend="Choose a point on an object, or ZOOM_IN first.",
+    )
 
 
 @dataclass(frozen=True)
