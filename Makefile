@@ -33,6 +33,8 @@ setup-dev: $(VENV)/.setup-dev $(VENV)/.setup-formats  ## add what tests, lint an
 
 $(VENV)/.setup-dev: $(VENV)/.setup
 	@$(PIP) --editable '.[dev,bench]'
+	@# The outlined photograph of python -m perf.ops.segment_quality: its files are read, its other OpenCV is not wanted.
+	@$(PIP) --no-deps imgaug || echo "imgaug cannot be installed here: its photograph is not measured."
 	@$(PIP) --editable '.[hnswlib]' || echo "hnswlib cannot be compiled here: pixelis bench knn goes without it."
 	@command -v redis-server >/dev/null || { apt-get update && apt-get install --yes redis-server; } >/dev/null 2>&1 \
 	  || echo "redis-server cannot be installed here (apt-get install redis-server): tests of replicas are skipped."
