@@ -2,8 +2,8 @@
 
 Measures (labels come from what drew the clips):
 
-- `iou`: mean over the frames in which `SEEN` of the thing is to be seen, of the overlap (intersection over union) of the box
-  found and of what of the true box is inside the frame; 0 where none was found.
+- `iou`: mean over the frames in which `SEEN` of the thing is to be seen, of the overlap (intersection over union) of
+  the box found and of what of the true box is inside the frame; 0 where none was found.
 - `recovery`: share of the times at which it was wholly hidden, or out of the frame, and then to be seen again, after
   which a box with an overlap of 0.5 is there within `SOON` frames.
 - `false_sights`: share of the frames without any of it in which a box was reported.

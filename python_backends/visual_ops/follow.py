@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from python_backends.images import Pixels
 from python_backends.visual_ops.arguments import Region
 from python_backends.visual_ops.effort import Effort
+from python_backends.visual_ops.frames import listed
 from python_backends.visual_ops.leaving import left_by
 from python_backends.visual_ops.rle import Mask
 from python_backends.visual_ops.target import object_in
@@ -49,7 +50,7 @@ def follow(frames: Sequence[Pixels], box: Region, mask: Mask | None, effort: Eff
     if way.quick:
         effort.skip(f"search of the whole frame in {way.quick} of {len(frames) - 1} frames")
     if way.skipped:
-        effort.skip(f"frames {_listed([first + i for i in way.skipped])}")
+        effort.skip(f"frames {listed([first + i for i in way.skipped])}")
     return way.sights
 
 
@@ -87,14 +88,3 @@ def _confidence(sights: Sequence[Sight | None], size: tuple[int, int]) -> float:
     until = last + 1 if left_by(sights, size) is not None else len(sights)
     seen = sights[1:until]
     return sum(0.0 if sight is None else sight.confidence for sight in seen) / len(seen) if seen else 1.0
-
-
-def _listed(numbers: Sequence[int]) -> str:
-    """Rising numbers as spans: `3-5, 9`."""
-    spans: list[list[int]] = []
-    for number in numbers:
-        if spans and spans[-1][1] == number - 1:
-            spans[-1][1] = number
-        else:
-            spans.append([number, number])
-    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in spans)

@@ -23,3 +23,14 @@ def same_size(frames: Sequence[Pixels], operation: str) -> Size:
             mend=f"{operation} takes frames of one size.",
         )
     return sizes[0]
+
+
+def listed(numbers: Sequence[int]) -> str:
+    """Rising numbers as spans: `3-5, 9`."""
+    spans: list[list[int]] = []
+    for number in numbers:
+        if spans and spans[-1][1] == number - 1:
+            spans[-1][1] = number
+        else:
+            spans.append([number, number])
+    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in spans)

@@ -17,7 +17,7 @@ from python_backends.visual_ops.example import example_scores
 from python_backends.visual_ops.features import Features
 from python_backends.visual_ops.frames import same_size
 from python_backends.visual_ops.ocr import Ocr
-from python_backends.visual_ops.segments import segments
+from python_backends.visual_ops.segments import STAY, segments
 from python_backends.visual_ops.words import word_scores
 
 WORDS, EXAMPLE = 0.75, 0.45
@@ -55,20 +55,20 @@ def temporal_localize(
     """
     wanted = parse(LocalizeArguments, arguments, "TEMPORAL_LOCALIZE")
     result: dict[str, Any] = {}
+    effort = Effort() if effort is None else effort
     if isinstance(wanted.query, str):
         if not any(letter.isalnum() for letter in wanted.query):
             raise InvalidOperation("`query` of TEMPORAL_LOCALIZE has no letter or digit to look for.")
-        scores, result["read"] = word_scores(frames, wanted.query, ocr)
-        method, default = "ocr", WORDS
+        method, threshold = "ocr", WORDS if wanted.threshold is None else wanted.threshold
+        scores, result["read"] = word_scores(frames, wanted.query, ocr, STAY * threshold, effort)
     else:
         size = same_size(frames, "TEMPORAL_LOCALIZE")
         at = index if wanted.query.frame is None else wanted.query.frame
         if at >= len(frames):
             raise InvalidOperation(f"`frame` {at} of the example is out of range: there are {len(frames)} frames.")
         box = clipped(wanted.query.bbox, size, wanted.normalized, "Box")
-        scores = example_scores(frames, at, box, features)
-        method, default = "features", EXAMPLE
-    threshold = default if wanted.threshold is None else wanted.threshold
+        method, threshold = "features", EXAMPLE if wanted.threshold is None else wanted.threshold
+        scores = example_scores(frames, at, box, features, STAY * threshold, effort)
     found = segments(scores, threshold, wanted.fps)
     shown = [round(score, 4) for score in scores]
     return {"segments": found, "scores": shown, "method": method, "threshold": threshold, "fps": wanted.fps, **result}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,14 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from pixelis.errors import InvalidOperation
+from pixelis.operations_config import FULL, Ladder
+from python_backends.visual_ops.effort import Effort
 from python_backends.visual_ops.example import example_scores
 from python_backends.visual_ops.features import EngineFeatures
 from python_backends.visual_ops.ocr import EngineOcr
 from python_backends.visual_ops.segments import segments
 from python_backends.visual_ops.temporal_localize import temporal_localize
-from python_backends.visual_ops.words import MOST_READ, match, word_scores
+from python_backends.visual_ops.words import match, word_scores
 from tests.visual_ops.clips import Pixels, clip, visible
 
 
@@ -28,20 +31,27 @@ def sign(text: str) -> Pixels:
 
 def test_words_are_found_where_they_can_be_read(ocr: EngineOcr, features: EngineFeatures) -> None:
     frames = [sign("")] * 3 + [sign("Platform 3")] * 4 + [sign("Kitchen")] * 2
-    found = temporal_localize(frames, 0, {"query": "PLATFORM 3", "fps": 2.0}, ocr, features)
+    effort = Effort(Ladder())
+    found = temporal_localize(frames, 0, {"query": "PLATFORM 3", "fps": 2.0}, ocr, features, effort)
     (span,) = found["segments"]
     assert (span["start"], span["end"], span["start_s"], span["end_s"]) == (3, 7, 1.5, 3.5)
     assert span["score"] >= 0.9
     assert found["method"] == "ocr"
     assert found["read"] == [0, 3, 7]  # the others look the same
+    assert effort.skipped == ["frames 1-2, 4-6, 8"]
+    plain = temporal_localize(frames, 0, {"query": "PLATFORM 3", "fps": 2.0}, ocr, features)
+    assert plain == {**found, "read": list(range(9))}
     assert len(found["scores"]) == len(frames)
-    assert temporal_localize(frames, 0, {"query": "violet"}, ocr, features)["segments"] == []
+    assert temporal_localize(frames, 0, {"query": "violet"}, ocr, features, effort)["segments"] == []
 
 
 def test_not_every_one_of_many_frames_is_read() -> None:
     class Counting:
-        characters = ("", "a")
         calls = 0
+
+        @property
+        def characters(self) -> list[str]:
+            return ["", "a"]
 
         def detect(self, image: Pixels) -> NDArray[np.float32]:
             self.calls += 1
@@ -52,11 +62,11 @@ def test_not_every_one_of_many_frames_is_read() -> None:
 
     rng, nothing = np.random.default_rng(0), Counting()
     frames = list(rng.integers(0, 256, (40, 64, 64, 3), np.uint8))
-    scores, read = word_scores(frames, "exit", nothing)  # type: ignore[arg-type]
-    assert len(scores) == 40
-    assert len(read) == MOST_READ
-    assert (read[0], read[-1]) == (0, 39)
-    assert nothing.calls <= 2 * MOST_READ
+    scores, read = word_scores(frames, "exit", nothing, 0.7, Effort(Ladder()))
+    assert scores == [0.0] * 40
+    assert len(read) <= 10
+    assert nothing.calls <= 2 * len(read)
+    assert word_scores(frames, "exit", nothing, 0.7, Effort())[1] == list(range(40))
 
 
 @pytest.mark.parametrize(
@@ -104,14 +114,15 @@ def test_a_small_example_is_looked_for_closely(features: EngineFeatures) -> None
     for frame in frames[:2]:
         frame[300:330, 340:370] = (200, 30, 30)
         frame[310:320, 350:360] = (250, 250, 40)
-    scores = example_scores(frames, 0, (338, 298, 372, 332), features)
-    assert min(scores[:2]) > 0.9
-    assert max(scores[2:]) < 0.3
+    for ladder in (FULL, Ladder()):
+        scores = example_scores(frames, 0, (338, 298, 372, 332), features, 0.4, Effort(ladder))
+        assert min(scores[:2]) > 0.9
+        assert max(scores[2:]) < 0.3
 
 
 def test_an_example_that_is_its_whole_frame(features: EngineFeatures) -> None:
     frames = [clip(seed).frames[0] for seed in (0, 1)]
-    scores = example_scores([frames[0], frames[0], frames[1]], 0, (0, 0, 480, 480), features)
+    scores = example_scores([frames[0], frames[0], frames[1]], 0, (0, 0, 480, 480), features, 0.4, Effort())
     assert scores[0] == scores[1] == 1
     assert scores[2] < 0.9
 
@@ -145,7 +156,11 @@ FRAMES = [np.zeros((50, 60, 3), np.uint8)] * 2
         (FRAMES, {"query": 5}, "words to be read in the frames, or an example"),
         (FRAMES, {"query": ""}, "words to be read in the frames, or an example"),
         (FRAMES, {"query": " -! "}, "no letter or digit"),
+        (FRAMES, {"query": "   "}, "no letter or digit"),
         (FRAMES, {"query": {"frame": 1}}, "an example {"),
+        (FRAMES, {"query": {"bbox": [1, 1, math.nan, 9]}}, "an example {"),
+        (FRAMES, {"query": {"bbox": [5, 5, 5, 9]}}, "is empty"),
+        (FRAMES, {"query": "exit", "fps": math.inf}, "`fps` of TEMPORAL_LOCALIZE must be frames a second"),
         (
             FRAMES,
             {"query": {"bbox": [0, 0, 9, 9], "frame": 2}},

@@ -141,6 +141,8 @@ FRAMES = [np.zeros((100, 120, 3), np.uint8)] * 3
     [
         (FRAMES, 0, {}, "TRACK_OBJECT takes either `init_bbox` or `init_mask`."),
         (FRAMES, 0, {"init_bbox": [1, 1, 9]}, "`init_bbox` of TRACK_OBJECT must be four finite numbers"),
+        (FRAMES, 0, {"init_bbox": [1, 1, math.nan, 9]}, "`init_bbox` of TRACK_OBJECT must be four finite numbers"),
+        (FRAMES, 0, {"init_bbox": [4, 4, 4, 9]}, "Box [4, 4, 4, 9] is empty"),
         (FRAMES, 0, {"init_bbox": [9, 1, 3, 5]}, "Box [9, 1, 3, 5] is empty"),
         (FRAMES, 0, {"init_bbox": [200, 1, 300, 5]}, "does not overlap the image bounds (120x100)"),
         (FRAMES, 0, {"init_mask": {"size": [50, 50], "counts": [2500]}}, "The mask is of a 50x50 image"),
@@ -157,7 +159,9 @@ def test_bad_arguments(frames: list[Pixels], first: int, arguments: dict[str, An
     assert text in str(raised.value)
 
 
-@pytest.mark.parametrize("box", [[0, 0, 1, 1], [0, 0, 120, 100], [119, 99, 120, 100], [-50, -50, 3, 3]])
+@pytest.mark.parametrize(
+    "box", [[0, 0, 1, 1], [0, 0, 120, 100], [119, 99, 120, 100], [-50, -50, 3, 3], [7.2, 7.4, 7.3, 7.5]]
+)
 def test_any_box_in_any_frames(box: list[float]) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (3, 100, 120, 3), np.uint8)
     for frames in (FRAMES, list(noise), [np.zeros((1, 1, 3), np.uint8)] * 2):
