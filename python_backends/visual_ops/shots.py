@@ -1,7 +1,8 @@
 """Where a film is cut, and where in a shot something comes or goes at once.
 
 At a cut all places of the picture change, and by far more than in the steps around it. Where something comes or goes a
-few places do that; what moves changes its places in the steps around too.
+few places do that; what moves changes its places in the steps around too, and so does what is there for a frame or two,
+which is not told from it.
 """
 
 from __future__ import annotations
