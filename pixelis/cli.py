@@ -78,13 +78,19 @@ COMMANDS: dict[str, Entry] = {
     ),
     "cache": Entry(("perf.cache_commands",), "What is cached: stats, clear.", "caches", group=True),
     "tune": Entry(
-        ("perf.tune_commands", "perf.tune_knn"), "Choose settings on held-out data: votes, knn.", "build", group=True
+        ("perf.tune_commands", "perf.tune_knn", "perf.tune_ops"),
+        "Choose settings on held-out data: votes, knn, ops.",
+        "build",
+        group=True,
     ),
     "sweep": Entry(("perf.commands",), "Latency and throughput over concurrency, with perf_analyzer.", "perf"),
     "bench": Entry(
-        tuple(f"perf.bench_{name}" for name in ("commands", "cache", "formats", "fuzz", "knn", "policy", "rollback")),
+        tuple(
+            f"perf.bench_{name}"
+            for name in ("commands", "cache", "formats", "fuzz", "knn", "ops", "policy", "rollback")
+        ),
         "What things cost here: the server against the plain pipeline (e2e), the models' forms (formats), decoding "
-        "(policy), retrieval (knn), caches (cache), a rollback; what bad input does (fuzz).",
+        "(policy), retrieval (knn), caches (cache), operations (ops), a rollback; what bad input does (fuzz).",
         "build",
         group=True,
     ),

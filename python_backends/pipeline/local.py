@@ -45,7 +45,8 @@ from python_backends.reward.total import compute
 from python_backends.text import normalise
 from python_backends.visual_ops.features import EngineFeatures
 from python_backends.visual_ops.ocr import EngineOcr
-from python_backends.visual_ops.operate import operate
+from python_backends.visual_ops.pictures import Pictures
+from python_backends.visual_ops.planner import Planner
 from python_backends.voting.vote import vote
 
 T = TypeVar("T")
@@ -145,8 +146,9 @@ class LocalModels:
         self._policy.cancel(request_id)
 
     def operate(self, images: Sequence[bytes], operation: Operation, deadline: float) -> OperationResult:
-        """A visual operation."""
-        return operate([self._decoded.get(image) for image in images], operation, self._ocr, self._features)
+        """A visual operation, looking as it is configured to."""
+        pictures = Pictures(images, self._decoded, self._config.limits)
+        return Planner(self._ocr, self._features, self._config.operations, remember=False).one(pictures, operation)
 
     def search(self, key: Floats, k: int, count: bool, deadline: float) -> KnnResult:
         """The nearest experiences."""
