@@ -13,8 +13,10 @@ from python_backends.visual_ops.reading_order import reading_order
 
 SURE = 0.9
 """Confidence that every line must have: an unsure one may read better from close by."""
-SLACK = 2
-"""Pixels by which a line may reach over the region's border: boxes are that exact."""
+SLACK = 0.75
+"""By how much of a letter's width a line may reach over the region's border: boxes are grown around letters."""
+LEAST_SLACK = 2.0
+"""The same in pixels, at least."""
 LARGEST = 16.0
 """How much larger, by area, what was read may be than the region: a far larger one was seen at a lower scale."""
 
@@ -97,13 +99,15 @@ def _lines(found: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _fitting(lines: Sequence[dict[str, Any]], region: Region) -> list[dict[str, Any]]:
     """The lines inside a region; none where one is unsure, or is cut by the region's border."""
-    wide = (region[0] - SLACK, region[1] - SLACK, region[2] + SLACK, region[3] + SLACK)
     chosen = []
     for line in lines:
-        x1, y1, x2, y2 = line["box"]
-        if x2 <= region[0] or x1 >= region[2] or y2 <= region[1] or y1 >= region[3]:
+        x1, y1, x2, y2 = _bounds(line["box"])
+        slack = max(LEAST_SLACK, SLACK * max(x2 - x1, y2 - y1) / max(len(line["text"]), 1))
+        if min(x2, region[2]) - max(x1, region[0]) <= slack or min(y2, region[3]) - max(y1, region[1]) <= slack:
             continue
-        if not is_inside((x1, y1, x2, y2), wide) or line["confidence"] < SURE:
+        if x1 < region[0] - slack or y1 < region[1] - slack or x2 > region[2] + slack or y2 > region[3] + slack:
+            return []
+        if line["confidence"] < SURE:
             return []
         chosen.append(line)
     return chosen
