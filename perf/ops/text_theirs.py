@@ -1,4 +1,4 @@
-"""The `rapidocr` package's own pipeline, with its own defaults, on one thread."""
+"""The `rapidocr` package's own pipeline, with its own defaults, on so many threads."""
 
 from __future__ import annotations
 
@@ -8,20 +8,23 @@ import numpy as np
 
 from python_backends.images import Pixels
 
-ONE_THREAD = {
-    "EngineConfig.onnxruntime.intra_op_num_threads": 1,
-    "EngineConfig.onnxruntime.inter_op_num_threads": 1,
-    "Global.log_level": "error",
-}
-
 
 class Theirs:
-    """Needs the package."""
+    """Needs the package.
 
-    def __init__(self) -> None:
+    Args:
+        threads: threads of one run of a model.
+    """
+
+    def __init__(self, threads: int = 1) -> None:
         from rapidocr import RapidOCR
 
-        self._pipeline: Any = RapidOCR(params=ONE_THREAD)
+        given = {
+            "EngineConfig.onnxruntime.intra_op_num_threads": threads,
+            "EngineConfig.onnxruntime.inter_op_num_threads": 1,
+            "Global.log_level": "error",
+        }
+        self._pipeline: Any = RapidOCR(params=given)
 
     def __call__(self, pixels: Pixels) -> str:
         """What it reads on RGB `[height, width, 3]`: its lines in its order, between spaces."""

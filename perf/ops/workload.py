@@ -13,7 +13,7 @@ from PIL import Image
 from perf.ops.clips import track_clip
 from perf.ops.judges import boundaries, lines_read, mask_overlap, region_shown, track_overlap
 from perf.ops.localize_clips import shown_clip
-from perf.ops.segment_scenes import make_scene
+from perf.ops.object_scenes import make_scene
 from perf.ops.task import Request, Task
 from perf.ops.text_lines import lines
 from perf.ops.text_pages import Page, Written, pages

@@ -17,7 +17,7 @@ SLACK = 0.75
 """By how much of a letter's width a line may reach over the region's border: boxes are grown around letters."""
 LEAST_SLACK = 2.0
 """The same in pixels, at least."""
-LARGEST = 16.0
+LARGEST = 64.0
 """How much larger, by area, what was read may be than the region: a far larger one was seen at a lower scale."""
 
 
