@@ -6,6 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import mean, median
 from typing import Any
 
@@ -67,10 +68,11 @@ def measure(asked: Asked, config: Settings, watch: Watch) -> Measurement:
     rows: list[dict[str, Any]] = []
     claims: list[Claim] = []
     for name, requests, target in (("no repeats", fresh, 60.0), ("half repeated", repeated(fresh, 1), 85.0)):
+        said = partial(_say, watch, name)
         ratios: list[float] = []
         for turn in range(asked.rounds):
             served = Planned(one_thread, config, asked.threads)
-            theirs, ours = _in_turn((plain, served), requests, turn, lambda said, name=name: watch(f"{name}: {said}"))
+            theirs, ours = _in_turn((plain, served), requests, turn, said)
             ratios += [b / a for a, b in zip(theirs.seconds, ours.seconds, strict=True)]
         total = [sum(side.seconds) for side in (theirs, ours)]
         less = 100 * (1 - total[1] / total[0])
@@ -97,6 +99,10 @@ def measure(asked: Asked, config: Settings, watch: Watch) -> Measurement:
     return Measurement(
         name="bench ops", command=asked.command, machine=machine(), versions=versions(), rows=rows, claims=claims
     )
+
+
+def _say(watch: Watch, name: str, said: str) -> None:
+    watch(f"{name}: {said}")
 
 
 def _claim(name: str, measured: float, target: float, unit: str) -> Claim:

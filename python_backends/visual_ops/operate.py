@@ -19,6 +19,7 @@ from python_backends.visual_ops.read_text import read_text
 from python_backends.visual_ops.segment_object_at import segment_object_at
 from python_backends.visual_ops.temporal_localize import temporal_localize
 from python_backends.visual_ops.track_object import track_object
+from python_backends.visual_ops.views import Memory
 from python_backends.visual_ops.zoom_in import zoom_in
 
 
@@ -33,6 +34,7 @@ class Work:
         ocr: text detection and recognition.
         features: the image encoder.
         effort: how hard it may look.
+        memory: features of views that were looked at before.
     """
 
     images: Sequence[Pixels]
@@ -41,6 +43,7 @@ class Work:
     ocr: Ocr
     features: Features
     effort: Effort = field(default_factory=Effort)
+    memory: Memory | None = None
 
     @property
     def image(self) -> Pixels:
@@ -51,7 +54,7 @@ class Work:
 OPERATIONS: dict[OperationName, Callable[[Work], dict[str, Any]]] = {
     OperationName.ZOOM_IN: lambda work: zoom_in(work.image, work.arguments),
     OperationName.SEGMENT_OBJECT_AT: lambda work: segment_object_at(
-        work.image, work.arguments, work.features, work.effort
+        work.image, work.arguments, work.features, work.effort, work.memory
     ),
     OperationName.READ_TEXT: lambda work: read_text(work.image, work.arguments, work.ocr, work.effort),
     OperationName.GET_PROPERTIES: lambda work: get_properties(work.image, work.arguments),
@@ -76,6 +79,7 @@ def operate(
     ocr: Ocr,
     features: Features,
     ladder: Ladder = FULL,
+    memory: Memory | None = None,
 ) -> OperationResult:
     """Run `operation` on the image or frames that it names.
 
@@ -85,6 +89,7 @@ def operate(
         ocr: text detection and recognition.
         features: the image encoder's features of a picture's parts.
         ladder: at which resolutions to look; by default at the full one, with nothing left out.
+        memory: features of views that were looked at before.
 
     Returns:
         The result. What the caller did wrong is its `error`, with an empty `result`.
@@ -101,7 +106,7 @@ def operate(
             raise InvalidOperation(
                 f"image_index {operation.image_index} is out of range: there are {len(images)} images."
             )
-        work = Work(images, operation.image_index, operation.arguments, ocr, features, effort)
+        work = Work(images, operation.image_index, operation.arguments, ocr, features, effort, memory)
         result = OPERATIONS[operation.operation](work)
     except RequestError as refused:
         error = str(refused)

@@ -21,6 +21,8 @@ from python_backends.visual_ops.ocr import Ocr
 from python_backends.visual_ops.operate import ladder_of, operate
 from python_backends.visual_ops.pictures import Pictures
 from python_backends.visual_ops.read_regions import ReadRegions, is_inside, region_of
+from python_backends.visual_ops.seen import Seen
+from python_backends.visual_ops.views import Memory
 from python_backends.visual_ops.watch import Unwatched, Watch
 
 SIDE_BY_SIDE = 8
@@ -40,7 +42,7 @@ class Planner:
         cache: of results; none = nothing is kept.
         watch: told what was done.
         side_by_side: operations of one group that run at once.
-        remember: whether what was read on a picture answers for regions inside it.
+        remember: whether what was read and seen on a picture serves what is asked about it next.
     """
 
     ocr: Ocr
@@ -51,6 +53,7 @@ class Planner:
     side_by_side: int = SIDE_BY_SIDE
     remember: bool = True
     _read: ReadRegions = field(default_factory=ReadRegions)
+    _seen: Seen = field(default_factory=Seen)
 
     def one(self, pictures: Pictures, operation: Operation) -> OperationResult:
         """One operation.
@@ -137,7 +140,7 @@ class Planner:
 
         def run() -> OperationResult:
             pictures.check(plain)
-            return operate(pictures.pixels, asked, self.ocr, self.features, ladder)
+            return operate(pictures.pixels, asked, self.ocr, self.features, ladder, self._memory())
 
         if self.cache is None:
             result, there = run(), False
@@ -147,6 +150,15 @@ class Planner:
         if picture:
             self._read.keep(picture, result)
         return result, "hit" if there else "miss"
+
+    def _memory(self) -> Memory | None:
+        """Features of views, by the models that serve now."""
+        if not self.remember:
+            return None
+        if self.cache is None:
+            return self._seen.by("")
+        origin = self.cache.origin()
+        return None if origin is None else self._seen.by(origin.digest)
 
     def _picture(self, digests: Sequence[str]) -> str:
         """A picture's name among those that were read; empty where what is read now is not to be remembered."""

@@ -21,6 +21,7 @@ from python_backends.visual_ops.features import EngineFeatures, Features
 from python_backends.visual_ops.ocr import EngineOcr, Ocr
 from python_backends.visual_ops.pictures import Pictures
 from python_backends.visual_ops.planner import Planner
+from python_backends.visual_ops.seen import Seen
 from python_backends.visual_ops.watch import Unwatched
 
 LINES = (("Kitchen window 42", 20), ("Harbour ticket", 110), ("Copper planet", 200))
@@ -177,3 +178,35 @@ def test_what_is_no_picture_fails_whoever_asks(bench: Bench) -> None:
 def test_what_was_done_is_told(bench: Bench) -> None:
     bench([asked("READ_TEXT"), asked("READ_TEXT", region=[10, 95, 400, 160]), asked("READ_TEXT", region=[9, 9, 1, 1])])
     assert sorted(bench.watch.outcomes) == ["contained", "miss", "refused"]
+
+
+def test_a_second_click_on_a_picture_looks_only_at_its_new_windows(ocr: EngineOcr, features: EngineFeatures) -> None:
+    looked: list[int] = []
+
+    def counting(views: NDArray[np.uint8]) -> NDArray[np.float32]:
+        looked.append(len(views))
+        return features(views)
+
+    planner = Planner(ocr, counting, Operations(segment_object_at=Ladder(stop_early=False)))
+    rng = np.random.default_rng(0)
+    out = io.BytesIO()
+    Image.fromarray(rng.integers(0, 255, (200, 300, 3), np.uint8)).save(out, "PNG")
+    shown = pictures(out.getvalue())
+    for point in ([100, 100], [220, 60]):
+        planner.one(shown, asked("SEGMENT_OBJECT_AT", point=point, threshold=0.5))
+    assert looked[0] > looked[1] > 0
+
+
+def test_what_was_seen_is_bounded_and_kept_by_maker() -> None:
+    seen = Seen(budget_bytes=100)
+    one, other = seen.by("a"), seen.by("b")
+    one["x"] = np.zeros(10, np.float32)
+    assert "x" in one
+    assert "x" not in other
+    other["y"] = np.zeros(10, np.float32)
+    one["x"]
+    other["z"] = np.zeros(10, np.float32)
+    assert (sorted(one), sorted(other)) == (["x"], ["z"])
+    one["large"] = np.zeros(100, np.float32)
+    del other["z"]
+    assert (list(one), len(other)) == (["x"], 0)
