@@ -171,10 +171,11 @@ class Planner:
 
 
 def _whole(plain: Operation) -> Operation:
-    """A reading with its boxes, whether or not they were asked for: others may be answered from it."""
-    if plain.operation is not OperationName.READ_TEXT or plain.arguments.get("return_boxes", True) is not False:
+    """A reading with its boxes and words, whether or not they were asked for: others may be answered from it."""
+    asked = [plain.arguments.get(name) for name in ("return_boxes", "return_words")]
+    if region_of(plain) is None or not all(isinstance(value, bool) for value in asked):  # malformed: run it as it is
         return plain
-    return plain.model_copy(update={"arguments": {**plain.arguments, "return_boxes": True}})
+    return plain.model_copy(update={"arguments": {**plain.arguments, "return_boxes": True, "return_words": True}})
 
 
 def _shown(result: OperationResult, plain: Operation) -> OperationResult:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pixelis.schema import Operation, OperationName, OperationResult
 from python_backends.visual_ops.arguments import Region
-from python_backends.visual_ops.reading_order import reading_order
+from python_backends.visual_ops.reading_order import Rect, reading_order
 
 SURE = 0.9
 """Confidence that every line must have: an unsure one may read better from close by."""
@@ -98,19 +98,31 @@ def _lines(found: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _fitting(lines: Sequence[dict[str, Any]], region: Region) -> list[dict[str, Any]]:
-    """The lines inside a region; none where one is unsure, or is cut by the region's border."""
+    """The lines inside a region; none where one is unsure, or is cut by the region's border.
+
+    A line is where its words are: the box of a slanting one also holds what is above and below it.
+    """
     chosen = []
     for line in lines:
         x1, y1, x2, y2 = _bounds(line["box"])
         slack = max(LEAST_SLACK, SLACK * max(x2 - x1, y2 - y1) / max(len(line["text"]), 1))
-        if min(x2, region[2]) - max(x1, region[0]) <= slack or min(y2, region[3]) - max(y1, region[1]) <= slack:
+        parts = [_bounds(word["box"]) for word in line.get("words", ())] or [(x1, y1, x2, y2)]
+        if all(_is_outside(part, region, slack) for part in parts):
             continue
-        if x1 < region[0] - slack or y1 < region[1] - slack or x2 > region[2] + slack or y2 > region[3] + slack:
-            return []
-        if line["confidence"] < SURE:
+        if not all(_is_within(part, region, slack) for part in parts) or line["confidence"] < SURE:
             return []
         chosen.append(line)
     return chosen
+
+
+def _is_outside(part: Rect, region: Region, slack: float) -> bool:
+    wide = min(part[2], region[2]) - max(part[0], region[0])
+    return wide <= slack or min(part[3], region[3]) - max(part[1], region[1]) <= slack
+
+
+def _is_within(part: Rect, region: Region, slack: float) -> bool:
+    before = part[0] >= region[0] - slack and part[1] >= region[1] - slack
+    return before and part[2] <= region[2] + slack and part[3] <= region[3] + slack
 
 
 def _part(region: Region, outer: Region, lines: list[dict[str, Any]], result: OperationResult) -> OperationResult:
@@ -128,7 +140,7 @@ def _part(region: Region, outer: Region, lines: list[dict[str, Any]], result: Op
     return result.model_copy(update={"result": found, "elapsed_ms": 0.0, "skipped": [left_out]})
 
 
-def _bounds(box: Sequence[int]) -> tuple[float, float, float, float]:
+def _bounds(box: Sequence[int]) -> Rect:
     return float(box[0]), float(box[1]), float(box[2]), float(box[3])
 
 

@@ -131,6 +131,26 @@ def test_boxes_come_only_where_they_are_asked_for(bench: Bench) -> None:
     assert bench.watch.outcomes[-1] == "contained"
 
 
+def test_lines_that_slant_are_where_their_words_are(ocr: EngineOcr, features: EngineFeatures) -> None:
+    image = Image.open(io.BytesIO(PAGE)).crop((0, 0, 330, 280)).rotate(8, expand=True, fillcolor="white")
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    shown, bench = pictures(out.getvalue()), Bench(ocr, features)
+    lines = bench.planner.one(shown, asked("READ_TEXT")).result["lines"]
+    assert [line["text"] for line in lines] == [text for text, _ in LINES]
+    assert "words" not in lines[0]
+    part = bench.planner.one(shown, asked("READ_TEXT", region=[float(v) for v in lines[1]["box"]], return_words=True))
+    assert part.result["text"] == LINES[1][0]
+    assert [word["text"] for word in part.result["lines"][0]["words"]] == LINES[1][0].split()
+    assert bench.watch.outcomes == ["miss", "contained"]
+
+
+def test_what_is_malformed_is_refused_as_it_was_asked(bench: Bench) -> None:
+    refused = bench.planner.one(pictures(), asked("READ_TEXT", region=[0, 0, 50, 50], return_words="yes"))
+    assert refused.error is not None
+    assert "return_words" in refused.error
+
+
 def test_a_group_ends_when_one_is_certain_and_says_what_it_left_out(ocr: EngineOcr, features: EngineFeatures) -> None:
     one_by_one = Bench(ocr, features, side_by_side=1)
     results, skipped = one_by_one([asked("READ_TEXT"), asked("SEGMENT_OBJECT_AT", point=[370, 230])], enough=0.5)
