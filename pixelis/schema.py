@@ -175,6 +175,9 @@ class Action(_Wire):
     error: str | None = None
     text: str = ""
     elapsed_ms: float = 0.0
+    resolution: float = Field(1.0, description="as the operation's result says")
+    looks: int = 0
+    skipped: list[str] = Field(default_factory=list)
 
 
 class Experience(_Wire):

