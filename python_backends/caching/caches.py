@@ -47,6 +47,7 @@ class Caches:
         if config.cache.enable_redis and config.cache.cache_size:
             self._link = RedisLink(config.cache.redis_url.get_secret_value(), config.cache.redis)
         self._open: list[Cache[Any]] = []
+        self._told: list[Callable[[str | None], None]] = []
         self._kept: list[Cache[Any]] = []
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
@@ -78,6 +79,14 @@ class Caches:
         if made.on and not alone and self._config.cache.snapshot:
             self._kept.append(made)
         return made
+
+    def tell(self, forget: Callable[[str | None], None]) -> None:
+        """Have orders to clear told to whoever remembers something beside the caches.
+
+        Args:
+            forget: takes the prefix of what is to be forgotten; none = anything.
+        """
+        self._told.append(forget)
 
     def start(self, counters: Counters | None, still: Callable[[str], bool]) -> None:
         """Warm the memory by what was there when the last process of this name ended, and begin to watch.
@@ -121,6 +130,8 @@ class Caches:
         for order in orders.new():
             for cache in self._open:
                 cache.memory.clear(order.prefix, order.version)
+            for forget in self._told:
+                forget(order.prefix)
 
     def _watch(self, orders: Orders, metrics: CacheMetrics | None) -> None:
         ticks = 0

@@ -97,8 +97,14 @@ class VisualOps(SideBySideModel):
             cache=OperationCache(kept, origins, config.limits),
             watch=MetricsWatch(self.metrics),
             side_by_side=config.batching.max_batch_size,
+            remember=kept.on,  # who keeps no results means to have them made
         )
+        self._caches.tell(self._forget)
         self._caches.start(self.metrics, origins.still)
+
+    def _forget(self, prefix: str | None) -> None:
+        if prefix in (None, "operation"):
+            self._planner.forget()
 
     def finalize(self) -> None:
         """Keep what is in memory."""

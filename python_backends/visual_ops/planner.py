@@ -98,6 +98,11 @@ class Planner:
             skipped=left_out,
         )
 
+    def forget(self) -> None:
+        """Forget what was read and seen; the cache is cleared by whoever owns it."""
+        self._read.clear()
+        self._seen.clear()
+
     def _runner(self, pictures: Pictures, operations: Sequence[Operation]) -> Callable[[int], OperationResult]:
         def run(index: int) -> OperationResult:
             try:
@@ -112,9 +117,10 @@ class Planner:
         equal: dict[str, list[int]] = {}
         plain: dict[str, Operation] = {}
         for i, operation in enumerate(operations):
-            name = self._name(pictures, operation)
+            spelled = self._plain(pictures, operation)
+            name = spelled.model_dump_json()
             equal.setdefault(name, []).append(i)
-            plain.setdefault(name, self._plain(pictures, operation))
+            plain.setdefault(name, spelled)
         second = {name for name in equal if self.remember and _within_another(plain[name], plain.values())}
         waves = [[places for name, places in equal.items() if (name in second) == later] for later in (False, True)]
         return [wave for wave in waves if wave]
@@ -124,9 +130,6 @@ class Planner:
             return canonical(operation, pictures.size(operation.image_index))
         except (RequestError, IndexError):  # said when it is run
             return operation
-
-    def _name(self, pictures: Pictures, operation: Operation) -> str:
-        return self._plain(pictures, operation).model_dump_json()
 
     def _found(self, pictures: Pictures, plain: Operation) -> tuple[OperationResult, str]:
         """The result of an operation in its plain spelling, and where it came from."""
@@ -153,21 +156,26 @@ class Planner:
 
     def _memory(self) -> Memory | None:
         """Features of views, by the models that serve now."""
-        if not self.remember:
-            return None
-        if self.cache is None:
-            return self._seen.by("")
-        origin = self.cache.origin()
-        return None if origin is None else self._seen.by(origin.digest)
+        maker = self._maker()
+        return None if maker is None else self._seen.by(maker)
 
     def _picture(self, digests: Sequence[str]) -> str:
         """A picture's name among those that were read; empty where what is read now is not to be remembered."""
-        if not self.remember or len(digests) != 1:
-            return ""
+        maker = self._maker() if len(digests) == 1 else None
+        return "" if maker is None else f"{digests[0]}:{maker}"
+
+    def _maker(self) -> str | None:
+        """What is remembered is named by its models, or is not remembered where these are not certain.
+
+        Versions are in it: with a rollback the same manifest serves again, and what another version made while the
+        models changed must not come back with it.
+        """
+        if not self.remember:
+            return None
         if self.cache is None:
-            return digests[0]
+            return ""
         origin = self.cache.origin()
-        return "" if origin is None else f"{digests[0]}:{origin.digest}"
+        return None if origin is None else f"{sorted(origin.versions.items())}:{origin.digest}"
 
 
 def _whole(plain: Operation) -> Operation:

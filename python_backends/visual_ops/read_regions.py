@@ -62,6 +62,11 @@ class ReadRegions:
             while len(self._kept) > self._pictures:
                 self._kept.popitem(last=False)
 
+    def clear(self) -> None:
+        """Forget all of it."""
+        with self._lock:
+            self._kept.clear()
+
     def answer(self, picture: str, operation: Operation) -> OperationResult | None:
         """The answer to a READ_TEXT, in its canonical spelling, from one that was read around it; nothing if none fits.
 

@@ -55,6 +55,12 @@ class Seen:
         with self._lock:
             self._drop(name)
 
+    def clear(self) -> None:
+        """Forget all of it."""
+        with self._lock:
+            self._kept.clear()
+            self._bytes = 0
+
     def names(self) -> list[str]:
         """Of all that is remembered."""
         with self._lock:

@@ -35,6 +35,8 @@ def test_stats_and_clear_reach_every_tier(redis: Server, tmp_path: Path, monkeyp
     config = Settings(state=tmp_path, cache=cache)
     caches = Caches(config, "reason_0")
     made = caches.open("request", TEXT, section)
+    told: list[str | None] = []
+    caches.tell(told.append)
     caches.start(None, lambda _: True)
     old, new = (key(1, {"policy": version}, "request") for version in "34")
     made.put(old, "old")
@@ -44,6 +46,7 @@ def test_stats_and_clear_reach_every_tier(redis: Server, tmp_path: Path, monkeyp
     assert (shared["request", "redis"], shared["request", "disk"], shared["image", "redis"]) == (2, 2, 0)
     assert clear(config, Order(prefix="request", version="policy-3")) == {"redis": 1, "disk": 1}
     wait(lambda: made.get(old) is None)
+    wait(lambda: told == ["request"])
     assert made.get(new) == "new"
     caches.close()
 

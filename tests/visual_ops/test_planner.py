@@ -113,6 +113,18 @@ def test_a_region_inside_one_that_is_read_is_answered_from_it(bench: Bench) -> N
     assert not alone.skipped
 
 
+def test_what_is_not_to_be_remembered_or_was_forgotten_is_read_again(ocr: EngineOcr, features: EngineFeatures) -> None:
+    inner = asked("READ_TEXT", region=[10, 95, 400, 160])
+    never = Bench(ocr, features, remember=False)
+    never([inner, asked("READ_TEXT")])
+    assert never.watch.outcomes == ["miss", "miss"]
+    bench = Bench(ocr, features)
+    bench([asked("READ_TEXT")])
+    bench.planner.forget()
+    bench([inner])
+    assert bench.watch.outcomes == ["miss", "miss"]
+
+
 def test_a_region_that_cuts_a_line_is_read_for_itself(bench: Bench) -> None:
     bench([asked("READ_TEXT")])
     (cut,), _ = bench([asked("READ_TEXT", region=[10, 95, 150, 160])])
