@@ -44,7 +44,7 @@ def fuzz(
 
         pixelis bench fuzz --replay fuzz-failures/fuzz-7-123.json
     """
-    from perf.ops.fuzz import Plan, measure
+    from perf.fuzz.bench import Plan, measure
     from perf.tables import print_measurement
     from pixelis.settings import settings
 

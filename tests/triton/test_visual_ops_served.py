@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from clients import masks
 from clients.client import PixelisClient
-from perf.ops.fuzz import Plan
-from perf.ops.fuzz import run as fuzzed
-from perf.ops.fuzz_case import case
+from perf.fuzz.bench import Plan
+from perf.fuzz.bench import run as fuzzed
+from perf.fuzz.case import case
 from pixelis.errors import InvalidImage, InvalidRequest
 from pixelis.schema import Operation, OperationName
 from python_backends.pipeline.local import LocalModels

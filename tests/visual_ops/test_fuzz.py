@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
-from perf.ops.fuzz_case import Case, case
+from perf.fuzz.case import Case, case
 from pixelis.errors import RequestError
 from pixelis.schema import Operation
 from pixelis.settings import Limits

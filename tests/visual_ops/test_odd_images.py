@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from perf.ops.fuzz_bombs import BOMBS, small
-from perf.ops.fuzz_files import chunk, directory, png, segment
-from perf.ops.fuzz_pictures import MOVING, REFUSED, STILL, encoded, scene, ycck
+from perf.fuzz.bombs import BOMBS, small
+from perf.fuzz.files import chunk, directory, png, segment
+from perf.fuzz.pictures import MOVING, REFUSED, STILL, encoded, scene, ycck
 from pixelis.errors import InvalidImage, LimitExceeded, RequestError
 from pixelis.settings import Limits
 from python_backends.images import decode, decode_scaled, size_of

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from perf.ops.fuzz_case import Case
-from perf.ops.fuzz_judge import judged
-from perf.ops.fuzz_send import Answer, Sender
+from perf.fuzz.case import Case
+from perf.fuzz.judge import judged
+from perf.fuzz.send import Answer, Sender
 
 LOOK_EVERY = 50
 """Cases between two looks at the server."""

@@ -9,8 +9,8 @@ from pathlib import Path
 from random import Random
 from typing import Any, Literal
 
-from perf.ops.fuzz_images import Image, images
-from perf.ops.fuzz_operations import ODD, OVER_TIME, Size, operation, some_name
+from perf.fuzz.images import Image, images
+from perf.fuzz.operations import ODD, OVER_TIME, Size, operation, some_name
 from pixelis.errors import InvalidRequest, RequestError
 from pixelis.settings import Limits
 from python_backends.images import size_of

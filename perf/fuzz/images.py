@@ -9,9 +9,9 @@ from random import Random
 
 from PIL import ImageDraw
 
-from perf.ops.fuzz_bombs import BOMBS
-from perf.ops.fuzz_damage import DAMAGE
-from perf.ops.fuzz_pictures import EXTREME, MOVING, REFUSED, STILL, encoded, scene
+from perf.fuzz.bombs import BOMBS
+from perf.fuzz.damage import DAMAGE
+from perf.fuzz.pictures import EXTREME, MOVING, REFUSED, STILL, encoded, scene
 
 Image = tuple[str, bytes]
 """What it is, in words, and its bytes as they are sent."""

@@ -16,7 +16,7 @@ from tritonclient.grpc import service_pb2_grpc
 from clients import rest, rpc
 from clients.tensors import Tensors, text
 from clients.wire import Call
-from perf.ops.fuzz_case import Case
+from perf.fuzz.case import Case
 
 DEADLINE_S = 60.0
 """From here on an answer is one that does not come."""

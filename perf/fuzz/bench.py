@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from perf.fuzz.case import Case, case, load
+from perf.fuzz.pictures import encoded
+from perf.fuzz.run import Eyes, Found, fuzz
+from perf.fuzz.send import Sender
+from perf.fuzz.watch import Watched
 from perf.machine import machine, versions
-from perf.ops.fuzz_case import Case, case, load
-from perf.ops.fuzz_pictures import encoded
-from perf.ops.fuzz_run import Eyes, Found, fuzz
-from perf.ops.fuzz_send import Sender
-from perf.ops.fuzz_watch import Watched
 from perf.ports import free_ports
 from perf.progress import bar, started
 from pixelis.schema import Claim, Measurement

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from perf.ops.fuzz_case import Case
-from perf.ops.fuzz_send import Answer
+from perf.fuzz.case import Case
+from perf.fuzz.send import Answer
 from pixelis.errors import DeadlineExceeded, RequestError, code_of, from_wire
 from pixelis.schema import GroupResult, OperationResult, PipelineResult
 

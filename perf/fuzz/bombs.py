@@ -10,7 +10,7 @@ from random import Random
 
 from PIL import Image
 
-from perf.ops.fuzz_files import chunk, directory, extended, png, riff, segment
+from perf.fuzz.files import chunk, directory, extended, png, riff, segment
 
 
 def small(kind: str, **options: object) -> bytes:

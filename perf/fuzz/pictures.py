@@ -11,7 +11,7 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageDraw
 
-from perf.ops.fuzz_files import chunk, png
+from perf.fuzz.files import chunk, png
 
 WORDS = ("EXIT", "Platform 3", "OPEN", "42", "Kitchen", "a b c", "4.50")
 

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Callable
 from random import Random
 
-from perf.ops.fuzz_files import SIGNATURE, chunk, riff
+from perf.fuzz.files import SIGNATURE, chunk, riff
 
 
 def flipped(data: bytes, rng: Random) -> bytes:
