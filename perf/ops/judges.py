@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from perf.ops.clips import TrackClip
+from perf.ops.labels.track_clips import TrackClip
 from perf.ops.track_quality import SEEN, overlap
 from pixelis.rle import unpack
 from pixelis.schema import OperationResult

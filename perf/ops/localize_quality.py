@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
+from perf.ops.labels.localize_clips import shot_clip, shown_clip
 from perf.ops.ladder_option import add_ladder, ladder_from
-from perf.ops.localize_clips import shot_clip, shown_clip
 from perf.ops.tell import tell
 from pixelis.operations_config import FULL, Ladder
 from pixelis.settings import settings

@@ -12,14 +12,16 @@ from typing import Any
 import cv2
 import numpy as np
 
-from perf.ops.coloured import coloured_shapes
-from perf.ops.object_scenes import Mask, Pixels, Split, make_scene
-from perf.ops.quokka import MEND, clicks, quokka
+from perf.ops.labels.coloured import coloured_shapes
+from perf.ops.labels.object_scenes import make_scene
+from perf.ops.labels.quokka import MEND, clicks, quokka
+from perf.ops.labels.surfaces import Mask, Split
 from perf.tables import row_table, wide_console
 from pixelis.errors import InvalidOperation
 from pixelis.operations_config import FULL, Ladder, Operations
 from pixelis.settings import settings
 from python_backends.artifacts import artifact
+from python_backends.images import Pixels
 from python_backends.visual_ops import rle
 from python_backends.visual_ops.arguments import Rle
 from python_backends.visual_ops.effort import Effort

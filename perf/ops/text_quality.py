@@ -16,9 +16,9 @@ from typing import Annotated, Any
 
 import typer
 
+from perf.ops.labels.text_lines import FIXED, HELD_OUT, lines
+from perf.ops.labels.text_pages import Page, pages
 from perf.ops.text_distance import distance, in_order, iou
-from perf.ops.text_lines import FIXED, HELD_OUT, lines
-from perf.ops.text_pages import Page, pages
 from perf.ops.text_score import Score
 from pixelis.operations_config import FULL, Ladder, Operations
 from pixelis.schema import Claim, Measurement

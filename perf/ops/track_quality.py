@@ -21,10 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from perf.ops.clips import HEIGHT, KINDS, WIDTH, TrackClip, track_clip
+from perf.ops.labels.things import Box
+from perf.ops.labels.track_clips import HEIGHT, KINDS, WIDTH, TrackClip, track_clip
 from perf.ops.ladder_option import add_ladder, ladder_from
-from perf.ops.real_clips import round_trip
-from perf.ops.scenes import Box
+from perf.ops.round_trip import round_trip
 from perf.ops.tell import tell
 from pixelis.operations_config import FULL, Ladder
 from python_backends.visual_ops.effort import Effort

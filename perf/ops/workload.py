@@ -10,13 +10,13 @@ from random import Random
 import numpy as np
 from PIL import Image
 
-from perf.ops.clips import track_clip
 from perf.ops.judges import boundaries, lines_read, mask_overlap, region_shown, track_overlap
-from perf.ops.localize_clips import shown_clip
-from perf.ops.object_scenes import make_scene
+from perf.ops.labels.localize_clips import shown_clip
+from perf.ops.labels.object_scenes import make_scene
+from perf.ops.labels.text_lines import lines
+from perf.ops.labels.text_pages import Page, Written, pages
+from perf.ops.labels.track_clips import track_clip
 from perf.ops.task import Request, Task
-from perf.ops.text_lines import lines
-from perf.ops.text_pages import Page, Written, pages
 from pixelis.schema import Operation, OperationName
 from python_backends.images import Pixels
 

@@ -1,8 +1,9 @@
 """How much a region looks like an object: whoever finds regions lets this choose among them.
 
 The score is a linear estimate of the region's intersection over union with the object. Its weights are a ridge
-regression over the regions that both ways of finding them proposed on 300 generated scenes (`perf.ops.object_scenes`,
-split `fixed`, seeds 1000-1299); no scene or photograph of the split `held_out` took part.
+regression over the regions that both ways of finding them proposed on 300 generated scenes
+(`perf.ops.labels.object_scenes`, split `fixed`, seeds 1000-1299); no scene or photograph of the split `held_out` took
+part.
 """
 
 from __future__ import annotations

@@ -8,9 +8,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from perf.ops.labels.text_lines import FIXED, HELD_OUT, lines
+from perf.ops.labels.text_pages import pages
 from perf.ops.text_distance import distance, in_order, iou
-from perf.ops.text_lines import FIXED, HELD_OUT, lines
-from perf.ops.text_pages import pages
 from perf.ops.text_quality import claims, line_scores, page_scores, plain
 from pixelis.operations_config import Ladder
 from python_backends.visual_ops.ocr import EngineOcr

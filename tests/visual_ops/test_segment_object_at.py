@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from builder.nano.render import outline, render
 from builder.nano.scenes import Scene, make_scene
-from perf.ops.object_scenes import make_scene as make_object_scene
+from perf.ops.labels.object_scenes import make_scene as make_object_scene
 from perf.ops.segment_quality import scene_rows
 from pixelis.errors import InvalidOperation
 from pixelis.operations_config import Operations

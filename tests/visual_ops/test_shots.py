@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from perf.ops import localize_quality
-from perf.ops.localize_clips import shot_clip, shown_clip
+from perf.ops.labels.localize_clips import shot_clip, shown_clip
 from pixelis.operations_config import Ladder
 from python_backends.visual_ops.features import EngineFeatures
 from python_backends.visual_ops.ocr import EngineOcr

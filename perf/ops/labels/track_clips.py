@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from perf.ops.scenes import PHOTOS, Box, Floats, Pixels, Pose, Thing, bounds, compressed, corners, cut, draw, thing
+from perf.ops.labels.things import PHOTOS, Box, Floats, Pose, Thing, bounds, compressed, corners, cut, draw, thing
+from python_backends.images import Pixels
 
 WIDTH, HEIGHT = 480, 360
 GRAIN = 40

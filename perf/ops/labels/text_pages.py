@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from perf.ops.lettering import FACES, Coverage, Setting, font, turned, turning, words
-from perf.ops.text_lines import FIXED, GROUNDS, MOST_TURNED, SHARE_TURNED, painted
+from perf.ops.labels.lettering import FACES, Coverage, Setting, font, turned, turning, words
+from perf.ops.labels.text_lines import FIXED, GROUNDS, MOST_TURNED, SHARE_TURNED, painted
 from python_backends.images import Pixels
 
 WIDTHS = (560, 1400)

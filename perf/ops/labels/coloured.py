@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from perf.ops.object_scenes import Mask, Pixels, as_jpeg, lay_shape
+from perf.ops.labels.object_scenes import as_jpeg, lay_shape
+from perf.ops.labels.surfaces import Mask
+from python_backends.images import Pixels
 
 SHADES: dict[str, tuple[tuple[int, int, int], ...]] = {
     "red": ((220, 20, 30), (200, 0, 0), (178, 34, 34)),

@@ -12,9 +12,10 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from perf.ops.clips import HEIGHT, WIDTH, track_clip
-from perf.ops.real_clips import frames_of
-from perf.ops.scenes import PHOTOS, Box, Pixels, Pose, Thing, bounds, compressed, corners, draw, thing
+from perf.ops.labels.real_clips import frames_of
+from perf.ops.labels.things import PHOTOS, Box, Pose, Thing, bounds, compressed, corners, draw, thing
+from perf.ops.labels.track_clips import HEIGHT, WIDTH, track_clip
+from python_backends.images import Pixels
 
 KINDS = ("still", "moving", "grows", "turns", "returns")
 ONE_SHOT = ("carphone", "bigbuckbunny")

@@ -9,7 +9,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from perf.ops.object_scenes import Mask, Pixels, inner_point
+from perf.ops.labels.object_scenes import inner_point
+from perf.ops.labels.surfaces import Mask
+from python_backends.images import Pixels
 
 MEND = "pip install --no-deps imgaug==0.4.0"
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from builder.sources.packages import package_file
-from perf.ops.lettering import FACES, Coverage, Setting, ink, phrase
+from perf.ops.labels.lettering import FACES, Coverage, Setting, ink, phrase
 from python_backends.images import Pixels
 
 FIXED, HELD_OUT = 20261129, 977
