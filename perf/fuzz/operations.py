@@ -26,6 +26,7 @@ ODD: tuple[Any, ...] = (
 """Values that are not what an argument is."""
 
 WORDS = ("EXIT", "platform 3", "open", "42", "...", "a", "red circle", "x" * 200)
+FPS = (1.0, 8.0, 240.0, 0.001)
 
 
 def some_name(rng: Random) -> str:
@@ -99,15 +100,19 @@ def _arguments(rng: Random, name: str, size: Size) -> dict[str, Any]:
             made["region"] = _box(rng, room)
         if rng.random() < 0.3:
             made["return_boxes"] = rng.random() < 0.5
+        if rng.random() < 0.3:
+            made["return_words"] = rng.random() < 0.7
     elif name == "GET_PROPERTIES":
         _object(made, ("bbox", "mask"), rng, room, size)
     elif name == "TRACK_OBJECT":
         _object(made, ("init_bbox", "init_mask"), rng, room, size)
-        made["fps"] = rng.choice((1.0, 8.0, 240.0, 0.001))
+        made["fps"] = rng.choice(FPS)
     else:
         made["query"] = rng.choice(WORDS) if rng.random() < 0.5 else {"bbox": _box(rng, room)}
         if rng.random() < 0.3:
             made["threshold"] = rng.random()
+        if rng.random() < 0.3:
+            made["fps"] = rng.choice(FPS)
     return made
 
 
