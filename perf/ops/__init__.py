@@ -4,7 +4,7 @@
                       text_theirs.py: the `rapidocr` package
 `pixelis tune ops`    ladders.py: the ladder of each operation that costs least, on the same requests
 python -m perf.ops.…  track_quality (and round_trip), localize_quality, segment_quality, text_quality (text_score,
-                      text_distance): one operation, at full resolution and adaptively
+                      text_distance): one operation, at full resolution and adaptively (quality_command, tell)
 
 Pictures and clips with labels are made in labels/.
 """

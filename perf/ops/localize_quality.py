@@ -13,7 +13,6 @@ Measures (labels come from what made the clips):
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -22,21 +21,19 @@ from typing import Any
 import numpy as np
 
 from perf.ops.labels.localize_clips import shot_clip, shown_clip
-from perf.ops.ladder_option import add_ladder, ladder_from
+from perf.ops.quality_command import ask
+from perf.ops.sides import Models
 from perf.ops.tell import tell
 from pixelis.operations_config import FULL, Ladder
 from pixelis.settings import settings
-from python_backends.artifacts import latest
 from python_backends.visual_ops.effort import Effort
-from python_backends.visual_ops.features import EngineFeatures, Features
-from python_backends.visual_ops.ocr import EngineOcr, Ocr
+from python_backends.visual_ops.features import Features
+from python_backends.visual_ops.ocr import Ocr
 from python_backends.visual_ops.shots import shots
 from python_backends.visual_ops.temporal_localize import temporal_localize
 
 WITHIN = 2
 FAR = 10
-HELD_OUT = 10_000
-"""The first seed of the clips that nothing was chosen on."""
 Edge = tuple[str, int]
 
 
@@ -113,27 +110,10 @@ def _looked(found: dict[str, Any], effort: Effort) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command; it needs the built models."""
-    parser = argparse.ArgumentParser(prog="python -m perf.ops.localize_quality", description=__doc__)
-    parser.add_argument("--count", type=int, default=60, help="clips of each set of seeds")
-    parser.add_argument("--sets", default="fixed,held_out", help="of seeds: fixed, held_out")
-    parser.add_argument("--json", action="store_true")
-    add_ladder(parser)
-    wanted = parser.parse_args(arguments)
-    ladder = ladder_from(wanted)
-    ocr, features = _engines()
-    starts = {"fixed": 0, "held_out": HELD_OUT}
-    made: dict[str, Any] = {"ladder": ladder.model_dump(mode="json")}
-    for name in wanted.sets.split(","):
-        made[name] = measure(range(starts[name], starts[name] + wanted.count), ladder, ocr, features)
-    tell(made, wanted.json)
-
-
-def _engines() -> tuple[EngineOcr, EngineFeatures]:
-    """The published models, in this process, on one thread."""
-    repository = settings().repository
-    ocr = EngineOcr(latest(repository, "ocr_detect"), latest(repository, "ocr_recognize"), 1)
-    return ocr, EngineFeatures(latest(repository, "embed_image"), 1)
+    """The command; it needs the built models, which run in this process, on one thread."""
+    asked = ask("localize_quality", __doc__, 60, arguments)
+    models = Models(settings().repository, threads=1)
+    tell(asked.by_set(lambda seeds, ladder: measure(seeds, ladder, models.ocr, models.features)), asked.as_json)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from collections.abc import Iterable, Sequence
@@ -16,6 +15,7 @@ from perf.ops.labels.coloured import coloured_shapes
 from perf.ops.labels.object_scenes import make_scene
 from perf.ops.labels.quokka import MEND, clicks, quokka
 from perf.ops.labels.surfaces import Mask, Split
+from perf.ops.quality_command import parser_of
 from perf.tables import row_table, wide_console
 from pixelis.errors import InvalidOperation
 from pixelis.operations_config import FULL, Ladder, Operations
@@ -112,10 +112,7 @@ def measure(count: int, features: Features, ladder: Ladder) -> list[Row]:
 
 def main() -> None:
     """Read the command line, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=200, help="scenes of each split, and coloured shapes")
-    parser.add_argument("--json", action="store_true")
-    asked = parser.parse_args()
+    asked = parser_of("segment_quality", __doc__, 200, "scenes of each split, and coloured shapes").parse_args()
     cv2.setNumThreads(1)
     features = EngineFeatures(artifact(Path(settings().repository), "embed_image"))
     rows = measure(asked.count, features, Operations().segment_object_at)

@@ -13,7 +13,6 @@ Measures (labels come from what drew the clips):
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +22,7 @@ import numpy as np
 
 from perf.ops.labels.things import Box
 from perf.ops.labels.track_clips import HEIGHT, KINDS, WIDTH, TrackClip, track_clip
-from perf.ops.ladder_option import add_ladder, ladder_from
+from perf.ops.quality_command import ask
 from perf.ops.round_trip import round_trip
 from perf.ops.tell import tell
 from pixelis.operations_config import FULL, Ladder
@@ -32,8 +31,6 @@ from python_backends.visual_ops.track_object import track_object
 
 SEEN = 0.3
 SOON = 3
-HELD_OUT = 10_000
-"""The first seed of the clips that nothing was chosen on."""
 
 
 @dataclass
@@ -113,19 +110,10 @@ def _mean(values: Sequence[float]) -> float | None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command."""
-    parser = argparse.ArgumentParser(prog="python -m perf.ops.track_quality", description=__doc__)
-    parser.add_argument("--count", type=int, default=90, help="clips of each set of seeds")
-    parser.add_argument("--sets", default="fixed,held_out", help="of seeds: fixed, held_out")
-    parser.add_argument("--json", action="store_true")
-    add_ladder(parser)
-    wanted = parser.parse_args(arguments)
-    ladder = ladder_from(wanted)
-    starts = {"fixed": 0, "held_out": HELD_OUT}
-    made: dict[str, Any] = {"ladder": ladder.model_dump(mode="json")}
-    for name in wanted.sets.split(","):
-        made[name] = measure(range(starts[name], starts[name] + wanted.count), ladder)
-    made["real"] = {"full": round_trip(FULL), "adaptive": round_trip(ladder)}
-    tell(made, wanted.json)
+    asked = ask("track_quality", __doc__, 90, arguments)
+    made = asked.by_set(measure)
+    made["real"] = {"full": round_trip(FULL), "adaptive": round_trip(asked.ladder)}
+    tell(made, asked.as_json)
 
 
 if __name__ == "__main__":
