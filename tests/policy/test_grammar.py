@@ -122,6 +122,7 @@ RIGHT = [
     ("SEGMENT_OBJECT_AT", {"point": [12, 160], "threshold": 0.5}),
     ("READ_TEXT", {}),
     ("READ_TEXT", {"return_boxes": False, "region": [0, 0, 100, 100]}),
+    ("READ_TEXT", {"return_words": True, "return_boxes": False}),
     ("GET_PROPERTIES", {"bbox": [1, 2, 30, 40]}),
     ("GET_PROPERTIES", {"mask": {"size": [480, 640], "counts": "0PX`d0h1\\o[]^"}}),
     ("TRACK_OBJECT", {"init_bbox": [1, 2, 3, 4], "target_image": 3}),

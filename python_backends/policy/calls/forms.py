@@ -134,7 +134,8 @@ def _placed(
     yield Form("ZOOM_IN", needed | {region}, extra | {size})
     yield Form("ZOOM_IN", needed | around, extra | {size})
     yield Form("SEGMENT_OBJECT_AT", needed | {Pair("point", point)}, extra | {threshold})
-    yield Form("READ_TEXT", needed, extra | {region, Pair("return_boxes", _BOOLEAN)})
+    shown = {Pair(name, _BOOLEAN) for name in ("return_boxes", "return_words")}
+    yield Form("READ_TEXT", needed, extra | {region} | shown)
     for name, prefix in (("GET_PROPERTIES", ""), ("TRACK_OBJECT", "init_")):
         yield Form(name, needed | {Pair(f"{prefix}bbox", box)}, extra)
         yield Form(name, needed | {Pair(f"{prefix}mask", _mask())}, extra)
