@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from builder.rules import artifact, config, shim, wiring
+from builder.rules import artifact, config, segmenter, shim, wiring
 from builder.rules.base import Finding, Rule, Subject, error
+from builder.segmenting.specs import with_segmenter
 from builder.spec import Pipeline, pipeline
 from builder.store import Store
 from builder.storing.layout import CONFIG
@@ -13,7 +14,7 @@ from builder.triton_config import Target, parse
 from pixelis.errors import BuildError
 from pixelis.settings import settings
 
-RULES: tuple[Rule, ...] = (*config.RULES, *wiring.RULES, *shim.RULES, *artifact.RULES)
+RULES: tuple[Rule, ...] = (*config.RULES, *wiring.RULES, *shim.RULES, *artifact.RULES, *segmenter.RULES)
 
 
 def lint(repository: Path | None = None, spec: Pipeline | None = None, target: Target = "embedded") -> list[Finding]:
@@ -24,8 +25,8 @@ def lint(repository: Path | None = None, spec: Pipeline | None = None, target: T
         spec: the pipeline; default: `builder.spec.pipeline()`.
         target: what will serve it.
     """
-    known = spec or pipeline()
     store = Store(repository or settings().repository, settings().state)
+    known = with_segmenter(spec or pipeline(), store)
     subject = Subject(known, store, target, {}, {})
     found = _read(subject)
     for rule in RULES:

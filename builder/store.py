@@ -172,6 +172,10 @@ class Store:
         """Take a version out of the repository; it is gone at once, and never half there."""
         self._discard(self.folder(model, version))
 
+    def remove_model(self, model: str) -> None:
+        """Take a model out of the repository with all its versions, its config and its shim; it is gone at once."""
+        self._discard(self.repository / model)
+
     def remove_cached(self, key: str) -> None:
         """Take an artifact out of the build cache."""
         self._discard(self.builds / key)

@@ -2,7 +2,8 @@
 
 Each is a real inference through the whole model, and cheap: the largest takes a few hundredths of a second. A step of
 the pipeline is asked with what the step before it has answered. A model that is not known here is asked nothing; that
-its process is there is all that is known of it.
+its process is there is all that is known of it. So it is with one that is too dear to be asked, as its configuration
+says (parameter `probe`: `none`).
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ from server.repository import ARTIFACT
 
 QUESTION = "Are you there?"
 REQUEST_ID = "watchdog"
+PROBE = "probe"
+"""Parameter of config.pbtxt; `none` = the model is asked nothing."""
 SIDE = 32
 """Any axis that a configuration leaves open; the text detector takes multiples of 32."""
 
@@ -60,11 +63,9 @@ class Prober:
 
     def knows(self, name: str, config: Any) -> bool:
         """Whether there is a request for this model."""
-        return (
-            name in _REQUESTS
-            or name in _STEPS
-            or (ARTIFACT in config.parameters and not config.model_transaction_policy.decoupled)
-        )
+        asked = PROBE not in config.parameters or config.parameters[PROBE].string_value != "none"
+        engine = ARTIFACT in config.parameters and not config.model_transaction_policy.decoupled
+        return name in _REQUESTS or name in _STEPS or (engine and asked)
 
     def ask(self, name: str, config: Any, timeout_s: float) -> bool:
         """One inference.

@@ -17,14 +17,16 @@ from pathlib import Path
 from builder.building.making import Watch
 from builder.building.outcome import IDLE, BuildReport, Outcome, State
 from builder.building.run import Run
+from builder.segmenting.specs import with_segmenter
+from builder.segmenting.standing import stand
 from builder.spec import Pipeline, pipeline
 from builder.store import Store
 from builder.storing.chosen import Choice
 from builder.storing.disk import typed
-from builder.storing.layout import lay_out
+from builder.storing.layout import check_place, lay_out
 from builder.triton_config import Target
-from pixelis.errors import BuildError
 from pixelis.settings import settings
+from python_backends.visual_ops.pair import PAIR
 
 __all__ = ["BuildReport", "Outcome", "State", "build"]
 
@@ -62,16 +64,16 @@ def build(
         BuildError: another build is at work, or the request makes no sense.
     """
     started = time.perf_counter()
-    known = spec or pipeline()
-    selected = [known[name] for name in models] or known.models
     where = repository or settings().repository
-    if target == "ngc" and where.absolute() == settings().repository.absolute():
-        raise BuildError("The repository of the embedded server cannot hold NGC configs.", mend="Add --repository DIR.")
+    check_place(where, target)
     store = Store(where, state or settings().state)
+    known = with_segmenter(spec or pipeline(), store)
+    selected = [known[name] for name in models] or known.models
     with store.locked(), typed("laying out the repository"):
         run = Run(store, known, target, force, default, forms or {}, watch)
         written = lay_out(store, known, target)
-        outcomes = [run.one(model) for model in selected if model.built]
+        built = [model for model in selected if model.built]
+        outcomes = [stand(store, model, target) if model.name in PAIR else run.one(model) for model in built]
         if any(outcome.state not in IDLE for outcome in outcomes):
             # A config is of the form that is served, and that may be another one now.
             written = sorted({*written, *lay_out(store, known, target)}, key=known.names.index)

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-State = Literal["up to date", "from cache", "built", "held", "absent", "failed"]
+State = Literal["up to date", "from cache", "built", "held", "absent", "removed", "failed"]
 
 IDLE: tuple[State, ...] = ("up to date", "held", "absent")
 """States in which nothing was done."""

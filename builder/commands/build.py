@@ -36,6 +36,7 @@ def build(
     output: its.Output = None,
     device: its.OnDevice = "",
     jobs: its.Jobs = 1,
+    segmenter: its.Segmenter = "",
     force: its.Force = False,
     repository: Repository = None,
     target: ForTarget = "embedded",
@@ -44,7 +45,7 @@ def build(
     """Make what is not up to date: export, optimise, judge, publish.
 
     With --formats or --precisions every such form of the models is built and judged into the build cache, and nothing
-    is published; --publish serves one of them, --optimize the best of them.
+    is published; --publish serves one of them, --optimize the best of them. With --segmenter that pair alone is built.
     """
     request = Request(
         names=_names(models or [], these),
@@ -59,6 +60,7 @@ def build(
         max_accuracy_drop=max_accuracy_drop,
         output=output,
         jobs=jobs,
+        segmenter=segmenter,
         device=_one_of(device, get_args(Device), "--device"),
         repository=repository,
         target=parse_target(target),
@@ -81,7 +83,10 @@ def _one_of(text: str, allowed: tuple[Any, ...], option: str) -> Any:
 
 
 def _mode(request: Request) -> Callable[[Request], None]:
-    """The one of the three that is asked for; options that do not go together are wrong usage."""
+    """The one of the four that is asked for; options that do not go together are wrong usage."""
+    if request.segmenter:
+        _check_alone(request)
+        return modes.segmenter
     if request.goal or request.preset:
         _check_best(request)
         return best
@@ -100,6 +105,15 @@ def _mode(request: Request) -> Callable[[Request], None]:
     if request.publish and len(request.names) != 1:
         raise typer.BadParameter("is the form of one model: name that", param_hint="--publish")
     return modes.publish
+
+
+def _check_alone(request: Request) -> None:
+    """--segmenter is about its own two models."""
+    others = (request.formats, request.precisions, request.publish, request.default, request.measure, request.goal)
+    more = (request.preset, request.max_accuracy_drop, request.output, request.device, request.jobs > 1)
+    if request.names or any(others) or any(option not in (None, False) for option in more):
+        wrong = "goes with --force, --repository, --target and --json alone: it is about two models of its own"
+        raise typer.BadParameter(wrong, param_hint="--segmenter")
 
 
 def _check_best(request: Request) -> None:

@@ -38,6 +38,13 @@ OnDevice = Annotated[
     str, typer.Option(metavar="NAME", help="Only forms that are worth it on auto, cpu or cuda; default: all.")
 ]
 Jobs = Annotated[int, typer.Option("--jobs", min=1, metavar="N", help="Candidates that are built at the same time.")]
+Segmenter = Annotated[
+    str,
+    typer.Option(
+        metavar="DIR",
+        help="Serve SEGMENT_OBJECT_AT by the encoder and decoder in DIR (SAM's ONNX exports); `none`: not.",
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="Make again what is up to date; ends a rollback's hold.")]
 
 EXAMPLES = """
@@ -62,6 +69,10 @@ pixelis build --optimize latency --max-accuracy-drop 0.01
 pixelis build --preset cpu
 
 pixelis build vision_encoder policy --preset edge --output bundle
+
+pixelis build --segmenter ~/mobile-sam
+
+pixelis build --segmenter none
 
 pixelis build --target ngc --repository /srv/models
 """

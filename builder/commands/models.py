@@ -9,6 +9,7 @@ from rich.console import Console
 
 from builder.commands import show
 from builder.commands.options import ForTarget, Json, Written, echo, existing, parse_target, table
+from builder.segmenting.specs import with_segmenter
 from builder.spec import pipeline
 from builder.store import Store
 from builder.storing.chosen import Chosen
@@ -35,7 +36,7 @@ def list_models(
         pixelis models list --all
     """
     store = Store(existing(repository), settings().state)
-    models = pipeline().models
+    models = with_segmenter(pipeline(), store).models
     rows = [line for spec in models for line in (show.history(store, spec) if every else [show.summary(store, spec)])]
     if as_json:
         chosen = Chosen(store.repository, store.state).all()
@@ -73,7 +74,7 @@ def show_model(
         pixelis models show policy --version 2 --json
     """
     store = Store(existing(repository), settings().state)
-    spec = pipeline()[name]
+    spec = with_segmenter(pipeline(), store)[name]
     if not spec.built:
         summary = show.summary(store, spec)
         if as_json:
@@ -114,7 +115,10 @@ def rollback(
         f"{model} version {done.version} is the artifact of version {done.again} ({done.label}), in place of ", nl=False
     )
     typer.echo(f"version {done.left}.\nIt is held: {done.held}.")
-    typer.echo(f"A server that runs loads it with `pixelis models load {model}`.")
+    for beside in done.beside:
+        typer.echo(f"{beside.model} version {beside.version} is that of version {beside.again}: both serve together.")
+    names = " ".join([model, *(beside.model for beside in done.beside)])
+    typer.echo(f"A server that runs loads it with `pixelis models load {names}`.")
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""The three things that `pixelis build` does: bring up to date, build candidates, build the best one."""
+"""What `pixelis build` does: bring up to date, build candidates, publish a segmenter (the best form: `best`)."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from builder.choosing.choose import Goal
 from builder.choosing.presets import PresetName
 from builder.commands.options import echo, progress, table
 from builder.commands.show_candidates import complain, print_costs, print_rows
+from builder.segmenting.attach import attach, detach
 from builder.spec import pipeline
 from builder.store import Store
 from builder.storing.chosen import Choice
@@ -25,6 +26,7 @@ from builder.tolerance import Precision
 from builder.triton_config import Target
 from pixelis.errors import BuildError, GateFailed
 from pixelis.settings import settings
+from python_backends.visual_ops.pair import PAIR
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Request:
         names: models; none = all.
         formats, precisions: as they were typed; empty = not asked for.
         publish: label of the form to publish; empty = the one that is chosen already.
+        segmenter: a folder, or `none`; empty = not asked for.
         goal, preset: none = the best form is not asked for; with one of them `max_accuracy_drop` and `output`.
     """
 
@@ -50,6 +53,7 @@ class Request:
     max_accuracy_drop: float | None = None
     output: Path | None = None
     jobs: int = 1
+    segmenter: str = ""
     device: Device | None = None
     repository: Path | None = None
     target: Target = "embedded"
@@ -83,6 +87,27 @@ def publish(request: Request) -> None:
     else:
         print_build(Console(), report)
     fail_with(report, request.as_json)
+
+
+def segmenter(request: Request) -> None:
+    """Publish the segmenter in a folder, or take the published one away."""
+    with progress(quiet=request.as_json) as watch:
+        if request.segmenter == "none":
+            report = detach(repository=request.repository, target=request.target)
+        else:
+            report = attach(
+                Path(request.segmenter).expanduser(),
+                force=request.force,
+                repository=request.repository,
+                target=request.target,
+                watch=watch,
+            )
+    if request.as_json:
+        typer.echo(report.model_dump_json())
+        return
+    print_build(Console(), report)
+    if request.segmenter != "none" and report.worked:
+        typer.echo(f"A server that runs loads it with `pixelis models load {' '.join(PAIR)}`.")
 
 
 def _choice(model: str, label: str) -> Choice:

@@ -12,10 +12,18 @@ from builder.store import SHIM, Store
 from builder.triton_config import Target, config, native, text
 from pixelis.errors import BuildError
 from pixelis.settings import settings
+from python_backends.visual_ops.pair import PAIR
 
 HOME = Path(__file__).parents[2] / "model_repository"
 """Where the committed shims are."""
 CONFIG = "config.pbtxt"
+UNCOMMITTED = '''"""`{name}`, as Triton loads it. What it does is in `python_backends/serving/engine.py`."""
+
+from python_backends.serving.engine import Engine as TritonPythonModel
+
+__all__ = ["TritonPythonModel"]
+'''
+"""The shim of a model that only some repositories have (a segmenter)."""
 
 
 def check_waiting(known: Pipeline) -> None:
@@ -32,6 +40,12 @@ def check_waiting(known: Pipeline) -> None:
                 f"A request to {name} can wait {waiting:g} ms in queues, the ceiling is {ceiling:g} ms.",
                 mend="Lower queue_delay_us in builder/spec.py, or raise PIXELIS_BATCHING__MAX_WAIT_TIME_MS.",
             )
+
+
+def check_place(repository: Path, target: Target) -> None:
+    """Raises `BuildError` where configs for a full Triton image would go into the embedded server's repository."""
+    if target == "ngc" and repository.absolute() == settings().repository.absolute():
+        raise BuildError("The repository of the embedded server cannot hold NGC configs.", mend="Add --repository DIR.")
 
 
 def shimmed(spec: ModelSpec, target: Target) -> bool:
@@ -78,12 +92,15 @@ def prepare(store: Store, spec: ModelSpec, target: Target) -> None:
         _copy_shim(store, spec.name)
         return
     _write(store, first / ".gitkeep", "")  # Triton wants the folder, git keeps no empty one
-    if store.repository != HOME:
+    if store.repository != HOME or spec.name in PAIR:
         (first / SHIM).unlink(missing_ok=True)  # a copy, from when it was served in another form
 
 
 def _copy_shim(store: Store, model: str) -> None:
     """Into a repository elsewhere, from the committed one."""
+    if model in PAIR:
+        _write(store, store.repository / model / "1" / SHIM, UNCOMMITTED.format(name=model))
+        return
     home, here = HOME / model / "1" / SHIM, store.repository / model / "1" / SHIM
     if store.repository == HOME or not home.is_file():
         return  # where neither has one, lint and publishing say so

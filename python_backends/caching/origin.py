@@ -52,6 +52,7 @@ class Origins:
         self._lock = threading.Lock()
         self._known: dict[str, tuple[str, str]] = {}
         self._read: dict[str, str] = {}
+        self._used: set[tuple[str, ...]] = set()
 
     def reads(self, model: str, directory: Path) -> Path:
         """This process goes on by what it reads of an artifact now, whichever version answers later.
@@ -90,6 +91,23 @@ class Origins:
             return None
         return Origin({model: one[0] for model, one in found.items() if one}, hashed.hexdigest())
 
+    def using(self, models: tuple[str, ...]) -> tuple[str, ...]:
+        """Models that a repository may do without: all of them from when all are first served, none before.
+
+        From then on values depend on them, also while it is not certain which version of them answers, until one is no
+        longer in the repository.
+        """
+        present = all(self._holds(model) for model in models)
+        with self._lock:
+            if not present:
+                self._used.discard(models)
+            used = models in self._used
+        if present and not used and self.of(models) is not None:
+            with self._lock:
+                self._used.add(models)
+            used = True
+        return models if used else ()
+
     def still(self, versions: str) -> bool:
         """Whether values of these (`Key.versions`) are still asked for: each model's is its newest."""
         for one in filter(None, versions.split(".")):
@@ -100,6 +118,12 @@ class Origins:
             except PixelisError:
                 return False
         return True
+
+    def _holds(self, model: str) -> bool:
+        try:
+            return bool(latest(self._repository, model))
+        except PixelisError:
+            return False
 
     def _version(self, model: str) -> tuple[str, str] | None:
         """The version of a model that answers, and the digest of its manifest (empty where it has none)."""

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelis.errors import DeadlineExceeded, PixelisError
+from pixelis.errors import DeadlineExceeded, NotFound, PixelisError
 from pixelis.schema import (
     Ballot,
     KnnCommand,
@@ -45,8 +45,10 @@ from python_backends.reward.total import compute
 from python_backends.text import normalise
 from python_backends.visual_ops.features import EngineFeatures
 from python_backends.visual_ops.ocr import EngineOcr
+from python_backends.visual_ops.pair import PAIR
 from python_backends.visual_ops.pictures import Pictures
 from python_backends.visual_ops.planner import Planner
+from python_backends.visual_ops.segmenter import EngineSegmenter
 from python_backends.voting.vote import vote
 
 T = TypeVar("T")
@@ -91,6 +93,13 @@ class LocalModels:
     def _features(self) -> EngineFeatures:
         encoder = artifact(self._config.repository, "embed_image")
         return self._once("features", lambda: EngineFeatures(encoder, self._config.threads.intra_op))
+
+    def _segmenter(self) -> EngineSegmenter | None:
+        try:
+            encoder, decoder = (artifact(self._config.repository, name) for name in PAIR)
+        except NotFound:
+            return None
+        return self._once("segmenter", lambda: EngineSegmenter(encoder, decoder, self._config.threads.intra_op))
 
     @property
     def _store(self) -> ExperienceStore:
@@ -148,7 +157,8 @@ class LocalModels:
     def operate(self, images: Sequence[bytes], operation: Operation, deadline: float) -> OperationResult:
         """A visual operation, looking as it is configured to."""
         pictures = Pictures(images, self._decoded, self._config.limits)
-        return Planner(self._ocr, self._features, self._config.operations, remember=False).one(pictures, operation)
+        planner = Planner(self._ocr, self._features, self._config.operations, remember=False, segmenter=self._segmenter)
+        return planner.one(pictures, operation)
 
     def search(self, key: Floats, k: int, count: bool, deadline: float) -> KnnResult:
         """The nearest experiences."""

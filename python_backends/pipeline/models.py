@@ -33,6 +33,8 @@ NAMES = (
     "visual_ops",
     "ocr_detect",
     "ocr_recognize",
+    "segment_encode",
+    "segment_decode",
     "knn",
     "dynamics",
     "reward",
@@ -42,7 +44,7 @@ NAMES = (
     "reason",
     "finish",
 )
-"""Models whose version a result names."""
+"""Models whose version a result names, where the repository holds them."""
 
 
 class Models(Protocol):

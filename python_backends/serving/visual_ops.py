@@ -1,4 +1,4 @@
-"""Visual operations on encoded images, with the served OCR models and image encoder."""
+"""Visual operations on encoded images, with the served OCR models, image encoder and, where there is one, segmenter."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from python_backends.caching.origin import Origins
 from python_backends.images import DecodedImages
 from python_backends.pipeline.encoded import unwrap
 from python_backends.rows import Row, Tensors, json_text
+from python_backends.serving.segmenter import ServedSegmenter
 from python_backends.serving.services import BLS_SECONDS
 from python_backends.visual_ops.asked import media, parsed
 from python_backends.visual_ops.cached import CODEC, OperationCache
@@ -98,6 +99,7 @@ class VisualOps(SideBySideModel):
             watch=MetricsWatch(self.metrics),
             side_by_side=config.batching.max_batch_size,
             remember=kept.on,  # who keeps no results means to have them made
+            segmenter=ServedSegmenter(self.caller, self.repository, origins),
         )
         self._caches.tell(self._forget)
         self._caches.start(self.metrics, origins.still)

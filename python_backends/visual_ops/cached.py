@@ -12,11 +12,12 @@ from python_backends.caching.codec import JsonCodec
 from python_backends.caching.key import Key
 from python_backends.caching.keys import operation_key
 from python_backends.caching.origin import Origin, Origins
+from python_backends.visual_ops.pair import PAIR
 
 CODEC: JsonCodec[OperationResult] = JsonCodec(OperationResult)
 
 MODELS = ("visual_ops", "embed_image", "ocr_detect", "ocr_recognize")
-"""All that take part in a result."""
+"""All that take part in a result, beside a segmenter where one is configured."""
 
 
 class OperationCache:
@@ -35,7 +36,7 @@ class OperationCache:
 
     def origin(self) -> Origin | None:
         """What results are made by now, if that is certain."""
-        return self._origins.of(MODELS, self._limits)
+        return self._origins.of((*MODELS, *self._origins.using(PAIR)), self._limits)
 
     def get_or(
         self,

@@ -17,6 +17,7 @@ from python_backends.visual_ops.get_properties import get_properties
 from python_backends.visual_ops.ocr import Ocr
 from python_backends.visual_ops.read_text import read_text
 from python_backends.visual_ops.segment_object_at import segment_object_at
+from python_backends.visual_ops.segmenter import Segmenter, no_segmenter
 from python_backends.visual_ops.temporal_localize import temporal_localize
 from python_backends.visual_ops.track_object import track_object
 from python_backends.visual_ops.views import Memory
@@ -34,7 +35,8 @@ class Work:
         ocr: text detection and recognition.
         features: the image encoder.
         effort: how hard it may look.
-        memory: features of views that were looked at before.
+        memory: features of views that were looked at before, and embeddings of images.
+        segmenter: the configured one, asked for when it is needed; may give none.
     """
 
     images: Sequence[Pixels]
@@ -44,6 +46,7 @@ class Work:
     features: Features
     effort: Effort = field(default_factory=Effort)
     memory: Memory | None = None
+    segmenter: Callable[[], Segmenter | None] = no_segmenter
 
     @property
     def image(self) -> Pixels:
@@ -54,7 +57,7 @@ class Work:
 OPERATIONS: dict[OperationName, Callable[[Work], dict[str, Any]]] = {
     OperationName.ZOOM_IN: lambda work: zoom_in(work.image, work.arguments),
     OperationName.SEGMENT_OBJECT_AT: lambda work: segment_object_at(
-        work.image, work.arguments, work.features, work.effort, work.memory
+        work.image, work.arguments, work.features, work.effort, work.memory, work.segmenter()
     ),
     OperationName.READ_TEXT: lambda work: read_text(work.image, work.arguments, work.ocr, work.effort),
     OperationName.GET_PROPERTIES: lambda work: get_properties(work.image, work.arguments),
@@ -80,6 +83,7 @@ def operate(
     features: Features,
     ladder: Ladder = FULL,
     memory: Memory | None = None,
+    segmenter: Callable[[], Segmenter | None] = no_segmenter,
 ) -> OperationResult:
     """Run `operation` on the image or frames that it names.
 
@@ -89,7 +93,8 @@ def operate(
         ocr: text detection and recognition.
         features: the image encoder's features of a picture's parts.
         ladder: at which resolutions to look; by default at the full one, with nothing left out.
-        memory: features of views that were looked at before.
+        memory: features of views that were looked at before, and embeddings of images.
+        segmenter: the configured one, if there is any.
 
     Returns:
         The result. What the caller did wrong is its `error`, with an empty `result`.
@@ -106,7 +111,7 @@ def operate(
             raise InvalidOperation(
                 f"image_index {operation.image_index} is out of range: there are {len(images)} images."
             )
-        work = Work(images, operation.image_index, operation.arguments, ocr, features, effort, memory)
+        work = Work(images, operation.image_index, operation.arguments, ocr, features, effort, memory, segmenter)
         result = OPERATIONS[operation.operation](work)
     except RequestError as refused:
         error = str(refused)

@@ -22,6 +22,7 @@ from python_backends.visual_ops.operate import ladder_of, operate
 from python_backends.visual_ops.pictures import Pictures
 from python_backends.visual_ops.read_regions import ReadRegions, is_inside, region_of
 from python_backends.visual_ops.seen import Seen
+from python_backends.visual_ops.segmenter import Segmenter, no_segmenter
 from python_backends.visual_ops.views import Memory
 from python_backends.visual_ops.watch import Unwatched, Watch
 
@@ -43,6 +44,7 @@ class Planner:
         watch: told what was done.
         side_by_side: operations of one group that run at once.
         remember: whether what was read and seen on a picture serves what is asked about it next.
+        segmenter: the configured one, asked for when it is needed; may give none.
     """
 
     ocr: Ocr
@@ -52,6 +54,7 @@ class Planner:
     watch: Watch = field(default_factory=Unwatched)
     side_by_side: int = SIDE_BY_SIDE
     remember: bool = True
+    segmenter: Callable[[], Segmenter | None] = no_segmenter
     _read: ReadRegions = field(default_factory=ReadRegions)
     _seen: Seen = field(default_factory=Seen)
 
@@ -143,7 +146,7 @@ class Planner:
 
         def run() -> OperationResult:
             pictures.check(plain)
-            return operate(pictures.pixels, asked, self.ocr, self.features, ladder, self._memory())
+            return operate(pictures.pixels, asked, self.ocr, self.features, ladder, self._memory(), self.segmenter)
 
         if self.cache is None:
             result, there = run(), False

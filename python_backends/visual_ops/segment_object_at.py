@@ -1,7 +1,8 @@
 """SEGMENT_OBJECT_AT: the pixels of the object at a point.
 
 A flat object is cut out by its colour, any other by features of the served image encoder, and GrabCut. What looks most
-like an object is taken; the encoder is not asked where colours leave no doubt.
+like an object is taken; the encoder is not asked where colours leave no doubt. A segmenter of the SAM kind answers
+instead of all that where one is configured (`pixelis build --segmenter`).
 """
 
 from __future__ import annotations
@@ -47,16 +48,16 @@ def segment_object_at(
         features: the image encoder; not called where the object is flat for certain.
         effort: how hard to look.
         memory: features of views, and embeddings, of this image or others that were looked at before.
-        segmenter: answers instead of all else, where one is configured.
+        segmenter: answers instead of all else, where one is configured. Where it does not answer nothing else does.
 
     Returns:
         `mask` (COCO RLE of the image's size), `bbox`, `area` in pixels, `centroid`, `confidence` (an estimate of the
-        mask's intersection over union with the object), and `method`: `flat_region`, `features+grabcut`, or `features`
-        where GrabCut found nothing to part.
+        mask's intersection over union with the object), and `method`: `segmenter`, `flat_region`, `features+grabcut`,
+        or `features` where GrabCut found nothing to part.
 
     Raises:
         InvalidOperation: a point outside the image, a malformed argument, or an image that is all alike there.
-        ServingError: the image encoder did not answer.
+        ServingError: the image encoder, or the segmenter, did not answer.
     """
     wanted = parse(SegmentArguments, arguments, "SEGMENT_OBJECT_AT")
     at = point(wanted.point, (image.shape[1], image.shape[0]), wanted.normalized)

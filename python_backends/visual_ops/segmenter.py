@@ -2,12 +2,14 @@
 
 Names and transforms are those of segment_anything's ONNX export (Kirillov et al., "Segment Anything", ICCV 2023), which
 MobileSAM and others follow: the longer side is scaled to 1024, pixels are normalised by ImageNet's mean and deviation,
-and the rest of the square is zeros. The decoder crops and enlarges its masks to `orig_im_size` itself.
+and the rest of the square is zeros. The decoder crops and enlarges its masks to `orig_im_size` itself. As artifacts
+both have this project's names (`builder/sources/segmenter.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+import threading
+from collections.abc import Callable, MutableMapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -16,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelis.errors import ServingError
-from python_backends.engine import Engine, load_engine
+from python_backends.engine import Tensors, load_engine
 from python_backends.images import Pixels
 from python_backends.visual_ops.arguments import Region
+from python_backends.visual_ops.pair import DECODER, ENCODER
 from python_backends.visual_ops.region_score import Cut
 from python_backends.visual_ops.rle import Mask
 from python_backends.visual_ops.views import pixel_digest
@@ -26,7 +29,7 @@ from python_backends.visual_ops.views import pixel_digest
 METHOD = "segmenter"
 SIDE = 1024
 MASK_SIDE = 256
-"""Of the low-resolution mask that the decoder can start from; none is given."""
+"""Of the low-resolution mask that a decoder can start from; none is given."""
 MEAN = (123.675, 116.28, 103.53)
 DEVIATION = (58.395, 57.12, 57.375)
 FOREGROUND, PADDING = 1.0, -1.0
@@ -36,6 +39,9 @@ STEEPEST = 10.0
 """Logit of a mask's pixel that a threshold of 1 asks for; 0 at `NEUTRAL`."""
 
 Floats = NDArray[np.float32]
+
+_ENCODING = tuple(threading.Lock() for _ in range(16))
+"""By image: clicks at once on a new one wait for its embedding, and make one. Two images may share a lock."""
 
 
 class Segmenter(Protocol):
@@ -55,7 +61,38 @@ class Segmenter(Protocol):
         """
 
 
-class EngineSegmenter:
+def no_segmenter() -> Segmenter | None:
+    """None: SEGMENT_OBJECT_AT answers by other means."""
+    return None
+
+
+class TwoModels:
+    """Both models by a call that names them. See `Segmenter`.
+
+    Args:
+        call: (model, inputs, names of outputs) -> outputs.
+    """
+
+    def __init__(self, call: Callable[[str, Tensors, Sequence[str]], Tensors]) -> None:
+        self._call = call
+
+    def encode(self, image: Floats) -> Floats:
+        """See `Segmenter`."""
+        return np.asarray(self._call(ENCODER, {"IMAGE": image}, ["EMBEDDING"])["EMBEDDING"], np.float32)
+
+    def decode(self, embedding: Floats, points: Floats, labels: Floats, size: tuple[int, int]) -> tuple[Floats, Floats]:
+        """See `Segmenter`; of several masks the decoder gives the one with the best estimate."""
+        asked: Tensors = {
+            "EMBEDDING": embedding,
+            "POINTS": points,
+            "LABELS": labels,
+            "SIZE": np.array([size], np.float32),
+        }
+        found = self._call(DECODER, asked, ["MASKS", "SCORES"])
+        return np.asarray(found["MASKS"], np.float32), np.asarray(found["SCORES"], np.float32)
+
+
+class EngineSegmenter(TwoModels):
     """Both models in this process.
 
     Args:
@@ -65,26 +102,8 @@ class EngineSegmenter:
     """
 
     def __init__(self, encoder: Path, decoder: Path, threads: int = 1) -> None:
-        self._encoder: Engine = load_engine(encoder, threads)
-        self._decoder: Engine = load_engine(decoder, threads)
-
-    def encode(self, image: Floats) -> Floats:
-        """See `Segmenter`."""
-        return np.asarray(self._encoder.run({"image": image})["image_embeddings"], np.float32)
-
-    def decode(self, embedding: Floats, points: Floats, labels: Floats, size: tuple[int, int]) -> tuple[Floats, Floats]:
-        """See `Segmenter`."""
-        found = self._decoder.run(
-            {
-                "image_embeddings": embedding,
-                "point_coords": points,
-                "point_labels": labels,
-                "mask_input": np.zeros((1, 1, MASK_SIDE, MASK_SIDE), np.float32),
-                "has_mask_input": np.zeros(1, np.float32),
-                "orig_im_size": np.array(size, np.float32),
-            }
-        )
-        return np.asarray(found["masks"], np.float32), np.asarray(found["iou_predictions"], np.float32)
+        engines = {ENCODER: load_engine(encoder, threads), DECODER: load_engine(decoder, threads)}
+        super().__init__(lambda model, inputs, outputs: engines[model].run(inputs))
 
 
 def segment(
@@ -128,7 +147,10 @@ def _embedding(image: Pixels, segmenter: Segmenter, memory: MutableMapping[str, 
     name = f"{METHOD}:{pixel_digest(image)}"
     known = memory.get(name)
     if known is None:
-        known = memory[name] = segmenter.encode(prepared(image))
+        with _ENCODING[hash(name) % len(_ENCODING)]:
+            known = memory.get(name)
+            if known is None:
+                known = memory[name] = segmenter.encode(prepared(image))
     return known
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,6 +32,7 @@ class Versions(Origins):
     """An origin that a test changes; none = it is not certain who answers."""
 
     def __init__(self) -> None:
+        super().__init__(Path("nowhere"))
         self.policy: str | None = "3"
 
     def of(self, models: Sequence[str], *configuration: Any) -> Origin | None:

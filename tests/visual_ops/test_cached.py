@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ LADDER = Ladder(steps=(0.5, 1.0), enough=0.9)
 
 class Versions(Origins):
     def __init__(self) -> None:
+        super().__init__(Path("nowhere"))
         self.version: str | None = "1"
 
     def of(self, models: Sequence[str], *configuration: Any) -> Origin | None:

@@ -1,106 +1,39 @@
-"""A segmenter of the SAM kind: real graphs of its signature that segment by the colour of the clicked pixel."""
+"""A segmenter of the SAM kind, as artifacts that are made of real graphs of its signature."""
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, save
 
+from builder.candidate import Candidate
+from builder.formats.onnx import OnnxFormat
+from builder.sources.segmenter import SegmentDecoder, SegmentEncoder
 from pixelis.errors import ServingError
 from python_backends.visual_ops import rle
 from python_backends.visual_ops.arguments import Rle
 from python_backends.visual_ops.features import EngineFeatures
 from python_backends.visual_ops.segment_object_at import segment_object_at
 from python_backends.visual_ops.segmenter import EngineSegmenter, Floats, prepared, segment
+from tests.visual_ops.segmenters import write_segmenter
 
 Pixels = NDArray[np.uint8]
-GRID = 256
-
-
-def _value(name: str, shape: list[int | str]) -> object:
-    return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-
-
-def _constant(name: str, values: NDArray[np.generic]) -> object:
-    kind = TensorProto.INT64 if values.dtype == np.int64 else TensorProto.FLOAT
-    return helper.make_tensor(name, kind, values.shape, values.ravel().tolist())
-
-
-def _whole(values: list[int]) -> NDArray[np.int64]:
-    return np.array(values, np.int64)
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """An encoder that averages 4 x 4 pixels; a decoder whose logit is 3 less the distance from the click's colour."""
-    encoder, decoder = tmp_path_factory.mktemp("encoder"), tmp_path_factory.mktemp("decoder")
-    pool = helper.make_node("AveragePool", ["image"], ["image_embeddings"], kernel_shape=[4, 4], strides=[4, 4])
-    _written(encoder, [pool], [_value("image", [1, 3, 1024, 1024])], [_value("image_embeddings", [1, 3, GRID, GRID])])
-    constants = [
-        _constant("first", _whole([0])), _constant("second", _whole([1])), _constant("axis", _whole([1])),
-        _constant("cell", np.array([4.0], np.float32)), _constant("three", np.array([3.0], np.float32)),
-        _constant("xs", _whole([0])), _constant("ys", _whole([1])), _constant("hw", _whole([2])),
-        _constant("side", np.array([1024.0], np.float32)), _constant("half", np.array([0.5], np.float32)),
-        _constant("zeros", _whole([0, 0])), _constant("axes", _whole([2, 3])), _constant("batch", _whole([1, 3])),
-    ]  # fmt: skip
-    node = helper.make_node
-    nodes = [
-        node("Slice", ["point_coords", "first", "second", "axis"], ["clicked"]),
-        node("Squeeze", ["clicked", "axis"], ["xy"]),
-        node("Div", ["xy", "cell"], ["in_cells"]),
-        node("Cast", ["in_cells"], ["whole"], to=TensorProto.INT64),
-        node("Gather", ["whole", "ys"], ["row"], axis=1),
-        node("Gather", ["whole", "xs"], ["column"], axis=1),
-        node("Squeeze", ["row"], ["y"]),
-        node("Squeeze", ["column"], ["x"]),
-        node("Gather", ["image_embeddings", "y"], ["line"], axis=2),
-        node("Gather", ["line", "x"], ["colour"], axis=2),
-        node("Unsqueeze", ["colour", "axes"], ["spread"]),
-        node("Sub", ["image_embeddings", "spread"], ["apart"]),
-        node("ReduceL2", ["apart"], ["distance"], axes=[1], keepdims=1),
-        node("Sub", ["three", "distance"], ["low_res_masks"]),
-        node("ReduceMax", ["orig_im_size"], ["longest"], keepdims=0),
-        node("Mul", ["orig_im_size", "side"], ["enlarged"]),
-        node("Div", ["enlarged", "longest"], ["scaled"]),
-        node("Div", ["scaled", "cell"], ["cells"]),
-        node("Add", ["cells", "half"], ["rounded"]),
-        node("Cast", ["rounded"], ["ends"], to=TensorProto.INT64),
-        node("Slice", ["low_res_masks", "zeros", "ends", "axes"], ["unpadded"]),
-        node("Cast", ["orig_im_size"], ["size"], to=TensorProto.INT64),
-        node("Shape", ["low_res_masks"], ["shape"]),
-        node("Slice", ["shape", "first", "hw"], ["leading"]),
-        node("Concat", ["leading", "size"], ["sizes"], axis=0),
-        node("Resize", ["unpadded", "", "", "sizes"], ["masks"], mode="linear"),
-        node("Sigmoid", ["distance"], ["likely"]),
-        node("ReduceMean", ["likely"], ["iou_predictions"], axes=[2, 3], keepdims=0),
-    ]
-    inputs = [
-        _value("image_embeddings", [1, 3, GRID, GRID]), _value("point_coords", [1, "points", 2]),
-        _value("point_labels", [1, "points"]), _value("mask_input", [1, 1, 256, 256]), _value("has_mask_input", [1]),
-        _value("orig_im_size", [2]),
-    ]  # fmt: skip
-    outputs = [
-        _value("masks", [1, 1, "height", "width"]), _value("iou_predictions", [1, 1]),
-        _value("low_res_masks", [1, 1, GRID, GRID]),
-    ]  # fmt: skip
-    _written(decoder, nodes, inputs, outputs, constants)
-    return encoder, decoder
-
-
-def _written(
-    folder: Path,
-    nodes: list[object],
-    inputs: list[object],
-    outputs: list[object],
-    constants: list[object] | None = None,
-) -> None:
-    graph = helper.make_graph(nodes, folder.name, inputs, outputs, constants or [])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
-    model.ir_version = 9
-    save(model, folder / "model.onnx")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
+    """Both artifacts, as the builder makes them."""
+    given = write_segmenter(tmp_path_factory.mktemp("segmenter"))
+    made = []
+    for source in (SegmentEncoder, SegmentDecoder):
+        made.append(tmp_path_factory.mktemp(source.name))
+        half = source(str(given / "encoder.onnx"), str(given / "decoder.onnx"))
+        OnnxFormat().export(half, made[-1], Candidate(format="onnx"))
+        OnnxFormat().optimise(made[-1], Candidate(format="onnx"))
+    return tuple(made)
 
 
 class Counted:
@@ -119,7 +52,7 @@ class Counted:
 
 
 @pytest.fixture
-def segmenter(folders: tuple[Path, Path]) -> Counted:
+def segmenter(folders: tuple[Path, ...]) -> Counted:
     return Counted(EngineSegmenter(*folders))
 
 
@@ -146,6 +79,16 @@ def test_a_second_click_costs_the_decoder_alone(segmenter: Counted, features: En
     assert (segmenter.encoded, segmenter.decoded, len(memory)) == (1, 2, 1)
     segment(image[:, ::-1], (100, 100), 0.5, segmenter, memory)
     assert (segmenter.encoded, len(memory)) == (2, 2)
+
+
+def test_clicks_at_once_on_a_new_image_encode_it_once(segmenter: Counted) -> None:
+    image, first, second = two_blocks()
+    memory: dict[str, Floats] = {}
+    clicks = [(100.0, 100.0), (400.0, 250.0)] * 4
+    with ThreadPoolExecutor(len(clicks)) as pool:
+        found = list(pool.map(lambda click: segment(image, click, 0.5, segmenter, memory).mask, clicks))
+    assert segmenter.encoded == 1
+    assert min(iou(mask, truth) for mask, truth in zip(found, [first, second] * 4, strict=True)) >= 0.97
 
 
 def test_a_higher_threshold_keeps_less(segmenter: Counted) -> None:

@@ -1,0 +1,66 @@
+"""A published segmenter in a build that does not name its folder: it stays, and is mended where that can be done."""
+
+from __future__ import annotations
+
+import time
+
+from builder.building.outcome import Outcome, State
+from builder.model_spec import ModelSpec
+from builder.store import Store
+from builder.storing.layout import prepare, shimmed
+from builder.storing.manifest import Manifest
+from builder.triton_config import Target
+from pixelis.errors import BuildError, PixelisError
+
+
+def is_live(store: Store, spec: ModelSpec, key: str | None, target: Target) -> bool:
+    """Whether the newest version of `spec` is whole, as `target` wants it, and built under `key` (none = whichever)."""
+    version = store.latest(spec.name)
+    if version is None or store.faults(spec.name, version):
+        return False
+    manifest = store.manifest(spec.name, version)
+    prepare(store, spec, target)
+    shim = store.shim_record(spec.name) if shimmed(spec, target) else None
+    return key in (None, manifest.key) and manifest.files.get("model.py") == shim
+
+
+def stand(store: Store, spec: ModelSpec, target: Target) -> Outcome:
+    """What becomes of one of the two in a build of the pipeline.
+
+    A damaged version is published again from the build cache. Where that is not possible, the outcome says how to.
+    """
+    started = time.perf_counter()
+    try:
+        outcome = _stand(store, spec, target)
+    except PixelisError as error:
+        outcome = Outcome(model=spec.name, state="failed", reason=str(error), code=error.code)
+    return outcome.model_copy(update={"seconds": round(time.perf_counter() - started, 3)})
+
+
+def _stand(store: Store, spec: ModelSpec, target: Target) -> Outcome:
+    version = store.latest(spec.name)
+    assert version is not None  # `with_segmenter` names it only then
+    if is_live(store, spec, None, target):
+        return outcome_of(store.manifest(spec.name), "up to date")
+    faults = store.faults(spec.name, version)
+    if not faults:  # whole, and with another model.py than today's
+        made = store.rollback(spec.name, version, shimmed(spec, target))
+        return outcome_of(made, "from cache")
+    fault = f"version {version} is not whole: {faults[0]}"
+    try:
+        made = store.publish(spec.name, store.manifest(spec.name, version).key, shimmed(spec, target))
+    except PixelisError:
+        mend = "Publish it again with `pixelis build --segmenter DIR`, or take it away with `--segmenter none`."
+        raise BuildError(f"{fault[:1].upper()}{fault[1:]}.", mend=mend) from None
+    return outcome_of(made, "from cache").model_copy(update={"reason": fault})
+
+
+def outcome_of(manifest: Manifest, state: State) -> Outcome:
+    """What became of a model that is published."""
+    return Outcome(
+        model=manifest.model,
+        state=state,
+        version=manifest.version,
+        candidate=manifest.candidate.label,
+        digest=manifest.digest,
+    )
