@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import onnx
 import pytest
+from typer.testing import CliRunner
 
 from builder.building.build import build
 from builder.building.outcome import BuildReport
+from builder.commands.build import app
 from builder.lint import lint
 from builder.segmenting.attach import attach, detach
 from builder.segmenting.find import find
@@ -168,3 +171,27 @@ def test_it_is_taken_away_whole(root: Path) -> None:
     again = detach(**place)
     assert (states(again), again.worked) == (["absent"], False)
     assert states(attached(root)) == ["from cache"] * 2
+
+
+def test_the_command_says_what_it_did(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIXELIS_STATE", str(root / "state"))
+    place = ["--repository", str(root / "repository")]
+    write_segmenter(root / "sam")
+    again = CliRunner().invoke(app, ["build", "--segmenter", str(root / "sam"), *place])
+    assert again.exit_code == 0, again.output
+    assert "Nothing to do: everything is up to date" in again.output
+    gone = CliRunner().invoke(app, ["build", "--segmenter", "none", *place, "--json"])
+    assert [one["state"] for one in json.loads(gone.stdout)["models"]] == ["removed"] * 2
+    wrong = CliRunner().invoke(app, ["build", "dynamics", "--segmenter", str(root / "sam"), *place])
+    assert wrong.exit_code == 2
+
+
+def test_a_full_image_runs_both_without_python(root: Path) -> None:
+    report = attach(root / "sam", repository=root / "ngc", state=root / "state", target="ngc")
+    assert states(report) == ["from cache"] * 2
+    for name in PAIR:
+        config = parse((root / "ngc" / name / "config.pbtxt").read_text())
+        assert (config.platform, config.max_batch_size) == ("onnxruntime_onnx", 1)
+        assert sorted(path.name for path in (root / "ngc" / name / "2").iterdir()) == ["manifest.json", "model.onnx"]
+    findings = lint(root / "ngc", with_segmenter(pipeline(), Store(root / "ngc", root / "state")), "ngc")
+    assert [one.message for one in findings if one.model in PAIR] == []

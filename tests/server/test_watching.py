@@ -27,6 +27,19 @@ def test_every_served_model_with_a_process_has_a_probe() -> None:
     assert [model.name for model in models if not prober.knows(model.name, model.config)] == []
 
 
+def test_a_model_that_is_too_dear_to_be_asked_is_not() -> None:
+    from google.protobuf import text_format
+    from tritonclient.grpc.model_config_pb2 import ModelConfig
+
+    def config(probe: str) -> ModelConfig:
+        said = {"artifact": "manifest.json", **({"probe": probe} if probe else {})}
+        entries = (f'parameters {{ key: "{key}" value {{ string_value: "{value}" }} }}' for key, value in said.items())
+        return text_format.Parse(" ".join(entries), ModelConfig())
+
+    prober = Prober(Control("127.0.0.1:1"))
+    assert [prober.knows("one", config(probe)) for probe in ("", "none")] == [True, False]
+
+
 def test_health_is_written_and_read(tmp_path: Path) -> None:
     kept = Health(tmp_path, 8000, ["a", "b"])
     kept.trouble("a", "dead", "it does not load")

@@ -105,6 +105,12 @@ def test_the_image_is_scaled_normalised_and_padded() -> None:
     assert not square[:, :, 512:].any()
 
 
+def test_a_warm_up_of_zeros_is_answered(segmenter: Counted) -> None:
+    zeros = np.zeros((1, 2, 2), np.float32)
+    masks, estimates = segmenter.inner.decode(np.zeros((1, 3, 256, 256), np.float32), zeros, zeros[..., 0], (0, 0))
+    assert (masks.shape, estimates.shape) == ((1, 1, 1, 1), (1, 1))
+
+
 def test_masks_of_another_size_are_an_error_that_says_so(segmenter: Counted) -> None:
     class Small(Counted):
         def decode(
