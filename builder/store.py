@@ -11,6 +11,7 @@ repository is `repository/.staging`. A rollback publishes an older artifact agai
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -26,6 +27,8 @@ from pixelis.errors import BuildError, NotFound
 FIRST_VERSION = 2
 """Version 1 is the committed one: a model.py and no artifact."""
 SHIM = "model.py"
+NUMBERS = ".numbers.json"
+"""In the repository: numbers that models had which are no longer there."""
 PREFIX = ".tmp-"
 
 
@@ -151,7 +154,7 @@ class Store:
                 mend="It is in the build cache, to be taken to a machine that runs it.",
             )
         shim = self.shim(model) if shimmed else None
-        version = max([*self.versions(model), FIRST_VERSION - 1]) + 1
+        version = max([*self.versions(model), FIRST_VERSION - 1, self._spent().get(model, 0)]) + 1
         target = self.repository / model / str(version)
         staged = self.staging(target)
         shutil.copytree(artifact, staged, dirs_exist_ok=True, ignore=shutil.ignore_patterns(SHIM, "__pycache__"))
@@ -173,8 +176,26 @@ class Store:
         self._discard(self.folder(model, version))
 
     def remove_model(self, model: str) -> None:
-        """Take a model out of the repository with all its versions, its config and its shim; it is gone at once."""
+        """Take a model out of the repository with all its versions, its config and its shim; it is gone at once.
+
+        Its numbers do not come again: a server that runs still has the last one loaded, and caches know it by that.
+        """
+        path = self.repository / NUMBERS
+        spent = max([*self.versions(model), self._spent().get(model, 0)], default=0)
+        staged = self.staging(path)
+        (staged / NUMBERS).write_text(json.dumps({**self._spent(), model: spent}) + "\n")
+        os.replace(staged / NUMBERS, path)
+        staged.rmdir()
         self._discard(self.repository / model)
+
+    def _spent(self) -> dict[str, int]:
+        """The last number of every model that was removed; none is known where the file cannot be read."""
+        try:
+            return {
+                str(name): int(number) for name, number in json.loads((self.repository / NUMBERS).read_text()).items()
+            }
+        except (OSError, ValueError, AttributeError, TypeError):
+            return {}
 
     def remove_cached(self, key: str) -> None:
         """Take an artifact out of the build cache."""

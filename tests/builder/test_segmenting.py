@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from builder.segmenting.find import find
 from builder.segmenting.specs import with_segmenter
 from builder.spec import pipeline
 from builder.store import Store
+from builder.storing.manifest import Manifest
 from builder.storing.prune import prune
 from builder.storing.rollback import rollback
 from builder.triton_config import parse
@@ -171,6 +173,28 @@ def test_it_is_taken_away_whole(root: Path) -> None:
     again = detach(**place)
     assert (states(again), again.worked) == (["absent"], False)
     assert states(attached(root)) == ["from cache"] * 2
+    assert [store(root).latest(name) for name in PAIR] == [3, 3]  # a number does not come again
+
+
+def test_a_build_that_ends_between_the_halves_leaves_no_model_that_a_server_would_load(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    detach(repository=root / "repository", state=root / "state")
+    publish = Store.publish
+
+    def full(self: Store, model: str, key: str, shimmed: bool = True) -> Manifest:
+        if model == PAIR[1]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return publish(self, model, key, shimmed)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "publish", full)
+        with pytest.raises(BuildError, match="The disk is full while publishing the segmenter"):
+            attached(root)
+    assert not [path for name in PAIR for path in (root / "repository" / name).glob("config.pbtxt")]
+    assert with_segmenter(pipeline(), store(root)) == pipeline()
+    assert states(attached(root)) == ["up to date", "from cache"]
+    assert found_wrong(root) == []
 
 
 def test_the_command_says_what_it_did(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -122,3 +122,8 @@ def test_other_versions_take_over_and_one_that_is_gone_is_asked_no_more(
     assert answered(triton) == (1, 1)  # nothing of the older one was taken for its own
     detach(repository=config.repository, state=config.state)
     assert click() == "flat_region"
+    attach(config.state.parent / "sam", repository=config.repository, state=config.state)
+    assert click() == "flat_region"  # it is there, and not loaded yet
+    for target in targets(config):
+        load_newest(target, PAIR, 60)
+    assert click() == "segmenter"
