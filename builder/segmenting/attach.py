@@ -78,7 +78,7 @@ def attach(
         for name in PAIR:
             chosen.drop(name)
         written = lay_out(store, with_segmenter(known, store), target)
-        outcomes = [outcome_of(store.manifest(name), states.get(name, "up to date")) for name in PAIR]
+        outcomes = [_outcome(store, name, states.get(name, "up to date")) for name in PAIR]
     return _report(store, outcomes, written, started)
 
 
@@ -150,6 +150,12 @@ def detach(
     outcomes = [Outcome(model=name, state="removed") for name in gone]
     absent = Outcome(model=ENCODER, state="absent", reason="no segmenter is configured in this repository")
     return _report(store, outcomes or [absent], written, started)
+
+
+def _outcome(store: Store, name: str, state: State) -> Outcome:
+    manifest = store.manifest(name)
+    seconds = round(sum(manifest.seconds.values()), 3) if state == "built" else 0.0
+    return outcome_of(manifest, state).model_copy(update={"seconds": seconds})
 
 
 def _report(store: Store, outcomes: list[Outcome], written: list[str], started: float) -> BuildReport:

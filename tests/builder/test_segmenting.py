@@ -18,7 +18,7 @@ from builder.commands.build import app
 from builder.lint import lint
 from builder.segmenting.attach import attach, detach
 from builder.segmenting.find import find
-from builder.segmenting.specs import with_segmenter
+from builder.segmenting.specs import specs_of, with_segmenter
 from builder.spec import pipeline
 from builder.store import Store
 from builder.storing.manifest import Manifest
@@ -74,6 +74,21 @@ def test_what_is_no_segmenter_is_refused_with_a_way_to_mend_it(tmp_path: Path, f
     with pytest.raises(BuildError, match=said) as refused:
         find(folder)
     assert refused.value.mend
+
+
+def sized(*dims: int | str) -> Callable[[onnx.GraphProto], object]:
+    """The embedding that a decoder takes, of other sizes."""
+    made = onnx.helper.make_tensor_value_info("image_embeddings", onnx.TensorProto.FLOAT, dims)
+    return lambda graph: graph.input[0].CopyFrom(made)
+
+
+def test_the_size_of_an_embedding_is_what_either_graph_says(tmp_path: Path) -> None:
+    decoder = write_segmenter(tmp_path) / "decoder.onnx"
+    edited(decoder, sized("batch", "channels", "rows", "columns"))
+    assert specs_of(find(tmp_path))[1].inputs[0].dims == (3, 256, 256)
+    edited(decoder, sized(1, 256, 64, 64))
+    with pytest.raises(BuildError, match=r"image_embeddings float32\[1, 3, 256, 256\], the decoder takes .*256, 64"):
+        specs_of(find(tmp_path))
 
 
 def test_a_graph_that_is_refused_and_one_that_does_not_answer_are_published_nowhere(tmp_path: Path) -> None:
