@@ -39,6 +39,6 @@ class Operations(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     segment_object_at: Ladder = Ladder(enough=0.65)
-    read_text: Ladder = Ladder(steps=(0.5, 1.0), enough=0.9)
+    read_text: Ladder = Ladder(steps=(0.5, 0.75, 1.0), enough=0.9)
     track_object: Ladder = Ladder()
-    temporal_localize: Ladder = Ladder()
+    temporal_localize: Ladder = Ladder(steps=(0.5, 1.0), enough=0.9)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 import struct
 
+import numpy as np
+from numpy.typing import NDArray
+
 from python_backends.imaging.exif import orientation
 from python_backends.imaging.header import Header, damaged, no_picture
 
@@ -15,8 +18,8 @@ SCANS = 64
 where it has a few bytes."""
 
 _MARKER = re.compile(rb"\xff+([\x01-\xfe])")
-_NEXT = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")
-"""The next marker in a scan; a zero after 0xff is data, and 0xd0-0xd7 are restarts."""
+_DATA = np.isin(np.arange(256), [0x00, *range(0xD0, 0xD8), 0xFF])
+"""Whether a byte behind 0xff makes no marker in a scan: a zero is data, 0xd0-0xd7 are restarts, 0xff fills."""
 _SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _ALONE = frozenset((0x01, *range(0xD0, 0xD8)))
 _END, _SCAN, _COMMENT = 0xD9, 0xDA, 0xFE
@@ -80,15 +83,23 @@ def _belongs(marker: int, body: bytes) -> bool:
 
 def _last(data: bytes, at: int, segments: int) -> int:
     """Where the picture ends whose first scan's data begin at `at`; the file's end where it has no end."""
-    scans = 1
+    scans, places = 1, _markers(data, at)
     while True:
-        found = _NEXT.search(data, at)
-        if found is None:
+        place = int(np.searchsorted(places, at))
+        if place == len(places):
             return len(data)
-        marker, at, segments = found[1][0], found.end(), segments + 1
+        at = int(places[place]) + 1
+        marker, segments = data[at - 1], segments + 1
         if marker == _END:
             return at
         scans += marker == _SCAN
         if scans > SCANS or segments > SEGMENTS:
             raise damaged(f"more than {SCANS} scans" if scans > SCANS else f"more than {SEGMENTS} segments")
         at += int.from_bytes(data[at : at + 2], "big")
+
+
+def _markers(data: bytes, at: int) -> NDArray[np.intp]:
+    """Where in the scans from `at` on a marker's second byte may be. Searched at once: scans are most of a file."""
+    codes = np.frombuffer(data, np.uint8)
+    behind = np.flatnonzero(codes[at:-1] == 0xFF) + at + 1
+    return np.asarray(behind[~_DATA[codes[behind]]])
