@@ -26,6 +26,7 @@ class CheckpointConfig:
         image_token: id of `<|image_pad|>`.
         merge: patches merged into one visual token, along one side.
         end_ids: ids that end a turn.
+        deepstack: features that a visual token brings for the first layers, besides its embedding (Qwen3-VL).
     """
 
     vocabulary: int
@@ -37,6 +38,12 @@ class CheckpointConfig:
     image_token: int
     merge: int
     end_ids: frozenset[int]
+    deepstack: int = 0
+
+    @property
+    def visual_width(self) -> int:
+        """Numbers of a visual token: its embedding, and the features behind it."""
+        return self.hidden * (1 + self.deepstack)
 
     @property
     def token_bytes(self) -> int:
@@ -65,6 +72,7 @@ class CheckpointConfig:
                 image_token=config["image_token_id"],
                 merge=config["vision_config"]["spatial_merge_size"],
                 end_ids=_end_ids(directory, config, text),
+                deepstack=len(config["vision_config"].get("deepstack_visual_indexes") or ()),
             )
         except (OSError, KeyError, ValueError) as error:
             raise SetupError(

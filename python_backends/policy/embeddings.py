@@ -1,4 +1,8 @@
-"""The embedding table of a policy artifact: fp32, fp16, or int8 rows with a scale each; looked-up rows are fp32."""
+"""The embedding table of a policy artifact; looked-up rows are fp32.
+
+It is fp32, fp16, int8 rows with a scale each, or uint8 (128 is zero) in blocks of a row with a scale each: the last is
+what `MatMulNBits` multiplies by, so that a graph can make logits with the same file.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +19,21 @@ MEND = "Build it again with `pixelis build policy`."
 Floats = NDArray[np.float32]
 
 
+def widened(rows: Floats, width: int) -> Floats:
+    """`rows [n, hidden]` with zeros behind them, `[n, width]`: tokens of text bring no features for the layers."""
+    if rows.shape[1] == width:
+        return rows
+    wide = np.zeros((len(rows), width), np.float32)
+    wide[:, : rows.shape[1]] = rows
+    return wide
+
+
 class EmbeddingTable:
     """`[vocabulary, hidden]`; `table[ids]` are rows in fp32, a new array.
 
     Args:
-        rows: fp32, fp16 or int8.
-        scale: fp32 `[vocabulary, 1]`, for int8 and nothing else.
+        rows: fp32, fp16, int8 or uint8.
+        scale: fp32, for int8 `[vocabulary, 1]`, for uint8 `[vocabulary, blocks]`, and for nothing else.
     """
 
     def __init__(self, rows: NDArray[np.generic], scale: Floats | None = None) -> None:
@@ -33,8 +46,13 @@ class EmbeddingTable:
 
     def __getitem__(self, ids: NDArray[np.int64]) -> Floats:
         rows = self._rows[ids].astype(np.float32)
-        if self._scale is not None:
-            rows *= self._scale[ids]
+        if self._scale is None:
+            return rows
+        if self._rows.dtype == np.uint8:
+            rows -= 128.0
+        scale = self._scale[ids]
+        blocks = rows.reshape(*scale.shape, -1)
+        blocks *= scale[..., None]
         return rows
 
     def take(self, ids: NDArray[np.int64], out: Floats) -> None:
@@ -53,17 +71,19 @@ class EmbeddingTable:
         """
         rows = _mapped(directory / TABLE)
         wanted = (config.vocabulary, config.hidden)
-        if rows.shape != wanted or rows.dtype not in (np.float32, np.float16, np.int8):
+        if rows.shape != wanted or rows.dtype not in (np.float32, np.float16, np.int8, np.uint8):
             raise SetupError(
                 f"{TABLE} is {rows.dtype}{list(rows.shape)}, config.json wants float32{list(wanted)} "
-                "(or float16, or int8 with scales).",
+                "(or float16, or int8 or uint8 with scales).",
                 mend=MEND,
             )
-        if rows.dtype != np.int8:
+        if rows.dtype not in (np.int8, np.uint8):
             return cls(rows)
         scale = _mapped(directory / SCALE)
-        if scale.shape != (config.vocabulary, 1) or scale.dtype != np.float32:
-            raise SetupError(f"{SCALE} is {scale.dtype}{list(scale.shape)}, not a scale a row.", mend=MEND)
+        blocks = scale.shape[-1] if rows.dtype == np.uint8 and scale.ndim == 2 else 1
+        if scale.shape != (config.vocabulary, blocks) or scale.dtype != np.float32 or config.hidden % max(blocks, 1):
+            what = "a scale a row" if rows.dtype == np.int8 else "scales of blocks of its rows"
+            raise SetupError(f"{SCALE} is {scale.dtype}{list(scale.shape)}, not {what}.", mend=MEND)
         return cls(rows, np.asarray(scale, np.float32))
 
 

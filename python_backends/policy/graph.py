@@ -27,7 +27,7 @@ class Piece:
 
     Attributes:
         past: tokens that the row's cache holds.
-        embeds: `[S, hidden]`.
+        embeds: `[S, hidden]`; wider, where visual tokens bring features for the layers (`DecoderGraph.prefill`).
         positions: `[3, S]`.
     """
 
@@ -77,7 +77,8 @@ class DecoderGraph(ABC):
 
         Args:
             row: first row; the prompts take one row each.
-            embeds: `[S_i, hidden]` of each prompt.
+            embeds: `[S_i, hidden]` of each prompt, or `[S_i, CheckpointConfig.visual_width]` of one with images: what
+                the vision tower has for the first layers lies behind each token's embedding, zero for text.
             positions: `[3, S_i]` of each prompt.
 
         Returns:
@@ -91,7 +92,7 @@ class DecoderGraph(ABC):
         Args:
             row: the row.
             past: tokens that its cache holds.
-            embeds: `[S, hidden]`.
+            embeds: `[S, hidden]`, or wider, see `prefill`.
             positions: `[3, S]`.
             logits: of how many of the last tokens logits are wanted.
 

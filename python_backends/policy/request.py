@@ -16,7 +16,7 @@ from pixelis.schema import PolicyEvent, Sampling
 from python_backends.policy.calls.vocabulary import Vocabulary
 from python_backends.policy.checkpoint import CheckpointConfig
 from python_backends.policy.content import Content, prompt_content, text_content
-from python_backends.policy.embeddings import EmbeddingTable
+from python_backends.policy.embeddings import EmbeddingTable, widened
 from python_backends.policy.grammar import CallGrammar, CallGuide
 from python_backends.policy.metrics import Turn
 from python_backends.policy.positions import Grid, mrope_positions, visual_tokens
@@ -41,7 +41,8 @@ class PolicyRequest:
 
     Attributes:
         prompt_ids: `[S]`, the image token repeated once a visual token.
-        visual: visual tokens of all images in order `[n, hidden]`; none for a prompt without images.
+        visual: visual tokens of all images in order `[n, hidden]`, features for the layers behind each where the
+            checkpoint has them (`CheckpointConfig.visual_width`); none for a prompt without images.
         grids: patch grid (frames, rows, columns) of each image, `[images, 3]` or flattened.
         sampling: how to continue, and the request's id.
     """
@@ -58,7 +59,7 @@ class Sequence:
 
     Attributes:
         ids: prompt `[S]`.
-        embeds: prompt embeddings `[S, hidden]`, visual tokens in place.
+        embeds: prompt embeddings `[S, hidden]`, visual tokens in place; wider by their features where it has images.
         positions: M-RoPE positions of the prompt `[3, S]`.
         content: what the prompt's cache follows from `[S, 2]`.
         next_position: position of the first generated token.
@@ -189,7 +190,9 @@ class Sequence:
         """Embeddings `[stop - start, hidden]` of tokens, generated ones included."""
         prompt = self.embeds[start:stop]
         made = self.tokens[max(start - self.length, 0) : max(stop - self.length, 0)]
-        return np.concatenate([prompt, table[np.array(made, np.int64)]]) if made else prompt
+        if not made:
+            return prompt
+        return np.concatenate([prompt, widened(table[np.array(made, np.int64)], prompt.shape[1])])
 
 
 def prepare(
@@ -217,7 +220,8 @@ def prepare(
     visual = None
     if request.visual is not None and request.visual.size:
         visual = request.visual
-        _check_visual(visual, int(is_image.sum()), config.hidden)
+        _check_visual(visual, int(is_image.sum()), config.visual_width)
+        embeds = widened(embeds, config.visual_width)
         embeds[is_image] = visual
     elif is_image.any():
         raise InvalidRequest(f"The prompt has {int(is_image.sum())} image tokens and no visual tokens came with it.")
@@ -271,10 +275,10 @@ def _spelt(vocabulary: Vocabulary | None) -> Vocabulary:
     return vocabulary
 
 
-def _check_visual(visual: NDArray[np.float32], wanted: int, hidden: int) -> None:
-    if visual.shape != (wanted, hidden):
+def _check_visual(visual: NDArray[np.float32], wanted: int, width: int) -> None:
+    if visual.shape != (wanted, width):
         raise InvalidRequest(
-            f"VISUAL has shape {list(visual.shape)}, the prompt's image tokens make it [{wanted}, {hidden}].",
+            f"VISUAL has shape {list(visual.shape)}, the prompt's image tokens make it [{wanted}, {width}].",
             mend="Send the tokens of all images in order, one for each <|image_pad|>.",
         )
     if not np.isfinite(visual).all():

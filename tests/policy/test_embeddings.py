@@ -25,12 +25,17 @@ def _table(directory: Path) -> np.ndarray:
     return np.random.default_rng(0).normal(size=(config.vocabulary, config.hidden)).astype(np.float32)
 
 
-@pytest.mark.parametrize(("kind", "error"), [("fp32", 0.0), ("fp16", 2e-3), ("int8", 2e-2)])
+@pytest.mark.parametrize(("kind", "error"), [("fp32", 0.0), ("fp16", 2e-3), ("int8", 2e-2), ("uint8", 2e-2)])
 def test_rows_are_single_precision(kind: str, error: float, artifact: Path) -> None:
     table = _table(artifact)
     if kind == "int8":
         scale = np.abs(table).max(axis=1, keepdims=True) / 127
         np.save(artifact / TABLE, np.rint(table / scale).astype(np.int8))
+        np.save(artifact / SCALE, scale)
+    elif kind == "uint8":  # blocks of 32 that share a scale
+        blocks = table.reshape(len(table), -1, 32)
+        scale = np.abs(blocks).max(axis=2) / 127
+        np.save(artifact / TABLE, (np.rint(blocks / scale[..., None]) + 128).astype(np.uint8).reshape(table.shape))
         np.save(artifact / SCALE, scale)
     else:
         np.save(artifact / TABLE, table.astype({"fp32": np.float32, "fp16": np.float16}[kind]))
@@ -58,7 +63,7 @@ def test_int8_needs_scales_that_fit(artifact: Path) -> None:
         EmbeddingTable.load(artifact, config)
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.uint8, np.int64])
+@pytest.mark.parametrize("dtype", [np.float64, np.int16, np.int64])
 def test_other_types_are_refused(dtype: type[np.generic], artifact: Path) -> None:
     np.save(artifact / TABLE, _table(artifact).astype(dtype))
     with pytest.raises(SetupError, match="wants float32"):

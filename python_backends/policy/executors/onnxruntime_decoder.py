@@ -1,6 +1,7 @@
 """The decoder graph bound to its KV cache: prefill into rows, go on in a row, decode all rows, nothing copied.
 
-The graph comes from the onnxruntime-genai model builder (`builder/sources/decoder.py`). Past and present of a layer are
+The graph comes from the onnxruntime-genai model builder, or is emitted with the same nodes
+(`builder/sources/decoder.py`). Past and present of a layer are
 bound to the same preallocated buffer, in which one row belongs to one sequence; the fused attention appends in place.
 Ragged batches are padded on the right: the attention mask carries each row's true length.
 """
@@ -55,6 +56,9 @@ class OnnxRuntimeDecoder(DecoderGraph):
         self.token_bytes = len(self._cache) * config.kv_heads * config.head_dim * dtype.itemsize
         wanted = {"inputs_embeds", "attention_mask", "position_ids", "logits_at"}
         wanted |= {f"past_key_values.{name}" for name in self._cache}
+        self._features = [f"deepstack.{i}" for i in range(min(config.deepstack, config.layers))]
+        self._no_feature = np.zeros((1, 1, config.hidden), np.float32)
+        wanted |= set(self._features)
         if types.keys() != wanted:
             raise SetupError(
                 f"The graph's inputs are not a decoder's: {sorted(types.keys() ^ wanted)}.",
@@ -113,21 +117,31 @@ class OnnxRuntimeDecoder(DecoderGraph):
         logits = np.empty((*at.shape, self.config.vocabulary), np.float32)
         binding = self._bind(row, len(embeds), logits)
         # The binding holds addresses alone; these names hold what is there until the run is over.
-        embeds, positions, at = np.ascontiguousarray(embeds), np.ascontiguousarray(positions), np.ascontiguousarray(at)
-        _bind_input(binding, "inputs_embeds", embeds)
+        tokens, *features = self._parts(embeds)
+        positions, at = np.ascontiguousarray(positions), np.ascontiguousarray(at)
+        _bind_input(binding, "inputs_embeds", tokens)
+        for name, feature in zip(self._features, features, strict=False):
+            _bind_input(binding, name, feature)
         _bind_input(binding, "position_ids", positions)
         _bind_input(binding, "attention_mask", mask)
         _bind_input(binding, "logits_at", at)
         self._session.run_with_iobinding(binding)
         return logits
 
+    def _parts(self, embeds: Floats) -> list[Floats]:
+        """Embeddings `[n, S, hidden]`, and behind them the features for each of the first layers, where there are."""
+        hidden = self.config.hidden
+        return [np.ascontiguousarray(embeds[..., at : at + hidden]) for at in range(0, embeds.shape[-1], hidden)]
+
     def _bind(self, row: int, count: int, logits: Floats) -> onnxruntime.IOBinding:
-        """A binding of `count` cache rows from `row` on, as past and as present, and of the logits."""
+        """A binding of `count` cache rows from `row` on, as past and as present, of the logits, and of no features."""
         binding = self._session.io_binding()
         for name, buffer in self._cache.items():
             rows = buffer[row : row + count]
             _bind_input(binding, f"past_key_values.{name}", rows)
             _bind_output(binding, f"present.{name}", rows)
+        for name in self._features:
+            _bind_input(binding, name, self._no_feature)
         _bind_output(binding, "logits", logits)
         return binding
 
