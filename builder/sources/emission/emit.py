@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
+from builder.checkpoints.architecture import Architecture, read_architecture
+from builder.checkpoints.expected import TOWER, expected
 from builder.checkpoints.weights import Weights
 from builder.sources.emission.form import Form
 from builder.sources.emission.head import project, write_table
 from builder.sources.emission.layers import ROWS, TOKENS, TOTAL, Layers
 from builder.sources.emission.matrices import Matrices
 from builder.sources.emission.nodes import Nodes
-from builder.sources.emission.shape import DecoderShape
 from builder.sources.emission.store import LIMIT, ExternalStore
 from pixelis.errors import BuildError
 
@@ -41,65 +42,53 @@ def emit(checkpoint: Path, directory: Path, form: Form, limit: int = LIMIT) -> l
         BuildError: an architecture that is not written, a weight that is missing or has another shape than config.json
             says, or an excluded node that does not exist.
     """
-    shape, weights, nodes = DecoderShape.load(checkpoint), Weights(checkpoint), Nodes()
-    check_sizes(shape, weights)
+    architecture, weights, nodes = read_architecture(checkpoint), Weights(checkpoint), Nodes()
+    text, deep = architecture.text, len(architecture.vision.deepstack)
+    _check(architecture, weights)
     with ExternalStore(directory, limit) as store:
         matrices = Matrices(weights, store, nodes, form)
-        table = write_table(directory, matrices, shape, form)
-        _write(directory, nodes, matrices, shape, form)
+        table = write_table(directory, matrices, text, form)
+        _write(directory, nodes, matrices, architecture, form)
         weights.release()
     missing = sorted(set(form.excluded) - nodes.names)
     if missing:
         raise BuildError(f"The decoder has no node {missing[0]}.", mend="Names are those of the graph in fp32.")
     nodes.save(directory / GRAPH)
-    done = f"emitted layer by layer from mapped weights: {shape.layers} layers, {form.words}"
+    done = f"emitted layer by layer from mapped weights: {text.layers} layers, {form.words}"
     files = f"{store.written / (1 << 20):.0f} MiB of weights in {len(store.files)} files"
-    deep = [f"deepstack features after the first {shape.deepstack} layers"] if shape.deepstack else []
-    return [done, *deep, files, table]
+    features = [f"deepstack features after the first {deep} layers"] if deep else []
+    return [done, *features, files, table]
 
 
-def _write(directory: Path, nodes: Nodes, matrices: Matrices, shape: DecoderShape, form: Form) -> None:
+def _write(directory: Path, nodes: Nodes, matrices: Matrices, architecture: Architecture, form: Form) -> None:
+    text = architecture.text
     integer, single = ir.DataType.INT64, ir.DataType.FLOAT
     mask = nodes.input("attention_mask", integer, [ROWS, TOTAL])
     places = nodes.input("position_ids", integer, [3, ROWS, TOKENS])
-    embeds = nodes.input("inputs_embeds", single, [ROWS, TOKENS, shape.hidden])
+    embeds = nodes.input("inputs_embeds", single, [ROWS, TOKENS, text.hidden])
     features = [
-        nodes.input(f"deepstack.{i}", single, ["deepstack_rows", "deepstack_tokens", shape.hidden])
-        for i in range(shape.deepstack)
+        nodes.input(f"deepstack.{i}", single, ["deepstack_rows", "deepstack_tokens", text.hidden])
+        for i in range(len(architecture.vision.deepstack))
     ]
-    layers = Layers(nodes, matrices, shape, ir.DataType.FLOAT16 if form.bits == 16 else single)
+    layers = Layers(nodes, matrices, text, ir.DataType.FLOAT16 if form.bits == 16 else single)
     hidden = layers.write(layers.shared(mask, places), embeds, features)
     chosen = nodes.input("logits_at", integer, [ROWS, "chosen"])
     axis = nodes.weight(ir.tensor(np.array([2], np.int64), name="logits_at_axis"))
     column = nodes.node("Unsqueeze", "logits_at/column", [chosen, axis])
     asked = nodes.node("GatherND", "logits_at/gather", [hidden, column], batch_dims=1)
-    logits = project(directory, nodes, matrices, shape, form, asked)
-    nodes.output(logits, "logits", single, [ROWS, "chosen", shape.vocabulary])
+    logits = project(directory, nodes, matrices, text, form, asked)
+    nodes.output(logits, "logits", single, [ROWS, "chosen", text.vocabulary])
 
 
-def check_sizes(shape: DecoderShape, weights: Weights) -> None:
-    """Compare the matrices with `config.json`, before anything is written.
+def _check(architecture: Architecture, weights: Weights) -> None:
+    """Compare the decoder's tensors with `config.json`, before anything is written.
 
     Raises:
         BuildError: one is missing or has another shape.
     """
-    wide, narrow = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
-    table = (shape.vocabulary, shape.hidden)
-    wanted = {"model.language_model.embed_tokens.weight": table, "model.language_model.norm.weight": (shape.hidden,)}
-    if not shape.tied:
-        wanted["lm_head.weight"] = table
-    for layer in range(shape.layers):
-        stem = f"model.language_model.layers.{layer}"
-        wanted |= {
-            f"{stem}.self_attn.q_proj.weight": (wide, shape.hidden),
-            f"{stem}.self_attn.k_proj.weight": (narrow, shape.hidden),
-            f"{stem}.self_attn.v_proj.weight": (narrow, shape.hidden),
-            f"{stem}.self_attn.o_proj.weight": (shape.hidden, wide),
-            f"{stem}.mlp.gate_proj.weight": (shape.inner, shape.hidden),
-            f"{stem}.mlp.up_proj.weight": (shape.inner, shape.hidden),
-            f"{stem}.mlp.down_proj.weight": (shape.hidden, shape.inner),
-        }
-    for name, size in wanted.items():
+    for name, size in expected(architecture).items():
+        if name.startswith(TOWER):
+            continue
         if name not in weights or weights.shape(name) != size:
             found = list(weights.shape(name)) if name in weights else "not there"
             raise BuildError(

@@ -9,34 +9,34 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from builder.checkpoints.architecture import Text
+from builder.checkpoints.expected import EMBEDDING, HEAD
 from builder.formats.onnx_tables import rows_as_int8
 from builder.sources.emission.blocks import quantise
 from builder.sources.emission.form import Form
 from builder.sources.emission.matrices import Matrices, nbits
 from builder.sources.emission.nodes import FUSED, Nodes
-from builder.sources.emission.shape import DecoderShape
 from builder.sources.emission.store import external
 from python_backends.policy.embeddings import SCALE, TABLE
 
-EMBEDDINGS, HEAD = "model.language_model.embed_tokens.weight", "lm_head.weight"
 NODE = "/lm_head/MatMul"
 _INT8 = "embedding table: int8, a scale a row"
 
 
-def write_table(directory: Path, matrices: Matrices, shape: DecoderShape, form: Form) -> str:
+def write_table(directory: Path, matrices: Matrices, text: Text, form: Form) -> str:
     """Write the embedding table, no larger than weights in `form` ask for; what it is, in words.
 
     In blocks that share a scale, as the vocabulary's projection wants it, where the two are tied and whole blocks fill
     a row; else a scale a row.
     """
-    size = (shape.vocabulary, shape.hidden)
-    rows = matrices.rows(EMBEDDINGS)
+    size = (text.vocabulary, text.hidden)
+    rows = matrices.rows(EMBEDDING)
     if not form.in_blocks:
         with _ArrayFile(directory / TABLE, np.float16 if form.bits == 16 else np.float32, size) as table:
             for part in rows:
                 table.put(part)
-        return f"embedding table: fp{form.bits}{', of the logits too' if shape.tied else ''}"
-    shared = shares_blocks(shape, form)
+        return f"embedding table: fp{form.bits}{', of the logits too' if text.tied else ''}"
+    shared = shares_blocks(text, form)
     dtype, scales_shape = (np.uint8, (size[0], size[1] // form.block)) if shared else (np.int8, (size[0], 1))
     with (
         _ArrayFile(directory / TABLE, dtype, size) as table,
@@ -53,27 +53,25 @@ def write_table(directory: Path, matrices: Matrices, shape: DecoderShape, form: 
     return f"embedding table: 8 bits in blocks of {form.block}, of the logits too" if shared else _INT8
 
 
-def shares_blocks(shape: DecoderShape, form: Form) -> bool:
+def shares_blocks(text: Text, form: Form) -> bool:
     """Whether the table and the projection can be the same blocks of 8 bits."""
-    return form.of(NODE).in_blocks and shape.tied and shape.hidden % form.block == 0
+    return form.of(NODE).in_blocks and text.tied and text.hidden % form.block == 0
 
 
-def project(
-    directory: Path, nodes: Nodes, matrices: Matrices, shape: DecoderShape, form: Form, hidden: ir.Value
-) -> ir.Value:
+def project(directory: Path, nodes: Nodes, matrices: Matrices, text: Text, form: Form, hidden: ir.Value) -> ir.Value:
     """Logits of `hidden [..., hidden]`, from the table that `write_table` wrote where that is the checkpoint's own."""
-    size = (shape.vocabulary, shape.hidden)
+    size = (text.vocabulary, text.hidden)
     head = form.of(NODE).head
-    if shares_blocks(shape, form):
-        blocks = shape.hidden // form.block
-        values = _lying(directory / TABLE, "lm_head.MatMul.weight_Q8", (shape.vocabulary, blocks, form.block))
-        scales = _lying(directory / SCALE, "lm_head.MatMul.weight_scale", (shape.vocabulary, blocks))
+    if shares_blocks(text, form):
+        blocks = text.hidden // form.block
+        values = _lying(directory / TABLE, "lm_head.MatMul.weight_Q8", (text.vocabulary, blocks, form.block))
+        scales = _lying(directory / SCALE, "lm_head.MatMul.weight_scale", (text.vocabulary, blocks))
         return nbits(nodes, NODE, hidden, [nodes.weight(values), nodes.weight(scales)], size, head)
-    if shape.tied and not form.in_blocks:
+    if text.tied and not form.in_blocks:
         table = nodes.weight(_lying(directory / TABLE, "model.embed_tokens.weight", size))
         weight = matrices.single(table, form)
         return nodes.node("FusedMatMul", NODE, [hidden, weight], domain=FUSED, transB=1)
-    return matrices.headed(head).project(EMBEDDINGS if shape.tied else HEAD, "/lm_head", hidden)
+    return matrices.headed(head).project(EMBEDDING if text.tied else HEAD, "/lm_head", hidden)
 
 
 class _ArrayFile:
