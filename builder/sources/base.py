@@ -49,12 +49,11 @@ class Source(ABC):
     def digest(self) -> str:
         """sha-256 over the weight files and the code of `builder.sources` that turns them into a model."""
         h = hashlib.sha256()
-        for path in self.files():
+        for path in (*self.files(), *code_files(Path(inspect.getfile(type(self))))):
             h.update(path.name.encode())
-            h.update(path.read_bytes())
-        for path in code_files(Path(inspect.getfile(type(self)))):
-            h.update(path.name.encode())
-            h.update(path.read_bytes())
+            with path.open("rb") as file:
+                while block := file.read(2**20):
+                    h.update(block)
         return h.hexdigest()
 
     def missing(self) -> list[Path]:

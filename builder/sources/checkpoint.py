@@ -11,7 +11,6 @@ from pixelis.errors import BuildError
 from pixelis.settings import settings
 
 NANO = Path(__file__).parents[1] / "nano" / "checkpoint"
-ARCHITECTURE = "Qwen2_5_VLForConditionalGeneration"
 UNTASKED = "the checkpoint is not the nano, so nobody knows right answers: its numbers alone were compared"
 _NEEDED = ("config.json", "tokenizer.json", "preprocessor_config.json")
 
@@ -49,16 +48,21 @@ def is_nano(directory: Path) -> bool:
 def load_model(directory: Path) -> Any:
     """The checkpoint in transformers, single precision, eval mode; kept, because both sources use it.
 
+    A large one's text model reads its matrices from the files as it goes: see `builder.checkpoints.mapped_model`.
+
     Raises:
         BuildError: another architecture.
     """
     import torch
-    from transformers import AutoConfig, Qwen2_5_VLForConditionalGeneration
+    from transformers import AutoModelForImageTextToText
 
-    config = AutoConfig.from_pretrained(directory, local_files_only=True)
-    if ARCHITECTURE not in (config.architectures or []):
-        raise BuildError(f"{directory.name} is a {config.architectures}.", mend=f"A {ARCHITECTURE} is served.")
-    model = Qwen2_5_VLForConditionalGeneration.from_pretrained(directory, dtype=torch.float32, local_files_only=True)
+    from builder.checkpoints.architecture import read_architecture
+    from builder.checkpoints.mapped_model import is_large, load_mapped
+
+    read_architecture(directory)
+    if is_large(directory):
+        return load_mapped(directory)
+    model = AutoModelForImageTextToText.from_pretrained(directory, dtype=torch.float32, local_files_only=True)
     return model.eval()
 
 
