@@ -30,8 +30,9 @@ def _imported(path: Path) -> list[Path]:
         if isinstance(node, ast.ImportFrom) and node.module == PACKAGE:
             files += [HERE / f"{alias.name}.py" for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{PACKAGE}."):
-            files.append(HERE / f"{(node.module or '').removeprefix(f'{PACKAGE}.')}.py")
+            folder = HERE.joinpath(*(node.module or "").removeprefix(f"{PACKAGE}.").split("."))
+            files += [folder.with_suffix(".py"), *(folder / f"{alias.name}.py" for alias in node.names)]
         elif isinstance(node, ast.Import):
             names = [alias.name for alias in node.names if alias.name.startswith(f"{PACKAGE}.")]
-            files += [HERE / f"{name.removeprefix(f'{PACKAGE}.')}.py" for name in names]
+            files += [HERE.joinpath(*name.removeprefix(f"{PACKAGE}.").split(".")).with_suffix(".py") for name in names]
     return [file for file in files if file.is_file()]
