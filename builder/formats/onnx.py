@@ -120,7 +120,7 @@ def export_module(
         example_inputs: tensors to trace with; every dynamic axis must be longer than 1 there.
         input_names: in the order of `forward`.
         output_names: in the order of what `forward` returns.
-        dynamic_axes: by input, axis -> name; axes of one name have one length.
+        dynamic_axes: by input, axis -> name; axes of one name have one length. `28 height` is a multiple of 28.
         path: where the file goes.
         opset: operator set of the graph.
 
@@ -132,7 +132,7 @@ def export_module(
     if module.training:
         raise BuildError("The module is in training mode.", mend="Call .eval() on the module that is exported.")
     names = {name for axes in dynamic_axes.values() for name in axes.values()}
-    dims = {name: torch.export.Dim(name, min=1) for name in sorted(names)}
+    dims = {name: _dim(name) for name in sorted(names)}
     shapes = tuple({axis: dims[label] for axis, label in dynamic_axes.get(name, {}).items()} for name in input_names)
     with _quiet():
         program = torch.onnx.export(
@@ -150,6 +150,15 @@ def export_module(
         raise BuildError("The exporter returned no program.", mend="Use torch 2.6 or newer.")
     save(program.model_proto, path)
     _check_axes(path, dynamic_axes)
+
+
+def _dim(label: str) -> Any:
+    """The exporter's axis for `batch`, or for `28 height`."""
+    import torch
+
+    times, _, name = label.rpartition(" ")
+    axis = torch.export.Dim(name, min=1)
+    return int(times) * axis if times else axis
 
 
 @contextmanager
