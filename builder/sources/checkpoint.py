@@ -33,7 +33,7 @@ def checkpoint_directory(given: Path | None = None) -> Path:
 
 def checkpoint_files(directory: Path) -> Sequence[Path]:
     """The files of a checkpoint that an artifact depends on."""
-    names = (*_NEEDED, "generation_config.json", "pixelis.json")
+    names = (*_NEEDED, "generation_config.json", "pixelis.json", "dialect.yaml")
     found = [directory / name for name in names if (directory / name).is_file()]
     return [*found, *sorted(directory.glob("*.safetensors"))]
 

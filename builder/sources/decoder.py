@@ -27,7 +27,7 @@ from python_backends.policy.tokenizer import PolicyTokenizer
 if TYPE_CHECKING:
     from python_backends.policy.graph import DecoderGraph
 
-_BESIDE = ("tokenizer.json", "config.json", "generation_config.json", "pixelis.json")
+_BESIDE = ("tokenizer.json", "config.json", "generation_config.json", "pixelis.json", "dialect.yaml")
 STEPS = 3
 """Tokens after the prompt in a sample."""
 _QUESTIONS = (

@@ -14,7 +14,7 @@ from pixelis.errors import PixelisError
 from python_backends.artifacts import latest
 from python_backends.caching.canonical import feed
 
-READ = ("characters.json", "config.json", "generation_config.json", "pixelis.json", "tokenizer.json")
+READ = ("characters.json", "config.json", "dialect.yaml", "generation_config.json", "pixelis.json", "tokenizer.json")
 """Files of an artifact that the processes of other models read."""
 
 

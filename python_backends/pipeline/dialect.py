@@ -1,8 +1,7 @@
 """What the policy wrote in one turn: a call, a call that cannot be read, or an answer.
 
-The Qwen form is `<tool_call>{"name": ..., "arguments": {...}}</tool_call>`. Accepted too, for checkpoints trained
-elsewhere: `crop_image` and `crop_image_normalized` {bbox_2d, target_image}, `select_frames` {target_frames}; answers
-in `<answer></answer>`, `\\boxed{}` or plain text. `target_image` and `target_frames` count from 1.
+The form is Qwen's, `<tool_call>{"name": ..., "arguments": {...}}</tool_call>`. Which tools there are, what their
+arguments are called, which images they count from and what marks an answer is the checkpoint's dialect: `dialects/`.
 """
 
 from __future__ import annotations
@@ -15,15 +14,13 @@ from typing import Any
 
 from pixelis.errors import InvalidOperation
 from pixelis.schema import Operation, OperationName
+from python_backends.pipeline.dialects import Dialect, Tool, default_dialect
 from python_backends.pipeline.spaces import Frame, Space, arguments_to_original
 
 _CALL = re.compile(r"<tool_call>(.*?)(</tool_call>|$)", re.DOTALL)
+_GIVE = dict.fromkeys(("region", "bbox", "init_bbox"), "Give [x1, y1, x2, y2].")
+"""How to mend a call without an argument of the operation."""
 _THINK = re.compile(r"<think>.*?(?:</think>|$)", re.DOTALL)
-_ANSWER = re.compile(r"<answer>(.*?)(?:</answer>|$)", re.DOTALL)
-_BOXED = "\\boxed{"
-_CROPS = ("crop_image", "crop_image_normalized")
-_KNOWN = (*(name.value for name in OperationName), *_CROPS, "select_frames")
-_MOST_FRAMES = 8
 
 
 @dataclass(frozen=True)
@@ -60,19 +57,25 @@ class Turn:
     act: Call | Malformed | Answer
 
 
-def parse_turn(text: str) -> Turn:
-    """The turn in `text`. The first call counts; a turn without one is an answer (perhaps an empty one)."""
+def parse_turn(text: str, dialect: Dialect | None = None) -> Turn:
+    """The turn in `text`. The first call counts; a turn without one is an answer (perhaps an empty one).
+
+    Args:
+        text: what the policy wrote.
+        dialect: the checkpoint's; none = the default.
+    """
+    dialect = dialect or default_dialect()
     found = _CALL.search(text)
     if found is None:
-        return _answer(text)
+        return _answer(text, dialect)
     thought = _plain(text[: found.start()])
     raw = found[0]
     if not found[2]:
         return Turn(thought, Malformed("The tool call has no `</tool_call>`.", raw))
-    return Turn(thought, _call(found[1].strip(), raw))
+    return Turn(thought, _call(found[1].strip(), raw, dialect))
 
 
-def _call(body: str, raw: str) -> Call | Malformed:
+def _call(body: str, raw: str, dialect: Dialect) -> Call | Malformed:
     try:
         call = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -80,8 +83,8 @@ def _call(body: str, raw: str) -> Call | Malformed:
     name = call.get("name") if isinstance(call, dict) else None
     if not isinstance(name, str):
         return Malformed('A tool call is {"name": ..., "arguments": {...}}.', raw)
-    if name not in _KNOWN:
-        return Malformed(f"There is no tool `{name[:40]}`. Known: {', '.join(_KNOWN)}.", raw)
+    if name not in dialect.tools:
+        return Malformed(f"There is no tool `{name[:40]}`. Known: {', '.join(dialect.tools)}.", raw)
     arguments = call.get("arguments", {})
     if isinstance(arguments, str):  # OpenAI's form: the arguments as a JSON string
         try:
@@ -93,33 +96,21 @@ def _call(body: str, raw: str) -> Call | Malformed:
     return Call(name, arguments, raw)
 
 
-def _answer(text: str) -> Turn:
-    marked = _ANSWER.search(text)
-    span = marked.span(1) if marked else _boxed(text)
-    if span is None:
+def _answer(text: str, dialect: Dialect) -> Turn:
+    for mark in dialect.answers:
+        span = mark.span(text)
+        if span is not None:
+            thought = _plain(text[: span[0] - len(mark.open)])
+            break
+    else:
         thinking = _THINK.match(text.lstrip())
         skipped = len(text) - len(text.lstrip()) + (thinking.end() if thinking else 0)
         span = (skipped, len(text))
         thought = _plain(text[:skipped])
-    else:
-        thought = _plain(text[: span[0]].removesuffix("<answer>").removesuffix(_BOXED))
     start, end = span
     inner = text[start:end]
     start += len(inner) - len(inner.lstrip())
     return Turn(thought, Answer(inner.strip(), start, start + len(inner.strip())))
-
-
-def _boxed(text: str) -> tuple[int, int] | None:
-    """Span of what the last `\\boxed{...}` holds, with balanced braces; to the end where it is not closed."""
-    at = text.rfind(_BOXED)
-    if at < 0:
-        return None
-    start, depth = at + len(_BOXED), 1
-    for i in range(start, len(text)):
-        depth += {"{": 1, "}": -1}.get(text[i], 0)
-        if depth == 0:
-            return start, i
-    return start, len(text)
 
 
 def _plain(thought: str) -> str:
@@ -130,36 +121,43 @@ Planned = tuple[Operation, Frame]
 """An operation, and the image of the conversation that it was written about."""
 
 
-def operations(call: Call, frames: Sequence[Frame], space: Space) -> list[Planned]:
+def operations(call: Call, frames: Sequence[Frame], space: Space, dialect: Dialect | None = None) -> list[Planned]:
     """The visual operations that a call asks for, in pixels of the originals.
 
     Args:
         call: as parsed.
         frames: the images of the conversation so far, crops included.
         space: the checkpoint's coordinate space.
+        dialect: the one that the call was parsed in; none = the default.
 
     Raises:
-        InvalidOperation: `target_image` or `target_frames` names an image that is not there, or `bbox_2d` is missing.
+        InvalidOperation: an image is named that is not there, or an argument is missing that the tool needs.
     """
-    if call.name == "select_frames":
-        return [_whole(frame) for frame in _frames(call.arguments.get("target_frames"), frames)]
+    dialect = dialect or default_dialect()
+    tool = dialect.tools[call.name]
+    target = dialect.target_of(tool)
+    if tool.frames:
+        listed = call.arguments.get(tool.frames)
+        chosen = _frames(tool.frames, listed, frames, target.base, dialect.most_frames)
+        return [_whole(frame) for frame in chosen]
     arguments = dict(call.arguments)
-    frame = _frame(arguments.pop("target_image", 1), frames)
-    if call.name in _CROPS:
-        if "bbox_2d" not in arguments:
-            raise InvalidOperation(f"`{call.name}` needs `bbox_2d`.", mend="Give [x1, y1, x2, y2].")
-        box = arguments.pop("bbox_2d")
-        relative: Space = "relative_1" if call.name == "crop_image_normalized" else space
-        return [_operation(OperationName.ZOOM_IN, {"region": box}, frame, relative)]
-    name = OperationName(call.name)
+    frame = _frame(arguments.pop(target.argument, target.base), frames, target.base)
+    arguments = _named(call.name, tool, arguments)
+    name = tool.operation
     if name is OperationName.READ_TEXT and "region" not in arguments and not frame.whole:
         arguments.pop("normalized", None)  # said of no coordinates; the region of the crop is in pixels
         return [_original(name, {**arguments, "region": list(frame.region)}, frame)]
-    return [_operation(name, arguments, frame, space)]
+    return [_original(name, arguments_to_original(arguments, frame, tool.coordinates or space), frame)]
 
 
-def _operation(name: OperationName, arguments: dict[str, Any], frame: Frame, space: Space) -> Planned:
-    return _original(name, arguments_to_original(arguments, frame, space), frame)
+def _named(name: str, tool: Tool, arguments: dict[str, Any]) -> dict[str, Any]:
+    """A call's arguments by the operation's own names."""
+    if tool.arguments is None:
+        return {key: value for key, value in arguments.items() if key not in tool.ignored}
+    for needed in tool.needed:
+        if needed not in arguments:
+            raise InvalidOperation(f"`{name}` needs `{needed}`.", mend=_GIVE.get(tool.arguments[needed]))
+    return {own: arguments[written] for written, own in tool.arguments.items() if written in arguments}
 
 
 def _whole(frame: Frame) -> Planned:
@@ -170,13 +168,14 @@ def _original(name: OperationName, arguments: dict[str, Any], frame: Frame) -> P
     return Operation(operation=name, arguments=arguments, image_index=frame.image_index), frame
 
 
-def _frame(target: Any, frames: Sequence[Frame]) -> Frame:
-    if isinstance(target, bool) or not isinstance(target, int) or not 1 <= target <= len(frames):
-        raise InvalidOperation(f"There is no image {str(target)[:20]!r}.", mend=f"Images are 1 to {len(frames)}.")
-    return frames[target - 1]
+def _frame(target: Any, frames: Sequence[Frame], base: int) -> Frame:
+    last = len(frames) - 1 + base
+    if isinstance(target, bool) or not isinstance(target, int) or not base <= target <= last:
+        raise InvalidOperation(f"There is no image {str(target)[:20]!r}.", mend=f"Images are {base} to {last}.")
+    return frames[target - base]
 
 
-def _frames(targets: Any, frames: Sequence[Frame]) -> list[Frame]:
-    if not isinstance(targets, list) or not 1 <= len(targets) <= _MOST_FRAMES:
-        raise InvalidOperation("`target_frames` is not a list of frames.", mend=f"Give 1 to {_MOST_FRAMES} numbers.")
-    return [_frame(target, frames) for target in targets]
+def _frames(argument: str, targets: Any, frames: Sequence[Frame], base: int, most: int) -> list[Frame]:
+    if not isinstance(targets, list) or not 1 <= len(targets) <= most:
+        raise InvalidOperation(f"`{argument}` is not a list of frames.", mend=f"Give 1 to {most} numbers.")
+    return [_frame(target, frames, base) for target in targets]

@@ -117,7 +117,7 @@ class _Episode:
             text = self.unfinished.text if self.unfinished else ""
             if not text.strip() and not self.acting.actions:
                 raise
-            return self._cut_off(parse_turn(text), memory, error)
+            return self._cut_off(parse_turn(text, self.voice.profile.dialect), memory, error)
 
     def _loop(self, memory: Memory, views: NDArray[np.uint8]) -> Reasoning:
         profile, sizes = self.voice.profile, self.request.sizes
@@ -127,7 +127,7 @@ class _Episode:
         memory.open(self.request.question, self.acting.see(views), frames)
         while True:
             turn = yield from self._speak(memory)
-            parsed = parse_turn(turn.text)
+            parsed = parse_turn(turn.text, profile.dialect)
             if not isinstance(parsed.act, Answer):
                 self.evidence.called(turn.mean_logprob(0, len(turn.text)))
             if parsed.thought:
@@ -197,7 +197,8 @@ class _Episode:
         try:
             if isinstance(call, Malformed):
                 raise InvalidOperation(call.reason)
-            todo = operations(call, memory.frames, self.voice.profile.coordinates)
+            profile = self.voice.profile
+            todo = operations(call, memory.frames, profile.coordinates, profile.dialect)
         except InvalidOperation as error:
             yield self._refused(memory, call, error)
             return

@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from pixelis.schema import Box
+from python_backends.pipeline.dialects import Space
 
-Space = Literal["view_pixels", "relative_1000", "relative_1"]
+__all__ = ["Frame", "Point", "Space", "arguments_to_original", "numbers", "result_to_view"]
+
 Point = tuple[float, float]
 
 _BOXES = frozenset({"region", "bbox", "init_bbox", "box"})

@@ -13,7 +13,7 @@ from pixelis.errors import SetupError
 from python_backends.policy.calls.compiled import Calls
 from python_backends.policy.calls.distance import Distances
 from python_backends.policy.calls.engine import Engine
-from python_backends.policy.calls.forms import Bounds, forms
+from python_backends.policy.calls.forms import Bounds, Form, forms
 from python_backends.policy.calls.guide import CallGuide
 from python_backends.policy.calls.opening import Opening
 from python_backends.policy.calls.rules import automaton, lark
@@ -51,7 +51,7 @@ class CallGrammar:
         self._profile = Profile.load(directory)
         self._engine = Engine(vocabulary, min(config.end_ids))
         self._opening = Opening(vocabulary)
-        self._distances = Distances(vocabulary, *automaton(forms(Bounds.of(self._profile, 1))))
+        self._distances = Distances(vocabulary, *automaton(self._forms(1)))
         self._calls = lru_cache(_COMPILED)(self._compile)
 
     def guide(self, stops: frozenset[int], limit: int, images: int) -> CallGuide:
@@ -65,8 +65,11 @@ class CallGrammar:
         return CallGuide(self._calls(images), stops, limit)
 
     def _compile(self, images: int) -> Calls:
-        start = self._engine.compile(lark(forms(Bounds.of(self._profile, images)))) if images else None
+        start = self._engine.compile(lark(self._forms(images))) if images else None
         return Calls(self._engine, self._opening, self._distances, start)
+
+    def _forms(self, images: int) -> list[Form]:
+        return forms(Bounds.of(self._profile, images), self._profile.dialect)
 
 
 def _check(vocabulary: Vocabulary) -> None:

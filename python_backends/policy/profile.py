@@ -5,10 +5,21 @@ Read from `pixelis.json` beside the checkpoint; a checkpoint without one gets th
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from python_backends.pipeline.dialects import (
+    OWN,
+    Dialect,
+    Space,
+    default_dialect,
+    dialect_of,
+    load_dialect,
+    read_dialect,
+)
 
 
 class Calibration(BaseModel):
@@ -29,8 +40,12 @@ class Profile(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    coordinates: Literal["view_pixels", "relative_1000", "relative_1"] = Field(
-        "view_pixels", description="space of the coordinates that the policy writes"
+    dialect: Dialect = Field(
+        default_factory=default_dialect,
+        description="how calls and answers are written: a name, or `dialect.yaml` beside; none = the family's",
+    )
+    coordinates: Space = Field(
+        "view_pixels", description="space of the coordinates that the policy writes; none = the dialect's"
     )
     view: tuple[int, int] = Field((168, 168), description="(width, height) of the view that the policy sees")
     system: str | None = Field(None, description="system prompt; none = no system turn")
@@ -45,8 +60,31 @@ class Profile(BaseModel):
         description="operation -> {name in the observation: dotted path in the result}; none = the whole result",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _speaking(cls, said: Any) -> Any:
+        """The dialect by its name, and its coordinates where nothing else is said."""
+        if not isinstance(said, dict):
+            return said
+        dialect = said.get("dialect") or default_dialect()
+        if isinstance(dialect, str):
+            dialect = load_dialect(dialect)
+        coordinates = dialect.coordinates if isinstance(dialect, Dialect) else "view_pixels"
+        return {"coordinates": coordinates, **said, "dialect": dialect}
+
     @classmethod
     def load(cls, directory: Path) -> Profile:
-        """The profile beside a checkpoint or artifact in `directory`."""
+        """The profile beside a checkpoint or artifact in `directory`.
+
+        Raises:
+            SetupError: its dialect is not there, or is none.
+        """
         path = directory / "pixelis.json"
-        return cls.model_validate_json(path.read_text()) if path.exists() else cls()
+        said = json.loads(path.read_text()) if path.exists() else {}
+        if isinstance(said, dict):
+            named = said.get("dialect")
+            if named is None:
+                said["dialect"] = dialect_of(directory)
+            elif named == OWN:
+                said["dialect"] = read_dialect(directory / OWN)
+        return cls.model_validate(said)

@@ -15,7 +15,8 @@ from pydantic import TypeAdapter
 
 from pixelis.errors import InvalidRequest, SetupError
 from pixelis.schema import OperationName
-from python_backends.pipeline.dialect import _KNOWN, Answer, Call, operations, parse_turn
+from python_backends.pipeline.dialect import Answer, Call, operations, parse_turn
+from python_backends.pipeline.dialects import default_dialect
 from python_backends.pipeline.spaces import Frame
 from python_backends.policy import conversation
 from python_backends.policy.calls.forms import LARGEST_TARGET, LONGEST_QUERY, Bounds, forms
@@ -92,7 +93,7 @@ def test_random_logits_always_write_calls_that_parse_and_plan(voice: Voice) -> N
             assert operation.operation in OperationName
             operation.model_dump_json().encode()
         names.add(turn.act.name)
-    assert names == set(_KNOWN)
+    assert names == set(default_dialect().tools)
 
 
 def test_a_policy_that_repeats_itself_gets_to_the_end_of_its_call(voice: Voice) -> None:
@@ -106,7 +107,7 @@ def test_a_policy_that_repeats_itself_gets_to_the_end_of_its_call(voice: Voice) 
 
 
 def test_the_grammars_tools_are_the_dialects() -> None:
-    assert {form.name for form in forms(Bounds(168, 168, 1))} == set(_KNOWN)
+    assert {form.name for form in forms(Bounds(168, 168, 1))} == set(default_dialect().tools)
 
 
 def test_the_grammars_limits_are_those_of_the_operations() -> None:

@@ -2,18 +2,21 @@ r"""What may follow `<tool_call>`: one call.
 
     \n{"name": NAME, "arguments": {KEY: VALUE, ...}}\n</tool_call>
 
-Every argument has its type, and what is written of an image is inside it: coordinates are in the space of the
-checkpoint or, with `"normalized": true`, from 0 to 1; images and frames are those of the conversation. Keys come in any
-order and once each. The line breaks and the space after `:` and `,` may be missing, other white space may not be
-there. Everything is bounded. Whether a box is *right* (not empty, on the object) is for the operation to say: its words
-go back to the policy as the observation.
+Tools and the names of their arguments are the dialect's. Every argument has its type, and what is written of an image
+is inside it: coordinates are in the space of the checkpoint or, with `"normalized": true`, from 0 to 1; images and
+frames are those of the conversation. Keys come in any order and once each. The line breaks and the space after `:` and
+`,` may be missing, other white space may not be there. Everything is bounded. Whether a box is *right* (not empty, on
+the object) is for the operation to say: its words go back to the policy as the observation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
+from pixelis.schema import OperationName
+from python_backends.pipeline.dialects import Dialect, Space, Tool, default_dialect
 from python_backends.policy.calls.numbers import Counted, below, positive, upto, whole
 from python_backends.policy.calls.pattern import Chars, Maybe, NotAscii, Pattern, Times, any_of, text
 from python_backends.policy.profile import Profile
@@ -24,8 +27,6 @@ LONGEST_QUERY = 200
 """Characters, as in `visual_ops.arguments.LocalizeArguments`."""
 LARGEST_TARGET = 4096
 """As in `visual_ops.arguments.MAX_TARGET`."""
-_MOST_FRAMES = 8
-"""As in `pipeline.dialect`."""
 
 # No `<`: the text of a call ends at the first `</tool_call>`.
 PLAIN = any_of([Chars(frozenset(range(0x20, 0x7F)) - frozenset(b'"\\<')), NotAscii()])
@@ -57,17 +58,24 @@ class Bounds:
         width: of a view, in the units that the checkpoint writes.
         height: the same.
         images: of the conversation, frames and crops included.
+        view: its width and height in pixels; none = the two above.
     """
 
     width: int
     height: int
     images: int
+    view: tuple[int, int] | None = None
 
     @classmethod
     def of(cls, profile: Profile, images: int) -> Bounds:
         """Those of a checkpoint that has been shown `images`."""
-        sides = {"view_pixels": profile.view, "relative_1000": (1000, 1000), "relative_1": (1, 1)}
-        return cls(*sides[profile.coordinates], images)
+        return cls(*profile.view, images).inside(profile.coordinates)
+
+    def inside(self, space: Space) -> Bounds:
+        """The same of coordinates in another space."""
+        view = self.view or (self.width, self.height)
+        sides = {"view_pixels": view, "relative_1000": (1000, 1000), "relative_1": (1, 1)}
+        return Bounds(*sides[space], self.images, view)
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,19 +106,43 @@ class Form:
     optional: frozenset[Pair]
 
 
-def forms(bounds: Bounds) -> list[Form]:
-    """The six operations, and the forms of checkpoints that were trained elsewhere (see `pipeline/dialect.py`)."""
-    target = Pair("target_image", Counted(bounds.images))
-    threshold = Pair("threshold", upto(1))
-    found = [form for style in _styles(bounds) for form in _placed(*style, target, threshold)]
-    query = Pair("query", text('"') + Times(_CHARACTER, 1, LONGEST_QUERY) + text('"'))
-    found.append(Form("TEMPORAL_LOCALIZE", frozenset({query}), frozenset({threshold, target})))
-    crop, share = (Pair("bbox_2d", _box(width, height)) for width, height in ((bounds.width, bounds.height), (1, 1)))
-    found.append(Form("crop_image", frozenset({crop}), frozenset({target})))
-    found.append(Form("crop_image_normalized", frozenset({share}), frozenset({target})))
-    frames = Pair("target_frames", _list(Counted(bounds.images), 1, _MOST_FRAMES))
-    found.append(Form("select_frames", frozenset({frames}), frozenset()))
-    return found
+def forms(bounds: Bounds, dialect: Dialect | None = None) -> list[Form]:
+    """Every way to call a tool of a dialect (none = the default one), and so the operations."""
+    dialect = dialect or default_dialect()
+    return [form for name, tool in dialect.tools.items() for form in _ways(name, tool, bounds, dialect)]
+
+
+def _ways(name: str, tool: Tool, bounds: Bounds, dialect: Dialect) -> Iterator[Form]:
+    """A tool, in the names that the dialect gives to the arguments of its operation."""
+    target = dialect.target_of(tool)
+    if tool.frames:
+        frames = _list(Counted(bounds.images, target.base), 1, dialect.most_frames)
+        yield Form(name, frozenset({Pair(tool.frames, frames)}), frozenset())
+        return
+    beside = {_target(target.argument, bounds.images, target.base)} | {Pair(one, _words()) for one in tool.ignored}
+    inside = bounds if tool.coordinates is None else bounds.inside(tool.coordinates)
+    for needed, optional in _own(tool.operation, inside):
+        if tool.arguments is None:
+            yield Form(name, needed, optional | beside)
+            continue
+        written = {own: key for key, own in tool.arguments.items()}
+        if all(pair.key in written for pair in needed):
+            named = [Pair(written[pair.key], pair.value) for pair in needed | optional if pair.key in written]
+            must = {written[pair.key] for pair in needed} | set(tool.needed)
+            yield Form(
+                name,
+                frozenset(pair for pair in named if pair.key in must),
+                frozenset(pair for pair in named if pair.key not in must) | beside,
+            )
+
+
+def _own(operation: OperationName, bounds: Bounds) -> Iterator[tuple[frozenset[Pair], frozenset[Pair]]]:
+    """Arguments of an operation by its own names: needed, optional."""
+    if operation is OperationName.TEMPORAL_LOCALIZE:
+        yield frozenset({Pair("query", _words())}), frozenset({_threshold()})
+        return
+    for style in _styles(bounds):
+        yield from _placed(operation, *style)
 
 
 def _styles(bounds: Bounds) -> Iterator[tuple[int, int, frozenset[Pair], frozenset[Pair]]]:
@@ -123,22 +155,38 @@ def _styles(bounds: Bounds) -> Iterator[tuple[int, int, frozenset[Pair], frozens
 
 
 def _placed(
-    width: int, height: int, needed: frozenset[Pair], optional: frozenset[Pair], target: Pair, threshold: Pair
-) -> Iterator[Form]:
-    """Operations at a place of an image."""
+    operation: OperationName, width: int, height: int, needed: frozenset[Pair], optional: frozenset[Pair]
+) -> Iterator[tuple[frozenset[Pair], frozenset[Pair]]]:
+    """The same of operations at a place of an image."""
     box, point = _box(width, height), _list_of(below(width), below(height))
-    extra = optional | {target}
     region = Pair("region", box)
-    size = Pair("target_size", _list(whole(1, LARGEST_TARGET), 2, 2))
-    around = {Pair("center", point), Pair("zoom_factor", positive())}
-    yield Form("ZOOM_IN", needed | {region}, extra | {size})
-    yield Form("ZOOM_IN", needed | around, extra | {size})
-    yield Form("SEGMENT_OBJECT_AT", needed | {Pair("point", point)}, extra | {threshold})
-    shown = {Pair(name, _BOOLEAN) for name in ("return_boxes", "return_words")}
-    yield Form("READ_TEXT", needed, extra | {region} | shown)
-    for name, prefix in (("GET_PROPERTIES", ""), ("TRACK_OBJECT", "init_")):
-        yield Form(name, needed | {Pair(f"{prefix}bbox", box)}, extra)
-        yield Form(name, needed | {Pair(f"{prefix}mask", _mask())}, extra)
+    if operation is OperationName.ZOOM_IN:
+        size = Pair("target_size", _list(whole(1, LARGEST_TARGET), 2, 2))
+        yield needed | {region}, optional | {size}
+        yield needed | {Pair("center", point), Pair("zoom_factor", positive())}, optional | {size}
+    elif operation is OperationName.SEGMENT_OBJECT_AT:
+        yield needed | {Pair("point", point)}, optional | {_threshold()}
+    elif operation is OperationName.READ_TEXT:
+        yield needed, optional | {region} | {Pair(name, _BOOLEAN) for name in ("return_boxes", "return_words")}
+    else:
+        prefix = "init_" if operation is OperationName.TRACK_OBJECT else ""
+        yield needed | {Pair(f"{prefix}bbox", box)}, optional
+        yield needed | {Pair(f"{prefix}mask", _mask())}, optional
+
+
+# Made once: tools that go on alike have the same states from there.
+@lru_cache
+def _target(argument: str, images: int, base: int) -> Pair:
+    return Pair(argument, Counted(images, base))
+
+
+@lru_cache
+def _threshold() -> Pair:
+    return Pair("threshold", upto(1))
+
+
+def _words() -> Pattern:
+    return text('"') + Times(_CHARACTER, 1, LONGEST_QUERY) + text('"')
 
 
 def _box(width: int, height: int) -> Pattern:

@@ -32,22 +32,30 @@ def _digits(count: int) -> Pattern:
 
 @dataclass(frozen=True)
 class Counted(Pattern):
-    """A whole number from 1 to `high`, which differs between requests.
+    """The number of one of `count` things; the count differs between requests.
 
-    All requests share one automaton: there, 1 is the only number on a shortest way, and any other is a longer one.
+    All requests share one automaton: there, the first is the only number on a shortest way, and any other is a longer
+    one.
+
+    Attributes:
+        count: how many there are.
+        base: the number of the first, 0 or 1.
     """
 
-    high: int
+    count: int
+    base: int = 1
 
     @property
     def regex(self) -> str:
         """See `Pattern`."""
-        return whole(1, self.high).regex
+        return whole(self.base, self.count - 1 + self.base).regex
 
     def build(self, states: States, after: int) -> int:
         """See `Pattern`."""
         any_number = Chars.of("19") + Times(DIGIT, 0, 9)
-        return states.add(State(same=[text("1").build(states, after)], longer=[(any_number.build(states, after), 0)]))
+        return states.add(
+            State(same=[text(str(self.base)).build(states, after)], longer=[(any_number.build(states, after), 0)])
+        )
 
 
 def below(end: int) -> Pattern:

@@ -16,7 +16,8 @@ import pytest
 from numpy.typing import NDArray
 
 from pixelis.schema import Operation, OperationName
-from python_backends.pipeline.dialect import _KNOWN, Answer, Call, operations, parse_turn
+from python_backends.pipeline.dialect import Answer, Call, operations, parse_turn
+from python_backends.pipeline.dialects import default_dialect
 from python_backends.pipeline.spaces import Frame, Space
 from python_backends.policy.checkpoint import CheckpointConfig
 from python_backends.policy.grammar import CallGrammar
@@ -145,4 +146,6 @@ def test_no_call_is_cut_and_all_validate(kind: str, space: Space, view: tuple[in
     assert speaker.seen["call stop"] > 0.3 * TURNS / len(VIEWS)
     assert speaker.seen["call length"] > 0  # closed by its very last token
     assert speaker.seen["answer length"] > 0
-    assert len(set(_KNOWN) & set(speaker.seen)) >= (len(_KNOWN) if TURNS >= 5000 else 6)
+    assert len(set(default_dialect().tools) & set(speaker.seen)) >= (
+        len(default_dialect().tools) if TURNS >= 5000 else 6
+    )
