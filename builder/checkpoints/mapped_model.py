@@ -22,14 +22,6 @@ from builder.checkpoints.weights import Weights
 
 CHUNK = 16 << 20
 """Numbers of a matrix that are in memory in fp32 at once."""
-LARGE = 1 << 30
-"""Bytes in fp32 from which a checkpoint is mapped."""
-
-
-def is_large(directory: Path) -> bool:
-    """Whether a checkpoint is too large to be loaded whole without a thought."""
-    weights = Weights(directory)
-    return 4 * sum(int(np.prod(weights.shape(name))) for name in weights) > LARGE
 
 
 def load_mapped(directory: Path) -> Any:
@@ -45,15 +37,14 @@ def load_mapped(directory: Path) -> Any:
     with _parameters_nowhere():
         model = AutoModelForImageTextToText.from_config(config)
     text = model.model.language_model
-    text.embed_tokens = MappedEmbedding(weights[EMBEDDING])
-    model.lm_head = MappedLinear(weights[EMBEDDING if read_architecture(directory).text.tied else HEAD])
+    text.embed_tokens = MappedEmbedding(weights, EMBEDDING)
+    model.lm_head = MappedLinear(weights, EMBEDDING if read_architecture(directory).text.tied else HEAD)
     for layer, block in enumerate(text.layers):
         for name, module in list(block.named_modules()):
             if isinstance(module, nn.Linear):
                 stem = f"model.language_model.layers.{layer}.{name}"
-                bias = weights.get(f"{stem}.bias")
                 parent, _, own = name.rpartition(".")
-                setattr(block.get_submodule(parent), own, MappedLinear(weights[f"{stem}.weight"], bias))
+                setattr(block.get_submodule(parent), own, MappedLinear(weights, f"{stem}.weight", f"{stem}.bias"))
     for name in [name for name, _ in model.named_parameters()]:
         parent, _, own = name.rpartition(".")
         setattr(model.get_submodule(parent), own, nn.Parameter(single(weights[name]), requires_grad=False))
@@ -65,12 +56,13 @@ class MappedEmbedding(nn.Module):
     """Rows of a table in a file.
 
     Args:
-        table: `[vocabulary, hidden]`.
+        weights: hold it.
+        name: of the table `[vocabulary, hidden]`.
     """
 
-    def __init__(self, table: np.ndarray[Any, Any]) -> None:
+    def __init__(self, weights: Weights, name: str) -> None:
         super().__init__()
-        self._table = table
+        self._table = weights[name]
 
     def forward(self, ids: Tensor) -> Tensor:
         """`[..., hidden]` in fp32."""
@@ -81,14 +73,15 @@ class MappedLinear(nn.Module):
     """A product with a matrix in a file.
 
     Args:
-        matrix: `[out, in]`.
-        bias: `[out]`.
+        weights: hold it.
+        name: of the matrix `[out, in]`.
+        bias: name of the bias `[out]`; there may be none of that name.
     """
 
-    def __init__(self, matrix: np.ndarray[Any, Any], bias: np.ndarray[Any, Any] | None = None) -> None:
+    def __init__(self, weights: Weights, name: str, bias: str = "") -> None:
         super().__init__()
-        self._matrix = matrix
-        self._bias = None if bias is None else single(bias)
+        self._weights, self._matrix = weights, weights[name]
+        self._bias = single(weights[bias]) if bias in weights else None
 
     def forward(self, values: Tensor) -> Tensor:
         """`[..., in]` to `[..., out]`."""
@@ -98,6 +91,7 @@ class MappedLinear(nn.Module):
         for start in range(0, outputs, rows):
             part = single(self._matrix[start : start + rows])
             product[..., start : start + rows] = values @ part.T
+            self._weights.release()
         return product if self._bias is None else product + self._bias
 
 

@@ -57,10 +57,12 @@ def load_model(directory: Path) -> Any:
     from transformers import AutoModelForImageTextToText
 
     from builder.checkpoints.architecture import read_architecture
-    from builder.checkpoints.mapped_model import is_large, load_mapped
+    from builder.checkpoints.mapped import is_large
+    from builder.checkpoints.mapped_model import load_mapped
+    from builder.checkpoints.weights import Weights
 
     read_architecture(directory)
-    if is_large(directory):
+    if is_large(Weights(directory)):
         return load_mapped(directory)
     model = AutoModelForImageTextToText.from_pretrained(directory, dtype=torch.float32, local_files_only=True)
     return model.eval()

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from builder.checkpoints.mapped_model import MappedLinear, is_large, load_mapped
+from builder.checkpoints.mapped import is_large
+from builder.checkpoints.mapped_model import MappedLinear, load_mapped
+from builder.checkpoints.weights import Weights
 from builder.sources.checkpoint import NANO
 from tests.builder.checkpoints.test_architecture import small
 
@@ -45,4 +47,4 @@ def test_it_is_the_loaded_model(tmp_path: Path, shape: str, monkeypatch: pytest.
 
 
 def test_the_nano_is_not_large() -> None:
-    assert not is_large(NANO)
+    assert not is_large(Weights(NANO))

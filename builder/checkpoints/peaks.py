@@ -1,0 +1,65 @@
+"""What building takes besides disk: memory and time, as measured on checkpoints of full width.
+
+A model is made in a process of its own, and the largest of them is what must fit. In such a process two stages are
+large: writing the artifact, and judging it beside the model that it was made of.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from builder.candidate import Candidate
+from builder.checkpoints.architecture import Architecture
+from builder.checkpoints.sizes import decoder_bytes, parameters, table_bytes
+
+LIBRARIES = 0.75 * 2**30
+"""Resident bytes of Python with torch, transformers and ONNX Runtime."""
+WORKING = 0.45 * 2**30
+"""Slices of matrices, activations and logits while an artifact is written and judged."""
+LOAD = 1.0
+"""What a session of the decoder takes, as a share of its weights' bytes."""
+TOWER_EXPORT = 4.0
+"""Copies of the vision tower in fp32 while it is exported: the module, the traced program, the graph, its bytes."""
+WRITTEN = 60e6
+"""Bytes of fp32 weights that are converted and written in a second."""
+ARITHMETIC = 25e9
+"""Products of numbers in a second and thread, by PyTorch and ONNX Runtime in fp32."""
+JUDGED = 12 * 300 * 2
+"""Tokens that the gate has the decoder and the reference read, twice."""
+START = 25.0
+"""Seconds of a process until it begins, and of what does not grow with the checkpoint."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """Of building one model in one form.
+
+    Attributes:
+        memory: resident bytes, at their highest.
+        seconds: on one thread.
+    """
+
+    memory: int
+    seconds: float
+
+
+def effort(architecture: Architecture, model: str, candidate: Candidate, loaded_whole: bool) -> Effort:
+    """What it takes to build `model` (`policy` or `vision_encoder`).
+
+    Args:
+        architecture: of the checkpoint.
+        model: which.
+        candidate: its form.
+        loaded_whole: the checkpoint is small, and is loaded as a whole to compare with.
+    """
+    text, tower = parameters(architecture)
+    reference = 4.0 * (text + tower if loaded_whole else tower)
+    if model == "vision_encoder":
+        writing = judging = reference + (TOWER_EXPORT - 1) * 4.0 * tower
+        numbers, tokens = tower, 20 * 256
+    else:
+        session = LOAD * decoder_bytes(architecture, candidate)
+        writing, judging = 0.0, reference + session + table_bytes(architecture, candidate) * 0.05
+        numbers, tokens = text, JUDGED
+    seconds = START + 4.0 * numbers / WRITTEN + tokens * numbers / ARITHMETIC
+    return Effort(round(LIBRARIES + WORKING + max(writing, judging)), seconds)
