@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel
 
+from builder.checkpoints.account import Taken
+
 State = Literal["up to date", "from cache", "built", "held", "absent", "removed", "failed"]
 
 IDLE: tuple[State, ...] = ("up to date", "held", "absent")
@@ -37,12 +39,14 @@ class BuildReport(BaseModel):
 
     Attributes:
         written: configs that changed, by model.
+        checkpoint: what was planned for a checkpoint, and what it took; none where none was named.
     """
 
     repository: str
     models: list[Outcome]
     written: list[str]
     seconds: float
+    checkpoint: Taken | None = None
 
     @property
     def failed(self) -> list[Outcome]:

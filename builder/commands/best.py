@@ -6,8 +6,9 @@ import typer
 from rich.console import Console
 
 from builder.choosing.optimise import OptimiseReport, optimise
-from builder.commands.modes import Request, fail_with, print_build
+from builder.commands.modes import fail_with, print_build
 from builder.commands.options import progress
+from builder.commands.request import Request
 from builder.commands.show_candidates import print_costs
 from pixelis.errors import BuildError
 

@@ -14,8 +14,9 @@ from builder.choosing.presets import PRESETS, PresetName
 from builder.commands import build_options as its
 from builder.commands import modes
 from builder.commands.best import best
-from builder.commands.modes import Request
+from builder.commands.checkpoint import build_checkpoint
 from builder.commands.options import ForTarget, Json, Repository, Written, echo, existing, parse_target
+from builder.commands.request import Request
 from builder.lint import lint as run_lint
 
 app = typer.Typer(no_args_is_help=True)
@@ -37,6 +38,8 @@ def build(
     device: its.OnDevice = "",
     jobs: its.Jobs = 1,
     segmenter: its.Segmenter = "",
+    checkpoint: its.Checkpoint = None,
+    dry_run: its.DryRun = False,
     force: its.Force = False,
     repository: Repository = None,
     target: ForTarget = "embedded",
@@ -46,6 +49,7 @@ def build(
 
     With --formats or --precisions every such form of the models is built and judged into the build cache, and nothing
     is published; --publish serves one of them, --optimize the best of them. With --segmenter that pair alone is built.
+    With --checkpoint the models that depend on it are made of that directory, which is checked first.
     """
     request = Request(
         names=_names(models or [], these),
@@ -66,7 +70,16 @@ def build(
         target=parse_target(target),
         as_json=as_json,
     )
-    _mode(request)(request)
+    run = _mode(request)
+    if checkpoint is None:
+        if dry_run:
+            raise typer.BadParameter("is about a checkpoint: name it with --checkpoint", param_hint="--dry-run")
+        run(request)
+    else:
+        if request.segmenter or (dry_run and run is best):
+            wrong = "goes without --segmenter, and with --dry-run without --optimize and --preset"
+            raise typer.BadParameter(wrong, param_hint="--checkpoint")
+        build_checkpoint(request, run, checkpoint, dry_run)
 
 
 def _names(listed: list[str], joined: str) -> list[str]:

@@ -45,6 +45,16 @@ Segmenter = Annotated[
         help="Serve SEGMENT_OBJECT_AT by the encoder and decoder in DIR (SAM's ONNX exports); `none`: not.",
     ),
 ]
+Checkpoint = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Hugging Face directory of Qwen2.5-VL or Qwen3-VL; default: PIXELIS_CHECKPOINT, or the nano.",
+    ),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="With --checkpoint: check it, print the plan (disk, memory, time), and stop.")
+]
 Force = Annotated[bool, typer.Option("--force", help="Make again what is up to date; ends a rollback's hold.")]
 
 EXAMPLES = """
@@ -69,6 +79,10 @@ pixelis build --optimize latency --max-accuracy-drop 0.01
 pixelis build --preset cpu
 
 pixelis build vision_encoder policy --preset edge --output bundle
+
+pixelis build --checkpoint ~/Qwen2.5-VL-7B-Instruct --dry-run
+
+pixelis build --checkpoint ~/Qwen2.5-VL-7B-Instruct --formats onnx --precisions int4
 
 pixelis build --segmenter ~/mobile-sam
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import typer
@@ -12,61 +11,17 @@ from rich.console import Console
 from builder.building.build import BuildReport
 from builder.building.build import build as run_build
 from builder.building.candidates import build_candidates
-from builder.building.machine import Device
-from builder.candidate import FORMATS, PRECISIONS, FormatName, parse_choice
-from builder.choosing.choose import Goal
-from builder.choosing.presets import PresetName
+from builder.checkpoints.account import Account, Taken
 from builder.commands.options import echo, progress, table
+from builder.commands.request import Request
 from builder.commands.show_candidates import complain, print_costs, print_rows
 from builder.segmenting.attach import attach, detach
 from builder.spec import pipeline
 from builder.store import Store
 from builder.storing.chosen import Choice
-from builder.tolerance import Precision
-from builder.triton_config import Target
 from pixelis.errors import BuildError, GateFailed
 from pixelis.settings import settings
 from python_backends.visual_ops.pair import PAIR
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the command line said.
-
-    Attributes:
-        names: models; none = all.
-        formats, precisions: as they were typed; empty = not asked for.
-        publish: label of the form to publish; empty = the one that is chosen already.
-        segmenter: a folder, or `none`; empty = not asked for.
-        goal, preset: none = the best form is not asked for; with one of them `max_accuracy_drop` and `output`.
-    """
-
-    names: list[str]
-    formats: str = ""
-    precisions: str = ""
-    publish: str = ""
-    default: bool = False
-    force: bool = False
-    measure: bool = False
-    goal: Goal | None = None
-    preset: PresetName | None = None
-    max_accuracy_drop: float | None = None
-    output: Path | None = None
-    jobs: int = 1
-    segmenter: str = ""
-    device: Device | None = None
-    repository: Path | None = None
-    target: Target = "embedded"
-    as_json: bool = False
-
-    @property
-    def forms(self) -> tuple[tuple[FormatName, ...], tuple[Precision, ...]]:
-        """The formats and precisions that are asked for. Raises `BuildError` on one that there is not."""
-        formats, precisions = self.formats or "all", self.precisions or "all"
-        return (
-            parse_choice(formats, FORMATS, "format"),  # type: ignore[return-value]
-            parse_choice(precisions, PRECISIONS, "precision"),
-        )
 
 
 def publish(request: Request) -> None:
@@ -82,6 +37,7 @@ def publish(request: Request) -> None:
             target=request.target,
             watch=watch,
         )
+    report = report.model_copy(update={"checkpoint": _taken(request.account)})
     if request.as_json:
         typer.echo(report.model_dump_json())
     else:
@@ -137,12 +93,21 @@ def candidates(request: Request) -> None:
 
             store = Store(request.repository or settings().repository, settings().state)
             costs = measured_rows(store, known, report.rows, Plan(), watch)
+    taken = _taken(request.account)
     if request.as_json:
-        echo({**report.model_dump(), **({"costs": [row.model_dump() for row in costs]} if costs else {})})
+        of_checkpoint = {"checkpoint": taken.model_dump()} if taken else {}
+        echo(
+            {
+                **report.model_dump(),
+                **of_checkpoint,
+                **({"costs": [row.model_dump() for row in costs]} if costs else {}),
+            }
+        )
     else:
         print_rows(Console(), report)
         if costs:
             print_costs(Console(), costs)
+        print_taken(Console(), taken)
     complain(report, known, request.as_json)
 
 
@@ -160,8 +125,26 @@ def print_build(console: Console, report: BuildReport) -> None:
                 console.print(f"{outcome.model}: {text}.", highlight=False, markup=False, soft_wrap=True)
     if report.written:
         console.print(f"config.pbtxt written: {', '.join(report.written)}.", highlight=False)
-    if not report.worked:
+    if report.worked:
+        print_taken(console, report.checkpoint)
+    else:
         console.print(f"Nothing to do: everything is up to date ({report.seconds:.1f} s).", highlight=False)
+
+
+def _taken(account: Account | None) -> Taken | None:
+    return None if account is None else account.close()
+
+
+def print_taken(console: Console, taken: Taken | None) -> None:
+    """What was planned and what was used, in a line."""
+    if taken is not None:
+        said, used, gib = taken.plan, taken.used, 2**30
+        console.print(
+            f"Planned {said.disk_bytes / gib:.2f} GiB of disk and {said.memory_bytes / gib:.2f} GiB of memory; "
+            f"used {used.disk_bytes / gib:.2f} and {used.memory_bytes / gib:.2f}.",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def fail_with(report: BuildReport, as_json: bool) -> None:

@@ -1,0 +1,124 @@
+"""`pixelis build --checkpoint DIR`: the checks, the plan, and then the build with that checkpoint."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from builder.building.device import for_device
+from builder.candidate import Candidate
+from builder.checkpoints.account import Account
+from builder.checkpoints.checks import check_checkpoint
+from builder.checkpoints.plan import MADE, Plan, plan
+from builder.checkpoints.room import check_room
+from builder.commands.options import table
+from builder.commands.request import Request
+from builder.model_spec import ModelSpec
+from builder.spec import pipeline
+from builder.storing.chosen import Chosen
+from pixelis.settings import Settings, settings
+
+VARIABLE = "PIXELIS_CHECKPOINT"
+
+
+def build_checkpoint(request: Request, run: Callable[[Request], None], directory: Path, dry_run: bool) -> None:
+    """Look at the checkpoint, say what will be made of it, and make it.
+
+    Args:
+        request: what is asked for besides.
+        run: makes it.
+        directory: the checkpoint.
+        dry_run: stop after the plan.
+
+    Raises:
+        BuildError: the checkpoint cannot be built from, or there is no room to.
+    """
+    checkpoint = check_checkpoint(directory.expanduser().absolute())
+    with _settings_of(checkpoint.directory) as values:
+        places = (values.state / "builds", request.repository or values.repository)
+        known = pipeline()
+        candidates = bool(request.formats or request.precisions or request.measure or request.device)
+        forms = {name: _forms(request, known[name], places[1], values, candidates) for name in MADE}
+        made = plan(checkpoint, known, request.names, forms, values, published=not candidates)
+        if dry_run:
+            typer.echo(made.model_dump_json()) if request.as_json else print_plan(Console(), made)
+            return
+        check_room(made, values.state)
+        if not request.as_json:
+            print_plan(Console(stderr=True), made)
+        run(replace(request, account=Account(made, places)))
+        if not request.as_json:
+            typer.echo(f"For `pixelis serve`, `lint` and the next build: export {VARIABLE}={checkpoint.directory}")
+
+
+@contextmanager
+def _settings_of(directory: Path) -> Iterator[Settings]:
+    """The settings with this checkpoint, for this process and those that it starts."""
+    before = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = str(directory)
+    settings.cache_clear()
+    try:
+        yield settings()
+    finally:
+        if before is None:
+            del os.environ[VARIABLE]
+        else:
+            os.environ[VARIABLE] = before
+        settings.cache_clear()
+
+
+def _forms(
+    request: Request, model: ModelSpec, repository: Path, values: Settings, candidates: bool
+) -> Sequence[Candidate]:
+    """The forms that the model will be built in."""
+    if candidates:
+        formats, precisions = request.forms
+        wanted = [c for c in model.all_candidates if c.format in formats and c.precision in precisions]
+        if request.device:
+            wanted = [choice.candidate for choice in for_device(request.device, wanted) if choice.kept]
+        return wanted
+    if request.publish and model.name in request.names:
+        return [model.find_candidate(request.publish)]
+    chosen = None if request.default else Chosen(repository, values.state).of(model.name)
+    return [model.candidate if chosen is None else model.find_candidate(chosen.label)]
+
+
+def print_plan(console: Console, made: Plan) -> None:
+    """A row for each model and form, then sums, then what serving takes."""
+    console.print(
+        f"{made.checkpoint}: {made.family}, {made.layers} layers, {made.text_parameters / 1e6:.0f} million numbers "
+        f"for text and {made.vision_parameters / 1e6:.0f} for pictures, {made.dtype}, "
+        f"{_gib(made.checkpoint_bytes)} in {made.shards} files.",
+        highlight=False,
+        soft_wrap=True,
+    )
+    numbers = ("artifact", "memory", "minutes")
+    rows = table("model", "form", *numbers, right=numbers)
+    for row in made.models:
+        minutes = f"{row.seconds / 60:.1f}"
+        rows.add_row(row.model, row.candidate, _gib(row.artifact_bytes), _gib(row.memory_bytes), minutes)
+    console.print(rows)
+    serving = made.serving
+    buckets = {bucket: None for row in made.models for bucket in row.buckets}
+    lines = [
+        *(f"Pictures: {bucket}." for bucket in buckets),
+        f"Together {_gib(made.disk_bytes)} of disk, at most {_gib(made.memory_bytes)} of memory, "
+        f"{made.seconds / 60:.1f} minutes on one thread.",
+        f"Serving: {_gib(serving.weight_bytes)} of weights; keys and values take {_gib(serving.request_bytes)} for a "
+        f"request of {serving.max_len} tokens ({serving.token_bytes / 1024:.0f} KiB a token), "
+        f"{_gib(serving.cache_bytes)} for the {serving.requests} that decode together.",
+        *([f"As for every checkpoint: {', '.join(made.others)}."] if made.others else []),
+        *(f"Note: {warning}." for warning in made.warnings),
+    ]
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _gib(size: float) -> str:
+    return f"{size / 2**30:.2f} GiB" if size >= 2**29 else f"{size / 2**20:.0f} MiB"
