@@ -30,6 +30,8 @@ SHIM = "model.py"
 NUMBERS = ".numbers.json"
 """In the repository: numbers that models had which are no longer there."""
 PREFIX = ".tmp-"
+LINKED = 2**28
+"""Bytes from which a file of weights is in build cache and repository once, under two names: neither ever changes."""
 
 
 class Store:
@@ -157,7 +159,8 @@ class Store:
         version = max([*self.versions(model), FIRST_VERSION - 1, self._spent().get(model, 0)]) + 1
         target = self.repository / model / str(version)
         staged = self.staging(target)
-        shutil.copytree(artifact, staged, dirs_exist_ok=True, ignore=shutil.ignore_patterns(SHIM, "__pycache__"))
+        ignored = shutil.ignore_patterns(SHIM, "__pycache__")
+        shutil.copytree(artifact, staged, dirs_exist_ok=True, ignore=ignored, copy_function=copy)
         if shim:
             shutil.copyfile(shim, staged / SHIM)
         cost = Costs(self.state).find(manifest.key) or manifest.cost
@@ -269,6 +272,17 @@ class Store:
             if not self.faults(model, number) and self.manifest(model, number).key == key:
                 return number
         return None
+
+
+def copy(source: str, target: str) -> str:
+    """A copy; of a large file another name, where the file system can."""
+    if os.stat(source).st_size >= LINKED:
+        try:
+            os.link(source, target)
+        except OSError:
+            return shutil.copy2(source, target)
+        return target
+    return shutil.copy2(source, target)
 
 
 def sync(directory: Path) -> None:

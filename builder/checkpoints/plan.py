@@ -11,7 +11,7 @@ from builder.checkpoint_view import read_view
 from builder.checkpoints.checks import Checkpoint
 from builder.checkpoints.mapped import is_large
 from builder.checkpoints.peaks import effort
-from builder.checkpoints.sizes import artifact_bytes, decoder_bytes, parameters, table_bytes
+from builder.checkpoints.sizes import artifact_bytes, decoder_bytes, parameters, published_bytes, table_bytes
 from builder.model_spec import ModelSpec
 from builder.pipeline import Pipeline
 from pixelis.settings import Settings
@@ -26,7 +26,7 @@ class PlannedModel(BaseModel):
     Attributes:
         buckets: sizes of what it takes, in words.
         artifact_bytes: of its files.
-        disk_bytes: of its files in the build cache and, where it is published, in the repository.
+        disk_bytes: the same in the build cache and, where it is published, in the repository.
         memory_bytes: resident in the process that builds it, at the highest.
         seconds: on one thread.
     """
@@ -133,14 +133,14 @@ def plan(
 
 
 def _row(checkpoint: Checkpoint, model: ModelSpec, form: Candidate, published: bool) -> PlannedModel:
-    size = artifact_bytes(checkpoint.architecture, checkpoint.directory, model.name, form)
+    made = (checkpoint.architecture, checkpoint.directory, model.name, form)
     takes = effort(checkpoint.architecture, model.name, form, not is_large(checkpoint.weights))
     return PlannedModel(
         model=model.name,
         candidate=form.label,
         buckets=_buckets(checkpoint, model),
-        artifact_bytes=size,
-        disk_bytes=size * (2 if published else 1),
+        artifact_bytes=artifact_bytes(*made),
+        disk_bytes=published_bytes(*made) if published else artifact_bytes(*made),
         memory_bytes=takes.memory,
         seconds=round(takes.seconds, 1),
     )

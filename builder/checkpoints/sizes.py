@@ -9,6 +9,7 @@ from pathlib import Path
 from builder.candidate import Candidate
 from builder.checkpoints.architecture import Architecture
 from builder.checkpoints.expected import EMBEDDING, HEAD, TOWER, Shape, expected
+from builder.store import LINKED
 from builder.tolerance import Precision
 
 BESIDE = ("tokenizer.json", "config.json", "generation_config.json", "pixelis.json", "dialect.yaml")
@@ -34,10 +35,21 @@ def artifact_bytes(architecture: Architecture, directory: Path, model: str, cand
         model: `policy` or `vision_encoder`.
         candidate: the form.
     """
+    return round(sum(_parts(architecture, directory, model, candidate)))
+
+
+def published_bytes(architecture: Architecture, directory: Path, model: str, candidate: Candidate) -> int:
+    """Bytes of the same in the build cache and in the repository, where large files have two names and lie once."""
+    parts = _parts(architecture, directory, model, candidate)
+    return round(sum(size if size >= LINKED else 2 * size for size in parts))
+
+
+def _parts(architecture: Architecture, directory: Path, model: str, candidate: Candidate) -> tuple[float, ...]:
+    """Bytes of its files: weights, table, what lies beside them."""
     if model == "vision_encoder":
-        return round(sum(_stored(shape, candidate) for shape in _tower(architecture)) + GRAPH)
+        return (sum(_stored(shape, candidate) for shape in _tower(architecture)), GRAPH)
     beside = sum((directory / name).stat().st_size for name in BESIDE if (directory / name).is_file())
-    return round(decoder_bytes(architecture, candidate) + table_bytes(architecture, candidate) + beside + GRAPH)
+    return decoder_bytes(architecture, candidate), table_bytes(architecture, candidate), beside + GRAPH
 
 
 def decoder_bytes(architecture: Architecture, candidate: Candidate) -> float:

@@ -154,3 +154,27 @@ def test_the_digest_is_the_artifacts_and_not_the_shims(built: Place) -> None:
     without = manifest.model_copy(update={"files": {n: r for n, r in manifest.files.items() if n != "model.py"}})
     assert manifest.digest == without.digest
     assert manifest.digest != built.store.manifest("beta").digest
+
+
+def test_a_large_file_is_on_the_disk_once(built: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(builder.store, "LINKED", 1)
+    store = built.store
+    key = store.manifest("alpha").key
+    published = store.publish("alpha", key)
+    names = [name for name in published.files if name != "model.py"]
+    assert names
+    for name in names:
+        assert (store.builds / key / name).samefile(store.folder("alpha", published.version or 0) / name)
+    assert store.faults("alpha", published.version or 0) == []
+    store.remove("alpha", published.version or 0)
+    assert store.cached(key) is not None
+
+
+def test_where_a_link_cannot_be_it_is_copied(built: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(source: str, target: str) -> None:
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr(builder.store, "LINKED", 1)
+    monkeypatch.setattr(os, "link", refused)
+    published = built.store.publish("alpha", built.store.manifest("alpha").key)
+    assert built.store.faults("alpha", published.version or 0) == []
