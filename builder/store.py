@@ -276,7 +276,7 @@ class Store:
 
 def copy(source: str, target: str) -> str:
     """A copy; of a large file another name, where the file system can."""
-    if os.stat(source).st_size >= LINKED:
+    if os.stat(source).st_size >= LINKED and os.path.basename(source) != MANIFEST:  # that one is written anew
         try:
             os.link(source, target)
         except OSError:
