@@ -12,7 +12,10 @@ from python_backends.policy.profile import Profile
 
 @dataclass(frozen=True)
 class View:
-    """Size of the policy's view in pixels, and of its visual tokens."""
+    """Size of the policy's view in pixels, and of its visual tokens.
+
+    `hidden` counts the numbers of a visual token: of Qwen3-VL also what it brings for the first layers (deepstack).
+    """
 
     width: int
     height: int
@@ -37,7 +40,7 @@ def read_view(checkpoint: Path | None) -> View:
     try:
         vision = json.loads((checkpoint / "config.json").read_text())["vision_config"]
         side = int(vision["patch_size"]) * int(vision["spatial_merge_size"])
-        hidden = int(vision["out_hidden_size"])
+        hidden = int(vision["out_hidden_size"]) * (1 + len(vision.get("deepstack_visual_indexes") or ()))
     except (OSError, KeyError, ValueError) as error:
         raise BuildError(
             f"{checkpoint} is not a Qwen2.5-VL checkpoint: {type(error).__name__}: {error}.",

@@ -72,14 +72,14 @@ class OnnxFormat(Format):
         import onnx
 
         path = directory / MODEL_FILE
-        model = onnx.load(str(path))
+        model = onnx.load(str(path), load_external_data=False)
         return Description(
             inputs=tuple(_tensor(value) for value in model.graph.input),
             outputs=tuple(_tensor(value) for value in model.graph.output),
             nodes=len(model.graph.node),
             parameters=sum(_count(weight.dims) for weight in model.graph.initializer),
-            weight_bytes=sum(weight.ByteSize() for weight in model.graph.initializer),
-            size_bytes=path.stat().st_size,
+            weight_bytes=sum(weight.ByteSize() + _outside(weight)[1] for weight in model.graph.initializer),
+            size_bytes=path.stat().st_size + sum((directory / name).stat().st_size for name in _files(model)),
             opset=next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")),
         )
 
@@ -218,6 +218,17 @@ def _tensor(value: Any) -> TensorInfo:
     dtype = onnx.TensorProto.DataType.Name(kind.elem_type)
     dims = tuple(dim.dim_value if dim.HasField("dim_value") else -1 for dim in kind.shape.dim)
     return TensorInfo(value.name, {"FLOAT": "FP32", "FLOAT16": "FP16", "BFLOAT16": "BF16"}.get(dtype, dtype), dims)
+
+
+def _outside(weight: Any) -> tuple[str, int]:
+    """File and bytes of a weight that lies beside the graph; an empty name and 0 of one that lies inside."""
+    entries = {entry.key: entry.value for entry in weight.external_data}
+    return entries.get("location", ""), int(entries.get("length", 0))
+
+
+def _files(model: Any) -> set[str]:
+    """Files beside the graph that hold weights of it."""
+    return {_outside(weight)[0] for weight in model.graph.initializer} - {""}
 
 
 def _count(dims: Sequence[int]) -> int:

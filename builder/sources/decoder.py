@@ -1,5 +1,5 @@
-"""`policy`: the checkpoint's text decoder, as onnxruntime-genai's fused graph or as TorchScript, and the files that
-decoding needs."""
+"""`policy`: the checkpoint's text decoder, as a graph of ONNX Runtime's fused operators or as TorchScript, and what
+decoding needs beside it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from builder.sources.checkpoint import UNTASKED, checkpoint_directory, checkpoin
 from builder.sources.pictures import scene
 from builder.sources.task import Task
 from builder.sources.vision_encoder import VisionEncoder, visual_features
+from pixelis.errors import BuildError
 from python_backends.policy import conversation
 from python_backends.policy.checkpoint import CheckpointConfig
-from python_backends.policy.embeddings import EmbeddingTable
+from python_backends.policy.embeddings import EmbeddingTable, widened
 from python_backends.policy.positions import mrope_positions, visual_tokens
 from python_backends.policy.profile import Profile
 from python_backends.policy.tokenizer import PolicyTokenizer
@@ -118,6 +119,7 @@ class Decoder(Source):
     def export_native(self, directory: Path, candidate: Candidate) -> list[str]:
         """Write the decoder in the candidate's format and precision, and the files that serving needs beside it."""
         if candidate.format == "torchscript":
+            self._check_features()
             from builder.sources.decoder_script import write_script as write
         else:
             from builder.sources.decoder_graph import write_decoder as write
@@ -131,9 +133,22 @@ class Decoder(Source):
         from builder.sources.decoder_graph import write_table
         from builder.sources.decoder_openvino import decoder_model
 
+        self._check_features()
         write_table(self.checkpoint, directory, candidate.precision)
         self.write_beside(directory)
         return decoder_model(load_model(self.checkpoint))
+
+    def _check_features(self) -> None:
+        """Refuse a checkpoint whose vision tower feeds the first layers too, which only the ONNX graph takes.
+
+        Raises:
+            BuildError: it is one.
+        """
+        if CheckpointConfig.load(self.checkpoint).deepstack:
+            raise BuildError(
+                "Only the ONNX graph of a Qwen3-VL decoder takes its deepstack features.",
+                mend="Build it with `--formats onnx`.",
+            )
 
     def beside(self) -> dict[str, Path]:
         """The checkpoint's own files."""
@@ -212,12 +227,15 @@ class _Runner:
         config = CheckpointConfig.load(self._directory)
         table = EmbeddingTable.load(self._directory, config)
         embeds, places, after = self._prompts(inputs, table, config)
-        together, positions, lengths = padded(embeds, places)
+        together, positions, lengths = padded([widened(part, config.visual_width) for part in embeds], places)
         count, width = together.shape[:2]
         empty = np.zeros((count, config.kv_heads, 0, config.head_dim), np.float32)
         names = [f"{i}.{part}" for i in range(config.layers) for part in ("key", "value")]
         mask = (np.arange(width) < lengths[:, None]).astype(np.int64)
-        prompt: Tensors = {"inputs_embeds": together, "position_ids": positions, "attention_mask": mask}
+        prompt: Tensors = {"position_ids": positions, "attention_mask": mask}
+        features = [np.ascontiguousarray(part) for part in np.split(together, 1 + config.deepstack, axis=-1)[1:]]
+        prompt |= {f"deepstack.{i}": feature for i, feature in enumerate(features)}
+        prompt |= {"inputs_embeds": np.ascontiguousarray(together[..., : config.hidden])}
         prompt |= {"logits_at": lengths[:, None] - 1, **{f"past_key_values.{name}": empty for name in names}}
         if count > 1:  # a ragged cache is the runner's to lay out
             return [prompt]
@@ -225,6 +243,7 @@ class _Runner:
         cache = session.run([f"present.{name}" for name in names], prompt)
         step: Tensors = {f"past_key_values.{name}": past for name, past in zip(names, cache, strict=True)}
         step |= {"inputs_embeds": table[inputs["NEXT"][:, :1].astype(np.int64)], "logits_at": np.zeros((1, 1), int)}
+        step |= {f"deepstack.{i}": np.zeros((1, 1, config.hidden), np.float32) for i in range(config.deepstack)}
         step |= {"position_ids": np.full((3, 1, 1), after[0]), "attention_mask": np.ones((1, width + 1), np.int64)}
         return [prompt, step]
 
@@ -239,6 +258,7 @@ class _Runner:
             seen = [self._visual(view) for view in views]
             embedded = table[ids]
             if seen:
+                embedded = widened(embedded, config.visual_width)
                 embedded[ids == config.image_token] = np.concatenate([tokens for tokens, _ in seen])
             place, then = mrope_positions(ids, [grid for _, grid in seen], config.image_token, config.merge)
             embeds.append(embedded)

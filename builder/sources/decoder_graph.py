@@ -1,4 +1,7 @@
-"""The decoder's graph and embedding table in each precision, from onnxruntime-genai's model builder."""
+"""The decoder's graph and embedding table in each precision, from onnxruntime-genai's model builder.
+
+Where that is wrong or takes too much memory, the same nodes are emitted instead (`builder.sources.emission.choice`).
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from builder.candidate import Candidate
+from builder.sources.emission.candidate import write_emitted
+from builder.sources.emission.choice import ruled_out
 from builder.tolerance import Precision
 from pixelis.errors import BuildError
 from python_backends.policy.checkpoint import CheckpointConfig
@@ -47,6 +52,10 @@ def write_decoder(checkpoint: Path, directory: Path, candidate: Candidate) -> li
     weights = candidate.quantization == "weights"
     if candidate.quantization == "static":
         raise BuildError("The decoder is not built with static scales.", mend="Build it as int8 with dynamic ones.")
+    why = ruled_out(checkpoint)
+    if why:
+        done = write_emitted(checkpoint, directory, candidate, why)
+        return [*done, write_table(checkpoint, directory, "int8")] if candidate.quantization == "dynamic" else done
     model = _model_builder(checkpoint, candidate)
     keep_chosen_positions(model)
     save(model, directory / GRAPH)

@@ -131,9 +131,11 @@ class VisionEncoder(TorchSource):
 
 
 def visual_features(model: Any, pixels: Any, grids: Any) -> NDArray[np.float32]:
-    """Visual tokens `[n, hidden]` by transformers' own tower."""
+    """Visual tokens `[n, hidden]` by transformers' own tower, and behind each what it brings for the first layers."""
     import torch
 
     with torch.inference_mode():
-        tokens: NDArray[np.float32] = model.model.visual(pixels, grid_thw=grids).pooler_output.numpy()
+        seen = model.model.visual(pixels, grid_thw=grids)
+        deep = getattr(seen, "deepstack_features", None) or []
+        tokens: NDArray[np.float32] = torch.cat([seen.pooler_output, *deep], dim=-1).numpy()
     return tokens

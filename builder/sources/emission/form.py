@@ -21,12 +21,14 @@ class Form:
         block: weights of a block.
         scheme: how its scale is found.
         excluded: names of nodes whose matrix stays in floats of 32 bits.
+        own_head: the vocabulary's projection has a matrix of its own, also where it is the embedding table.
     """
 
     bits: int = 32
     block: int = 32
     scheme: Scheme = "symmetric"
     excluded: tuple[str, ...] = ()
+    own_head: bool = False
 
     @property
     def in_blocks(self) -> bool:

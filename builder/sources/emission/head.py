@@ -35,7 +35,7 @@ def write_table(directory: Path, matrices: Matrices, text: Text, form: Form) -> 
         with _ArrayFile(directory / TABLE, np.float16 if form.bits == 16 else np.float32, size) as table:
             for part in rows:
                 table.put(part)
-        return f"embedding table: fp{form.bits}{', of the logits too' if text.tied else ''}"
+        return f"embedding table: fp{form.bits}{', of the logits too' if text.tied and not form.own_head else ''}"
     shared = shares_blocks(text, form)
     dtype, scales_shape = (np.uint8, (size[0], size[1] // form.block)) if shared else (np.int8, (size[0], 1))
     with (
@@ -67,7 +67,7 @@ def project(directory: Path, nodes: Nodes, matrices: Matrices, text: Text, form:
         values = _lying(directory / TABLE, "lm_head.MatMul.weight_Q8", (text.vocabulary, blocks, form.block))
         scales = _lying(directory / SCALE, "lm_head.MatMul.weight_scale", (text.vocabulary, blocks))
         return nbits(nodes, NODE, hidden, [nodes.weight(values), nodes.weight(scales)], size, head)
-    if text.tied and not form.in_blocks:
+    if text.tied and not form.in_blocks and not form.own_head:
         table = nodes.weight(_lying(directory / TABLE, "model.embed_tokens.weight", size))
         weight = matrices.single(table, form)
         return nodes.node("FusedMatMul", NODE, [hidden, weight], domain=FUSED, transB=1)
