@@ -56,7 +56,7 @@ class AnyGridTower(nn.Module):
         return out
 
     def _patches(self, view: Tensor, rows: int, columns: int) -> Tensor:
-        """Normalised patches `[B, n, patch * patch * 3]` of `rows` x `columns` patches, those of a token together."""
+        """Normalised patches `[B, n, patch * patch * 3]` of `rows` x `columns` tokens, those of one together."""
         side, merge = self.patch, self.merge
         x = view.to(torch.float32) * self.scale + self.shift
         x = x.reshape(-1, rows, merge, side, columns, merge, side * 3).permute(0, 1, 4, 2, 5, 3, 6)
