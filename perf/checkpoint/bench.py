@@ -1,0 +1,31 @@
+"""The parts of `pixelis bench checkpoint`, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from perf.checkpoint.equality import equality
+from perf.checkpoint.part import Asked, Part
+from perf.machine import machine, versions
+from pixelis.schema import Measurement
+
+PARTS: dict[str, Part] = {"equality": equality}
+TITLES = {"equality": "Greedy tokens of the served artifacts beside transformers.generate (fp32)"}
+"""Of the rows of each part."""
+
+
+def measure(parts: Sequence[str], asked: Asked, command: str) -> Measurement:
+    """Run `parts`.
+
+    Raises:
+        PixelisError: one of them cannot run here, and why.
+    """
+    found = [PARTS[part](asked) for part in parts]
+    return Measurement(
+        name="checkpoint",
+        command=command,
+        machine=machine(),
+        versions=versions(),
+        rows=[row for one in found for row in one.rows],
+        claims=[claim for one in found for claim in one.claims],
+    )
