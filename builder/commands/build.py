@@ -39,6 +39,7 @@ def build(
     jobs: its.Jobs = 1,
     segmenter: its.Segmenter = "",
     checkpoint: its.Checkpoint = None,
+    adapter: its.Adapter = None,
     dry_run: its.DryRun = False,
     force: its.Force = False,
     repository: Repository = None,
@@ -72,14 +73,15 @@ def build(
     )
     run = _mode(request)
     if checkpoint is None:
-        if dry_run:
-            raise typer.BadParameter("is about a checkpoint: name it with --checkpoint", param_hint="--dry-run")
+        for option, value in (("--dry-run", dry_run), ("--adapter", adapter)):
+            if value:
+                raise typer.BadParameter("is about a checkpoint: name it with --checkpoint", param_hint=option)
         run(request)
     else:
         if request.segmenter or (dry_run and run is best):
             wrong = "goes without --segmenter, and with --dry-run without --optimize and --preset"
             raise typer.BadParameter(wrong, param_hint="--checkpoint")
-        build_checkpoint(request, run, checkpoint, dry_run)
+        build_checkpoint(request, run, checkpoint, adapter, dry_run)
 
 
 def _names(listed: list[str], joined: str) -> list[str]:

@@ -52,6 +52,12 @@ Checkpoint = Annotated[
         help="Hugging Face directory of Qwen2.5-VL or Qwen3-VL; default: PIXELIS_CHECKPOINT, or the nano.",
     ),
 ]
+Adapter = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR", help="With --checkpoint: a LoRA adapter (PEFT directory) that is merged into it first."
+    ),
+]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="With --checkpoint: check it, print the plan (disk, memory, time), and stop.")
 ]

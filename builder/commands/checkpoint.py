@@ -14,7 +14,9 @@ from rich.console import Console
 from builder.building.device import for_device
 from builder.candidate import Candidate
 from builder.checkpoints.account import Account
+from builder.checkpoints.adapter import read_adapter
 from builder.checkpoints.checks import check_checkpoint
+from builder.checkpoints.merged import merged
 from builder.checkpoints.plan import MADE, Plan, plan
 from builder.checkpoints.room import check_room
 from builder.commands.options import table
@@ -27,19 +29,27 @@ from pixelis.settings import Settings, settings
 VARIABLE = "PIXELIS_CHECKPOINT"
 
 
-def build_checkpoint(request: Request, run: Callable[[Request], None], directory: Path, dry_run: bool) -> None:
+def build_checkpoint(
+    request: Request, run: Callable[[Request], None], directory: Path, adapter: Path | None, dry_run: bool
+) -> None:
     """Look at the checkpoint, say what will be made of it, and make it.
 
     Args:
         request: what is asked for besides.
         run: makes it.
         directory: the checkpoint.
+        adapter: a PEFT directory that is merged into it first; a plan is made without merging.
         dry_run: stop after the plan.
 
     Raises:
         BuildError: the checkpoint cannot be built from, or there is no room to.
     """
     checkpoint = check_checkpoint(directory.expanduser().absolute())
+    if adapter is not None:
+        found = read_adapter(adapter.expanduser(), checkpoint.weights, tied=checkpoint.architecture.text.tied)
+        checkpoint = replace(checkpoint, warnings=(*checkpoint.warnings, *found.notes))
+        if not dry_run:
+            checkpoint = check_checkpoint(merged(checkpoint.directory, adapter.expanduser(), settings().state))
     with _settings_of(checkpoint.directory) as values:
         places = (values.state / "builds", request.repository or values.repository)
         known = pipeline()

@@ -82,7 +82,8 @@ class Decoder(Source):
             ids = inputs["PROMPT_IDS"][row, :length]
             views = inputs["VIEWS"][row, : int(inputs["IMAGES"][row])].astype(np.uint8)
             following = inputs["NEXT"][row]
-            logits = self._logits(model, np.append(ids, following).astype(np.int64), views)[-len(following) - 1 :]
+            whole = np.append(ids, following).astype(np.int64)
+            logits = self._logits(model, whole, views, len(following) + 1)
             prefill.append(logits[0])
             step.append(logits[1:])
         return {"PREFILL_LOGITS": np.stack(prefill), "STEP_LOGITS": np.stack(step)}
@@ -185,8 +186,8 @@ class Decoder(Source):
             "NEXT": rng.choice(tokenizer.encode("What colour is the star? 42"), (batch, STEPS)),
         }
 
-    def _logits(self, model: Any, ids: NDArray[np.int64], views: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """transformers' logits at every position `[S, vocabulary]`."""
+    def _logits(self, model: Any, ids: NDArray[np.int64], views: NDArray[np.uint8], last: int) -> NDArray[np.float32]:
+        """transformers' logits at the last positions `[last, vocabulary]`."""
         import torch
 
         tokens = torch.from_numpy(ids)[None]
@@ -197,7 +198,7 @@ class Decoder(Source):
             kinds = (tokens == model.config.image_token_id).to(torch.int64)
             extra = {"pixel_values": pixels, "image_grid_thw": grids, "mm_token_type_ids": kinds}
         with torch.inference_mode():
-            out = model(input_ids=tokens, use_cache=False, **extra)
+            out = model(input_ids=tokens, use_cache=False, logits_to_keep=last, **extra)
         logits: NDArray[np.float32] = out.logits[0].numpy()
         return logits
 
