@@ -14,19 +14,23 @@ app = typer.Typer()
 @app.command("checkpoint")
 def checkpoint(
     checkpoint: Annotated[str, typer.Option(metavar="NAME", help="nano, 90m (random weights), or a folder.")] = "nano",
-    parts: Annotated[str, typer.Option(metavar="NAMES", help="`all`, or names with commas between: equality.")] = "all",
+    parts: Annotated[
+        str, typer.Option(metavar="NAMES", help="`all`, or names with commas between: build, equality.")
+    ] = "all",
     prompts: Annotated[int, typer.Option(min=1, max=1000, help="Prompts that are decoded.")] = 50,
     tokens: Annotated[int, typer.Option(min=1, max=512, help="Tokens that each is continued by, at most.")] = 48,
     threads: Annotated[int, typer.Option(min=1, help="Threads of whatever computes.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="One measurement object on stdout.")] = False,
 ) -> None:
-    """What holds of a checkpoint once it is built: the same greedy tokens as transformers (equality).
+    """What holds of a checkpoint: that it builds within its budget (build), to transformers' greedy tokens (equality).
 
     Examples:
 
         pixelis bench checkpoint --parts equality --json
 
         pixelis bench checkpoint --checkpoint DIR --prompts 8
+
+        pixelis bench checkpoint --checkpoint DIR --parts build --json
     """
     from builder.commands.options import progress
     from perf.checkpoint.bench import PARTS, TITLES, measure

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,14 +17,13 @@ from builder.checkpoints.checks import check_checkpoint
 from builder.checkpoints.merged import merged
 from builder.checkpoints.plan import MADE, Plan, plan
 from builder.checkpoints.room import check_room
+from builder.checkpoints.using import VARIABLE, settings_of
 from builder.commands.options import table
 from builder.commands.request import Request
 from builder.model_spec import ModelSpec
 from builder.spec import pipeline
 from builder.storing.chosen import Chosen
 from pixelis.settings import Settings, settings
-
-VARIABLE = "PIXELIS_CHECKPOINT"
 
 
 def build_checkpoint(
@@ -50,7 +47,7 @@ def build_checkpoint(
         checkpoint = replace(checkpoint, warnings=(*checkpoint.warnings, *found.notes))
         if not dry_run:
             checkpoint = check_checkpoint(merged(checkpoint.directory, adapter.expanduser(), settings().state))
-    with _settings_of(checkpoint.directory) as values:
+    with settings_of(checkpoint.directory) as values:
         places = (values.state / "builds", request.repository or values.repository)
         known = pipeline()
         candidates = bool(request.formats or request.precisions or request.measure or request.device)
@@ -65,22 +62,6 @@ def build_checkpoint(
         run(replace(request, account=Account(made, places)))
         if not request.as_json:
             typer.echo(f"For `pixelis serve`, `lint` and the next build: export {VARIABLE}={checkpoint.directory}")
-
-
-@contextmanager
-def _settings_of(directory: Path) -> Iterator[Settings]:
-    """The settings with this checkpoint, for this process and those that it starts."""
-    before = os.environ.get(VARIABLE)
-    os.environ[VARIABLE] = str(directory)
-    settings.cache_clear()
-    try:
-        yield settings()
-    finally:
-        if before is None:
-            del os.environ[VARIABLE]
-        else:
-            os.environ[VARIABLE] = before
-        settings.cache_clear()
 
 
 def _forms(

@@ -90,8 +90,14 @@ class Decoder(Source):
 
     @contextmanager
     def opened(self, directory: Path, threads: int = 1) -> Iterator[Answer]:
-        """The artifact in the runner that will serve it: a whole ragged batch at once, then step by step."""
-        yield _Runner(self.checkpoint, directory, threads)
+        """The artifact in the runner that will serve it: a whole ragged batch at once, then step by step.
+
+        Mapped weights that were used leave this process's memory again, or judging would take more than building.
+        """
+        from builder.checkpoints.trim import trimmed
+
+        with trimmed(directory):
+            yield _Runner(self.checkpoint, directory, threads)
 
     def feeds(self, directory: Path, inputs: Tensors) -> list[Tensors]:
         """The prompts of a sample with an empty cache, as the graph takes them; of a single one, the step after it."""
@@ -274,6 +280,7 @@ class _Runner:
         held = self._graph
         if held is None or held.slots < rows or held.max_len < min(length, held.config.max_positions):
             rows, length = max(rows, held.slots if held else 0), max(length, held.max_len if held else 0)
+            self._graph = held = None  # before another one is there: two would take the weights' memory twice
             self._graph = held = open_decoder(self._directory, rows, length, threads=self._threads)
         return held
 

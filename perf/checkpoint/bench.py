@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from perf.checkpoint.build import build
 from perf.checkpoint.equality import equality
 from perf.checkpoint.part import Asked, Part
 from perf.machine import machine, versions
 from pixelis.schema import Measurement
 
-PARTS: dict[str, Part] = {"equality": equality}
-TITLES = {"equality": "Greedy tokens of the served artifacts beside transformers.generate (fp32)"}
+PARTS: dict[str, Part] = {"build": build, "equality": equality}
+TITLES = {
+    "build": "Built in fp32: the gate's figures, and what the build took",
+    "equality": "Greedy tokens of the served artifacts beside transformers.generate (fp32)",
+}
 """Of the rows of each part."""
 
 

@@ -27,7 +27,10 @@ _DTYPES: dict[str, type[np.generic]] = {
 
 
 SETTINGS = "engine.json"
-"""Beside the graph, where it is not loaded with the defaults: `{"graph_level": "basic"}`."""
+"""Beside the graph, where it is not loaded with the defaults: `{"graph_level": "basic", "prepack": false}`.
+
+Without prepacking matrices stay in the mapped file, instead of being copied into an order that the kernels like better.
+"""
 
 
 def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
@@ -39,7 +42,9 @@ def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
         SetupError: the file is not a model that this ONNX Runtime can load, or its settings are not understood.
     """
     options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = _graph_level(path.parent / SETTINGS)
+    options.graph_optimization_level, prepack = _settings(path.parent / SETTINGS)
+    if not prepack:
+        options.add_session_config_entry("session.disable_prepacking", "1")
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
@@ -55,8 +60,8 @@ def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
         ) from error
 
 
-def _graph_level(settings: Path) -> onnxruntime.GraphOptimizationLevel:
-    """What `settings` says of the level of graph optimisation; all of it where there is no such file."""
+def _settings(settings: Path) -> tuple[onnxruntime.GraphOptimizationLevel, bool]:
+    """What `settings` says of the level of graph optimisation and of prepacking; all of both where there is no file."""
     levels = onnxruntime.GraphOptimizationLevel
     known = {
         "disabled": levels.ORT_DISABLE_ALL,
@@ -65,14 +70,15 @@ def _graph_level(settings: Path) -> onnxruntime.GraphOptimizationLevel:
         "all": levels.ORT_ENABLE_ALL,
     }
     if not settings.is_file():
-        return known["all"]
+        return known["all"], True
     try:
         said = json.loads(settings.read_text())
-        unknown = sorted(said.keys() - {"graph_level"})
-        level = said.get("graph_level", "all")
-        if not unknown and level in known:
-            return known[level]
+        unknown = sorted(said.keys() - {"graph_level", "prepack"})
+        level, prepack = said.get("graph_level", "all"), said.get("prepack", True)
+        if not unknown and level in known and isinstance(prepack, bool):
+            return known[level], prepack
         problem = f"{unknown[0]} is not known" if unknown else f"there is no level {level}, only {', '.join(known)}"
+        problem = problem if isinstance(prepack, bool) else f"prepack is {prepack}"
     except (OSError, ValueError, AttributeError) as error:
         problem = str(error)
     raise SetupError(f"{settings.name} cannot be followed: {problem}.", mend="Build the model again.")

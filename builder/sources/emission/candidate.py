@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from builder.candidate import Candidate
 from builder.checkpoints.architecture import read_architecture
 from builder.checkpoints.expected import TOWER, expected
+from builder.checkpoints.mapped import LARGE
 from builder.sources.emission.emit import GRAPH, emit
 from builder.sources.emission.form import Form
 from pixelis.errors import BuildError
+from python_backends.engine.onnxruntime_engine import SETTINGS
 
 MOST = 1 << 28
 """Numbers of a decoder whose fp32 graph fits into the one file that the quantiser takes."""
@@ -32,10 +35,20 @@ def write_emitted(checkpoint: Path, directory: Path, candidate: Candidate, why: 
     """
     said = f"onnxruntime-genai's model builder was not asked: {why}"
     if candidate.quantization != "dynamic":
-        return [said, *emit(checkpoint, directory, Form.of_candidate(candidate))]
+        done = emit(checkpoint, directory, Form.of_candidate(candidate))
+        return [said, *done, *_mapped(directory, candidate)]
     _check_size(checkpoint)
     done = emit(checkpoint, directory, Form(own_head=True))
     return [said, *done[:-1], *_quantised(directory, candidate)]
+
+
+def _mapped(directory: Path, candidate: Candidate) -> list[str]:
+    """Leave matrices of a large decoder in fp32 in their files when it is loaded."""
+    size = sum(path.stat().st_size for path in directory.glob("weights-*.bin"))
+    if candidate.precision != "fp32" or size < LARGE:
+        return []
+    (directory / SETTINGS).write_text(json.dumps({"prepack": False}) + "\n")
+    return ["loaded without a copy of its matrices: they are mapped"]
 
 
 def _quantised(directory: Path, candidate: Candidate) -> list[str]:

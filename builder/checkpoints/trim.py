@@ -1,0 +1,62 @@
+"""Keeps pages of mapped files from piling up in a process: whoever needs one again gets it from the file.
+
+A library that maps weights keeps every page that it has touched. They could be dropped at any moment, and yet they
+count as the process's memory; so once there are too many, they are given back.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+LIMIT = 1 << 30
+"""Bytes of mapped files that may be resident."""
+INTERVAL_S = 0.01
+_STATM, _MAPS = Path("/proc/self/statm"), Path("/proc/self/maps")
+
+
+@contextmanager
+def trimmed(directory: Path, limit: int = LIMIT) -> Iterator[None]:
+    """Within, mapped files of `directory` are let go of whenever more than `limit` bytes of files are resident.
+
+    Linux alone; elsewhere nothing happens.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    ended = threading.Event()
+    watcher = threading.Thread(target=_watch, args=(directory.resolve(), limit, ended), daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
+
+
+def resident_files() -> int:
+    """Bytes of mapped files that are in this process's memory."""
+    return int(_STATM.read_text().split()[2]) * mmap.PAGESIZE
+
+
+def let_go(directory: Path) -> None:
+    """Give back the pages of every read-only mapping of a file in `directory`."""
+    madvise = ctypes.CDLL(None).madvise
+    for line in _MAPS.read_text().splitlines():
+        span, rights, *_, path = line.split(maxsplit=5)
+        # What could have been written to would be lost.
+        if rights[1] == "-" and path.startswith(f"{directory}{os.sep}"):
+            begin, end = (int(address, 16) for address in span.split("-"))
+            madvise(ctypes.c_void_p(begin), ctypes.c_size_t(end - begin), mmap.MADV_DONTNEED)
+
+
+def _watch(directory: Path, limit: int, ended: threading.Event) -> None:
+    while not ended.wait(INTERVAL_S):
+        if resident_files() > limit:
+            let_go(directory)
