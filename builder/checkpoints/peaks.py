@@ -6,20 +6,26 @@ large: writing the artifact, and judging it beside the model that it was made of
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from builder.candidate import Candidate
 from builder.checkpoints.architecture import Architecture
+from builder.checkpoints.expected import expected
+from builder.checkpoints.mapped import LARGE
 from builder.checkpoints.sizes import decoder_bytes, parameters, table_bytes
+from builder.checkpoints.trim import LIMIT
 
 LIBRARIES = 0.75 * 2**30
 """Resident bytes of Python with torch, transformers and ONNX Runtime."""
 WORKING = 0.45 * 2**30
 """Slices of matrices, activations and logits while an artifact is written and judged."""
-LOAD = 1.0
-"""What a session of the decoder takes, as a share of its weights' bytes."""
+LOADED = 1.5
+"""What a session takes while it copies its weights into another order, as a share of their bytes."""
 TOWER_EXPORT = 4.0
 """Copies of the vision tower in fp32 while it is exported: the module, the traced program, the graph, its bytes."""
+COMPARED = 4.0
+"""Copies in fp32 of a quantised matrix while the gate compares it with its source, beside the whole fp32 decoder."""
 WRITTEN = 60e6
 """Bytes of fp32 weights that are converted and written in a second."""
 ARITHMETIC = 25e9
@@ -58,8 +64,18 @@ def effort(architecture: Architecture, model: str, candidate: Candidate, loaded_
         writing = judging = reference + (TOWER_EXPORT - 1) * 4.0 * tower
         numbers, tokens = tower, 20 * 256
     else:
-        session = LOAD * decoder_bytes(architecture, candidate)
-        writing, judging = 0.0, reference + session + table_bytes(architecture, candidate) * 0.05
+        writing = float(max(math.prod(shape) for shape in expected(architecture).values())) * 2  # mapped, one at a time
+        judging = reference + _session(architecture, candidate)
+        if candidate.quantization == "weights":
+            judging = max(judging, reference + 4.0 * text + 2 * COMPARED * writing)
         numbers, tokens = text, JUDGED
     seconds = START + 4.0 * numbers / WRITTEN + tokens * numbers / ARITHMETIC
     return Effort(round(LIBRARIES + WORKING + max(writing, judging)), seconds)
+
+
+def _session(architecture: Architecture, candidate: Candidate) -> float:
+    """Resident bytes of the decoder and its embedding table once they have answered."""
+    weights, table = decoder_bytes(architecture, candidate), table_bytes(architecture, candidate)
+    if candidate.format == "onnx" and candidate.precision == "fp32" and weights >= LARGE:
+        return min(weights + table, LIMIT)
+    return LOADED * weights + min(table, LIMIT)

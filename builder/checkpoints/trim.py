@@ -18,7 +18,7 @@ from pathlib import Path
 LIMIT = 1 << 30
 """Bytes of mapped files that may be resident."""
 INTERVAL_S = 0.01
-_STATM, _MAPS = Path("/proc/self/statm"), Path("/proc/self/maps")
+_STATM, _MAPS = Path("/proc/self/statm"), Path("/proc/self/smaps")
 
 
 @contextmanager
@@ -46,12 +46,14 @@ def resident_files() -> int:
 
 
 def let_go(directory: Path) -> None:
-    """Give back the pages of every read-only mapping of a file in `directory`."""
+    """Give back the pages of every mapping of a file in `directory` that nothing was written to."""
     madvise = ctypes.CDLL(None).madvise
+    span = ""
     for line in _MAPS.read_text().splitlines():
-        span, rights, *_, path = line.split(maxsplit=5)
-        # What could have been written to would be lost.
-        if rights[1] == "-" and path.startswith(f"{directory}{os.sep}"):
+        words = line.split(maxsplit=5)
+        if not words[0].endswith(":"):  # a mapping's first line; the others are `Name: value kB`
+            span = words[0] if words[-1].startswith(f"{directory}{os.sep}") else ""
+        elif span and words[0] == "Anonymous:" and words[1] == "0":  # a page that was written to would be lost
             begin, end = (int(address, 16) for address in span.split("-"))
             madvise(ctypes.c_void_p(begin), ctypes.c_size_t(end - begin), mmap.MADV_DONTNEED)
 
