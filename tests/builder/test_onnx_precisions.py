@@ -224,7 +224,7 @@ def test_the_graph_level_reaches_the_session(single: Path, tmp_path: Path) -> No
         assert plain.get_session_options().graph_optimization_level == levels.ORT_ENABLE_ALL
 
 
-@pytest.mark.parametrize("text", ['{"graph_level": "most"}', '{"level": "all"}', "[]", "{"])
+@pytest.mark.parametrize("text", ['{"graph_level": "most"}', '{"level": "all"}', '{"prepack": 1}', "[]", "{"])
 def test_settings_that_are_not_understood_are_refused(text: str, single: Path, tmp_path: Path) -> None:
     (tmp_path / MODEL_FILE).write_bytes((single / MODEL_FILE).read_bytes())
     (tmp_path / "engine.json").write_text(text)
