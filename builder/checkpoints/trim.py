@@ -15,10 +15,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-LIMIT = 1 << 30
+LIMIT = 3 << 28
 """Bytes of mapped files that may be resident."""
-INTERVAL_S = 0.01
-_STATM, _MAPS = Path("/proc/self/statm"), Path("/proc/self/smaps")
+INTERVAL_S = 0.005
+_STATM, _MAPS, _SMAPS = (Path("/proc/self") / name for name in ("statm", "maps", "smaps"))
 
 
 @contextmanager
@@ -45,20 +45,43 @@ def resident_files() -> int:
     return int(_STATM.read_text().split()[2]) * mmap.PAGESIZE
 
 
-def let_go(directory: Path) -> None:
-    """Give back the pages of every mapping of a file in `directory` that nothing was written to."""
+def let_go(directory: Path, known: set[str] | None = None) -> None:
+    """Give back the pages of every mapping of a file in `directory` that nothing was written to.
+
+    Args:
+        directory: resolved.
+        known: mappings that were looked at before, which takes long; those that are found are added.
+    """
+    known = set() if known is None else known
+    spans = _spans(directory)
+    if not spans <= known:
+        known |= spans & _unwritten(directory)
     madvise = ctypes.CDLL(None).madvise
-    span = ""
-    for line in _MAPS.read_text().splitlines():
+    for span in spans & known:
+        begin, end = (int(address, 16) for address in span.split("-"))
+        madvise(ctypes.c_void_p(begin), ctypes.c_size_t(end - begin), mmap.MADV_DONTNEED)
+
+
+def _spans(directory: Path) -> set[str]:
+    """Addresses of mapped files in `directory`."""
+    lines = (line.split(maxsplit=5) for line in _MAPS.read_text().splitlines())
+    return {words[0] for words in lines if words[-1].startswith(f"{directory}{os.sep}")}
+
+
+def _unwritten(directory: Path) -> set[str]:
+    """Those that no page of was written to: it would be lost."""
+    span, found = "", set()
+    for line in _SMAPS.read_text().splitlines():
         words = line.split(maxsplit=5)
         if not words[0].endswith(":"):  # a mapping's first line; the others are `Name: value kB`
             span = words[0] if words[-1].startswith(f"{directory}{os.sep}") else ""
-        elif span and words[0] == "Anonymous:" and words[1] == "0":  # a page that was written to would be lost
-            begin, end = (int(address, 16) for address in span.split("-"))
-            madvise(ctypes.c_void_p(begin), ctypes.c_size_t(end - begin), mmap.MADV_DONTNEED)
+        elif span and words[0] == "Anonymous:" and words[1] == "0":
+            found.add(span)
+    return found
 
 
 def _watch(directory: Path, limit: int, ended: threading.Event) -> None:
+    known: set[str] = set()
     while not ended.wait(INTERVAL_S):
         if resident_files() > limit:
-            let_go(directory)
+            let_go(directory, known)
