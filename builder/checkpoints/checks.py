@@ -15,6 +15,7 @@ from typing import Any
 from builder.checkpoints.architecture import Architecture, read_architecture, read_json
 from builder.checkpoints.expected import HEAD, TEXT, TOWER, expected
 from builder.checkpoints.folder import check_folder
+from builder.checkpoints.profile import check_profile
 from builder.checkpoints.vocabulary import check_vocabulary
 from builder.checkpoints.weights import Weights, canonical
 from pixelis.errors import BuildError
@@ -54,6 +55,7 @@ def check_checkpoint(directory: Path) -> Checkpoint:
     warnings += _check_tensors(architecture, weights)
     _check_dtypes(weights)
     _check_preprocessor(directory, architecture)
+    check_profile(directory, architecture)
     check_vocabulary(directory, architecture)
     return Checkpoint(directory, architecture, weights, tuple(warnings))
 

@@ -175,6 +175,21 @@ def test_another_preprocessor(directory: Path) -> None:
     refused(directory, "no image_mean of 3 numbers")
 
 
+@pytest.mark.parametrize(
+    ("profile", "said"),
+    [
+        ('{"view": [224, 200]}', "224x200 is not made of whole visual tokens"),
+        ('{"view": [0, 0]}', "0x0 is not made"),
+        ('{"vieww": [224, 224]}', "not understood: vieww"),
+        ('{"dialect": "klingon"}', "klingon"),
+        ("{", "not readable"),
+    ],
+)
+def test_a_profile_that_does_not_fit(directory: Path, profile: str, said: str) -> None:
+    (directory / "pixelis.json").write_text(profile)
+    refused(directory, said)
+
+
 def test_a_pickle_is_never_opened(directory: Path) -> None:
     class Trap:
         def __reduce__(self) -> tuple[Any, ...]:
