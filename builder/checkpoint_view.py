@@ -14,13 +14,16 @@ from python_backends.policy.profile import Profile
 class View:
     """Size of the policy's view in pixels, and of its visual tokens.
 
-    `hidden` counts the numbers of a visual token: of Qwen3-VL also what it brings for the first layers (deepstack).
+    Attributes:
+        hidden: numbers that a visual token has, those of deepstack levels among them.
+        sides: of several views every width and height, smallest first; none where there is one view.
     """
 
     width: int
     height: int
     tokens: int
     hidden: int
+    sides: tuple[int, ...] = ()
 
 
 NANO = View(width=168, height=168, tokens=36, hidden=192)
@@ -40,11 +43,14 @@ def read_view(checkpoint: Path | None) -> View:
     try:
         vision = json.loads((checkpoint / "config.json").read_text())["vision_config"]
         side = int(vision["patch_size"]) * int(vision["spatial_merge_size"])
+        # features of a deepstack level (Qwen3-VL) stand behind each token
         hidden = int(vision["out_hidden_size"]) * (1 + len(vision.get("deepstack_visual_indexes") or ()))
     except (OSError, KeyError, ValueError) as error:
         raise BuildError(
-            f"{checkpoint} is not a Qwen2.5-VL checkpoint: {type(error).__name__}: {error}.",
+            f"{checkpoint} is not a Qwen2.5-VL or Qwen3-VL checkpoint: {type(error).__name__}: {error}.",
             mend="Set PIXELIS_CHECKPOINT to a Hugging Face directory, or unset it for the nano.",
         ) from None
-    width, height = Profile.load(checkpoint).view
-    return View(width=width, height=height, tokens=(width // side) * (height // side), hidden=hidden)
+    profile = Profile.load(checkpoint)
+    width, height = profile.view
+    sides = tuple(sorted({length for size in profile.sizes for length in size})) if len(profile.sizes) > 1 else ()
+    return View(width, height, (width // side) * (height // side), hidden, sides)

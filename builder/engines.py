@@ -46,8 +46,10 @@ def _embeddings(batch: int) -> tuple[ModelSpec, ...]:
 
 
 def _vision(batch: int, view: View) -> ModelSpec:
-    pixels, tokens = _t("VIEW", "UINT8", view.height, view.width, 3), _t("TOKENS", "FP32", view.tokens, view.hidden)
-    return _engine("vision_encoder", "vision_encoder:VisionEncoder", batch, (pixels,), (tokens,))
+    height, width, count = (-1, -1, -1) if view.sides else (view.height, view.width, view.tokens)
+    pixels, tokens = _t("VIEW", "UINT8", height, width, 3), _t("TOKENS", "FP32", count, view.hidden)
+    made = _engine("vision_encoder", "vision_encoder:VisionEncoder", batch, (pixels,), (tokens,))
+    return _padded(made, VIEW=view.sides) if view.sides else made
 
 
 def _dynamics(batch: int) -> ModelSpec:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pydantic import BaseModel
 
 from builder.candidate import Candidate
-from builder.checkpoint_view import read_view
 from builder.checkpoints.checks import Checkpoint
 from builder.checkpoints.mapped import is_large
 from builder.checkpoints.peaks import effort
@@ -15,6 +14,7 @@ from builder.checkpoints.sizes import artifact_bytes, decoder_bytes, parameters,
 from builder.model_spec import ModelSpec
 from builder.pipeline import Pipeline
 from pixelis.settings import Settings
+from python_backends.policy.profile import Profile
 
 MADE = ("vision_encoder", "policy")
 """Models that are made of a checkpoint; all others are the same for every one."""
@@ -149,8 +149,8 @@ def _row(checkpoint: Checkpoint, model: ModelSpec, form: Candidate, published: b
 def _buckets(checkpoint: Checkpoint, model: ModelSpec) -> list[str]:
     if model.name != "vision_encoder":
         return [f"{name} {', '.join(map(str, sizes))}" for name, sizes in model.buckets.items()]
-    view = read_view(checkpoint.directory)
-    return [f"{view.width}x{view.height} pixels: {view.tokens} tokens"]
+    sizes, unit = Profile.load(checkpoint.directory).sizes, checkpoint.architecture.vision.unit
+    return [f"{width}x{height} pixels: {(width // unit) * (height // unit)} tokens" for width, height in sizes]
 
 
 def _serving(checkpoint: Checkpoint, forms: dict[str, Sequence[Candidate]], values: Settings) -> Serving:

@@ -1,13 +1,13 @@
-"""`vision_encoder`: the Qwen2.5-VL vision tower for one resolution, from pixels to visual tokens.
+"""`vision_encoder`: the vision tower of Qwen2.5-VL or Qwen3-VL, from pixels to visual tokens.
 
-Hugging Face's tower computes window indexes from the data and loops over images, so it does not export. Here the grid
-is fixed by the policy's view: indexes, rotary tables and window masks are constants, and the batch axis is real.
-Architecture: Qwen2.5-VL technical report, arXiv 2502.13923, section 2.1.
+Hugging Face's towers compute indexes from the data and loop over images, so they do not export. Here the batch axis is
+real. Where the policy has one view, the grid is fixed by it, and indexes, tables of positions and window masks are
+constants; where it has several (buckets of resolution), they are computed from the view's size, in one artifact that
+holds the weights once. Architectures: arXiv 2502.13923, section 2.1, and arXiv 2511.21631.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from builder.checkpoints.architecture import read_architecture
 from builder.sources.base import Tensors, TorchSource
 from builder.sources.calibrating import batches, calibration_pictures
 from builder.sources.checkpoint import (
@@ -28,6 +29,7 @@ from builder.sources.checkpoint import (
 from builder.sources.pictures import photographs, scene
 from builder.sources.task import Task
 from pixelis.errors import BuildError
+from python_backends.policy.geometry import Geometry, Size
 from python_backends.policy.profile import Profile
 
 if TYPE_CHECKING:
@@ -35,7 +37,10 @@ if TYPE_CHECKING:
 
 
 class VisionEncoder(TorchSource):
-    """VIEW UINT8 `[B, H, W, 3]` RGB to TOKENS FP32 `[B, n, hidden]`.
+    """VIEW UINT8 `[B, H, W, 3]` RGB to TOKENS FP32 `[B, n, width]`.
+
+    `width` is the decoder's; of Qwen3-VL its multiple, because the features of each deepstack level stand behind a
+    token.
 
     Args:
         checkpoint: Hugging Face directory; none = see `checkpoint_directory`.
@@ -55,26 +60,41 @@ class VisionEncoder(TorchSource):
 
     def files(self) -> Sequence[Path]:
         """The checkpoint's files, and the code that rewrites its tower."""
-        return [*checkpoint_files(self.checkpoint), Path(__file__).with_name("vision_tower.py")]
+        towers = [Path(__file__).with_name(f"vision_tower{kind}.py") for kind in ("", "_any", "_qwen3")]
+        return [*checkpoint_files(self.checkpoint), *towers]
 
     def module(self) -> torch.nn.Module:
-        """The tower for the view of the checkpoint's profile, pixels in, in eval mode.
+        """The tower for the views of the checkpoint's profile, pixels in, in eval mode.
 
         Raises:
-            BuildError: the view is not made of whole visual tokens.
+            BuildError: a view is not made of whole visual tokens, or one that the processor would resize.
         """
         from builder.sources.vision_tower import FixedGridTower
+        from builder.sources.vision_tower_any import AnyGridTower
+        from builder.sources.vision_tower_qwen3 import InterpolatedTower
 
-        width, height = Profile.load(self.checkpoint).view
-        preprocessor = json.loads((self.checkpoint / "preprocessor_config.json").read_text())
+        pixels, sizes = Geometry.load(self.checkpoint), self.sizes
+        for size in sizes:
+            check_view(size, pixels)
         tower = load_model(self.checkpoint).model.visual
-        unit = tower.patch_size * tower.spatial_merge_size
-        if width % unit or height % unit:
-            raise BuildError(
-                f"A view of {width}x{height} is not made of whole visual tokens.",
-                mend=f"Make both sides of `view` in pixelis.json multiples of {unit}.",
-            )
-        return FixedGridTower(tower, width, height, preprocessor["image_mean"], preprocessor["image_std"]).eval()
+        fixed = sizes[0] if len(sizes) == 1 else None
+        if read_architecture(self.checkpoint).family == "qwen3_vl":
+            return InterpolatedTower(tower, fixed, pixels.mean, pixels.std).eval()
+        if fixed is None:
+            return AnyGridTower(tower, pixels.mean, pixels.std).eval()
+        return FixedGridTower(tower, *fixed, pixels.mean, pixels.std).eval()
+
+    @property
+    def sizes(self) -> tuple[Size, ...]:
+        """(width, height) of the policy's views."""
+        return Profile.load(self.checkpoint).sizes
+
+    def dynamic_axes(self) -> dict[str, dict[int, str]]:
+        """The batch; of several views, whole visual tokens as well."""
+        if len(self.sizes) == 1:
+            return super().dynamic_axes()
+        unit = Geometry.load(self.checkpoint).factor
+        return {"VIEW": {0: "batch", 1: f"{unit} height", 2: f"{unit} width"}}
 
     def reference(self, inputs: Tensors) -> Tensors:
         """transformers' processor and tower."""
@@ -84,8 +104,8 @@ class VisionEncoder(TorchSource):
         return {"TOKENS": tokens.reshape(len(views), -1, tokens.shape[-1])}
 
     def samples(self) -> list[Tensors]:
-        """Pictures in batches of 1, 3 and 8; black, white and noise; photographs."""
-        width, height = Profile.load(self.checkpoint).view
+        """Pictures in batches of 1, 3 and 8; black, white, noise; photographs. Of further views, two pictures each."""
+        (width, height), *others = self.sizes
         rng = np.random.default_rng(0)
         samples: list[Tensors] = [
             {"VIEW": np.stack([scene(width, height, seed=batch * 100 + i) for i in range(batch)])}
@@ -96,7 +116,7 @@ class VisionEncoder(TorchSource):
         flat = [np.zeros_like(noise), np.full_like(noise, 255), noise]
         samples.append({"VIEW": np.concatenate(flat).astype(np.uint8)})
         samples.append({"VIEW": photographs(("chelsea", "coffee", "rocket", "camera"), width, height)})
-        return samples
+        return samples + [{"VIEW": np.stack([scene(*size, seed=i) for i in (900, 901)])} for size in others]
 
     def tasks(self) -> list[Task]:
         """The nano's turns behind this tower; nobody knows the right ones of another checkpoint."""
@@ -111,8 +131,11 @@ class VisionEncoder(TorchSource):
 
     def calibration(self) -> list[Tensors]:
         """See `calibrating`."""
-        width, height = Profile.load(self.checkpoint).view
-        return [{"VIEW": batch} for batch in batches(calibration_pictures(64, width, height))]
+        return [
+            {"VIEW": batch}
+            for width, height in self.sizes
+            for batch in batches(calibration_pictures(64 // len(self.sizes), width, height))
+        ]
 
     def export_onnx(self, directory: Path) -> None:
         """Write `model.onnx`."""
@@ -131,11 +154,31 @@ class VisionEncoder(TorchSource):
 
 
 def visual_features(model: Any, pixels: Any, grids: Any) -> NDArray[np.float32]:
-    """Visual tokens `[n, hidden]` by transformers' own tower, and behind each what it brings for the first layers."""
+    """Visual tokens `[n, width]` by transformers' own tower, deepstack features behind them where it has some."""
     import torch
 
     with torch.inference_mode():
         seen = model.model.visual(pixels, grid_thw=grids)
-        deep = getattr(seen, "deepstack_features", None) or []
-        tokens: NDArray[np.float32] = torch.cat([seen.pooler_output, *deep], dim=-1).numpy()
+        features = getattr(seen, "deepstack_features", None) or []
+        tokens: NDArray[np.float32] = torch.cat([seen.pooler_output, *features], dim=-1).numpy()
     return tokens
+
+
+def check_view(size: Size, geometry: Geometry) -> None:
+    """Whether the checkpoint's own processor would leave a picture of `size` as it is.
+
+    Raises:
+        BuildError: it would not.
+    """
+    width, height = size
+    if width % geometry.factor or height % geometry.factor:
+        raise BuildError(
+            f"A view of {width}x{height} is not made of whole visual tokens.",
+            mend=f"Make both sides of `view` in pixelis.json multiples of {geometry.factor}.",
+        )
+    if not geometry.least <= width * height <= geometry.most:
+        raise BuildError(
+            f"A view of {width}x{height} is {width * height} pixels, and the checkpoint's processor makes pictures of "
+            f"{geometry.least} to {geometry.most}.",
+            mend="Change `view` in pixelis.json, or the bounds in preprocessor_config.json.",
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -130,9 +130,19 @@ class Acting:
         x1, y1, x2, y2 = (float(value) for value in region)
         return [Frame(operation.image_index, (x1, y1, x2, y2), self.profile.view, whole=False)]
 
+    def sized(self, frames: Sequence[Frame]) -> list[Frame]:
+        """Crops that are shown together, at the view that fits them best."""
+        if not frames:
+            return []
+        regions = [frame.region for frame in frames]
+        size = self.profile.fitting([(max(x2 - x1, 1), max(y2 - y1, 1)) for x1, y1, x2, y2 in regions])
+        return [replace(frame, view=size) for frame in frames]
+
     def crops(self, frames: Sequence[Frame]) -> Floats:
-        """Visual tokens of crops, cut from the originals at full resolution."""
+        """Visual tokens of crops of one view's size, cut from the originals at full resolution."""
         if not frames:
             return NOTHING
         cut = [crop(self.decoded.get(self.images[frame.image_index]), frame.region) for frame in frames]
-        return self.see(np.stack([view(pixels, self.profile.view) for pixels in cut]))
+        sizes = [frame.view for frame in frames]
+        shown = [view(pixels, size, self.profile.resampling) for pixels, size in zip(cut, sizes, strict=True)]
+        return self.see(np.stack(shown))

@@ -14,6 +14,8 @@ from pixelis.errors import ServingError
 from python_backends.pipeline.models import Floats
 from python_backends.pipeline.spaces import Frame
 from python_backends.policy import conversation
+from python_backends.policy.geometry import Size
+from python_backends.policy.positions import Grid, visual_tokens
 from python_backends.policy.profile import Profile
 from python_backends.policy.tokenizer import PolicyTokenizer
 
@@ -25,13 +27,13 @@ class Voice:
     Attributes:
         profile: how it talks.
         tokenizer: its tokenizer.
-        grid: (t, h, w) in patches of one view.
+        patch: pixels of a patch's side.
         merge: patches a visual token covers along one side.
     """
 
     profile: Profile
     tokenizer: PolicyTokenizer
-    grid: tuple[int, int, int]
+    patch: int
     merge: int
 
     @classmethod
@@ -40,13 +42,15 @@ class Voice:
         profile = Profile.load(directory)
         vision = json.loads((directory / "config.json").read_text())["vision_config"]
         patch, merge = int(vision["patch_size"]), int(vision["spatial_merge_size"])
-        width, height = profile.view
-        return cls(profile, PolicyTokenizer(directory), (1, height // patch, width // patch), merge)
+        return cls(profile, PolicyTokenizer(directory), patch, merge)
 
-    @property
-    def visual_tokens(self) -> int:
-        """Visual tokens of one view."""
-        return self.grid[0] * (self.grid[1] // self.merge) * (self.grid[2] // self.merge)
+    def grid(self, view: Size) -> Grid:
+        """(t, h, w) in patches of a view."""
+        return 1, view[1] // self.patch, view[0] // self.patch
+
+    def visual_tokens(self, view: Size) -> int:
+        """Visual tokens of a view."""
+        return visual_tokens(self.grid(view), self.merge)
 
 
 @dataclass
@@ -75,7 +79,7 @@ class Memory:
     @property
     def grids(self) -> NDArray[np.int32]:
         """`[images * 3]`, the patch grid of every image."""
-        return np.tile(np.asarray(self.voice.grid, np.int32), len(self.frames))
+        return np.array([self.voice.grid(frame.view) for frame in self.frames], np.int32).reshape(-1)
 
     @property
     def visual_tokens(self) -> Floats:
@@ -83,8 +87,8 @@ class Memory:
         return np.concatenate(self.visual)
 
     def _append(self, text: str, tokens: Floats, frames: Sequence[Frame]) -> None:
-        """Add rendered text; `tokens` are `[len(frames), tokens, hidden]`."""
-        each = self.voice.visual_tokens
+        """Add rendered text; `tokens` are `[len(frames), tokens, hidden]` of frames whose views are of one size."""
+        each = self.voice.visual_tokens(frames[0].view) if frames else 0
         if len(tokens) != len(frames) or (len(frames) and tokens.shape[1] != each):
             raise ServingError(
                 f"vision_encoder answered {list(tokens.shape)} for {len(frames)} views of {each} tokens.",

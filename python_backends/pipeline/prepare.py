@@ -81,7 +81,8 @@ class Preparer:
         if parsed.media == "video":
             _require_one_size(pictures)
         seen = shown(len(pictures), parsed.media, self._profile.video_frames)
-        views = np.stack([view(pictures[i], self._profile.view) for i in seen])
+        size = self._profile.fitting([(pictures[i].shape[1], pictures[i].shape[0]) for i in seen])
+        views = np.stack([view(pictures[i], size, self._profile.resampling) for i in seen])
         retrieval = retrieval_view(pictures)
         request = PreparedRequest(
             request_id=request_id or uuid.uuid4().hex,

@@ -122,7 +122,7 @@ class _Episode:
     def _loop(self, memory: Memory, views: NDArray[np.uint8]) -> Reasoning:
         profile, sizes = self.voice.profile, self.request.sizes
         seen = shown(len(sizes), self.request.options.media, profile.video_frames)
-        frames = [Frame(i, (0, 0, *sizes[i]), profile.view) for i in seen]
+        frames = [Frame(i, (0, 0, *sizes[i]), (views.shape[2], views.shape[1])) for i in seen]
         self._check()
         memory.open(self.request.question, self.acting.see(views), frames)
         while True:
@@ -214,6 +214,7 @@ class _Episode:
             self._check()
             texts.append(self.acting.told(result, frame))
             frames += self.acting.frames(operation, result)
+        frames = self.acting.sized(frames)
         memory.told("\n".join(text for text in texts if text), self.acting.crops(frames), frames)
 
     def _refused(self, memory: Memory, call: Call | Malformed, error: InvalidOperation) -> Event:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelis.schema import Box
+from python_backends.policy.patches import resized
 
 Pixels = NDArray[np.uint8]
 
@@ -30,8 +31,16 @@ def shown(count: int, media: Literal["images", "video"], video_frames: int) -> l
     return [int(i) for i in np.linspace(0, count - 1, video_frames).round()]
 
 
-def view(pixels: Pixels, size: tuple[int, int]) -> Pixels:
-    """`pixels` `[H, W, 3]` stretched to `size` (width, height): by area where both sides shrink, else linearly."""
+def view(pixels: Pixels, size: tuple[int, int], resampling: Literal["area", "bicubic"] = "area") -> Pixels:
+    """`pixels` `[H, W, 3]` stretched to `size` (width, height).
+
+    Args:
+        pixels: RGB.
+        size: (width, height).
+        resampling: by area where both sides shrink, else linearly; or bicubic with antialiasing, as Qwen's processors.
+    """
+    if resampling == "bicubic":
+        return resized(pixels, size)
     width, height = size
     shrinks = pixels.shape[1] >= width and pixels.shape[0] >= height
     mode = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR

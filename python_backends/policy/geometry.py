@@ -143,7 +143,7 @@ def smart_resize_frames(frames: int, size: Size, factor: int, least: int, most: 
     return wide, high
 
 
-def nearest(buckets: Sequence[Size], sizes: Sequence[Size]) -> Size:
+def nearest(buckets: Sequence[Size], sizes: Sequence[tuple[float, float]]) -> Size:
     """The bucket by which pictures of `sizes` are stretched least; of equals the larger one.
 
     Stretching is measured on both sides as a logarithm, so half and double weigh the same.

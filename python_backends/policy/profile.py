@@ -6,8 +6,9 @@ Read from `pixelis.json` beside the checkpoint; a checkpoint without one gets th
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -20,6 +21,11 @@ from python_backends.pipeline.dialects import (
     load_dialect,
     read_dialect,
 )
+from python_backends.policy.geometry import Size, nearest
+
+_FAMILIES = ("qwen2_5_vl", "qwen3_vl")
+_SHAPES = ((16, 16), (18, 14), (14, 18), (21, 12), (12, 21))
+"""Views of a checkpoint that names none, in visual tokens: about 256 of them, square, 4:3 and 16:9."""
 
 
 class Calibration(BaseModel):
@@ -47,7 +53,16 @@ class Profile(BaseModel):
     coordinates: Space = Field(
         "view_pixels", description="space of the coordinates that the policy writes; none = the dialect's"
     )
-    view: tuple[int, int] = Field((168, 168), description="(width, height) of the view that the policy sees")
+    view: Size = Field(
+        (168, 168),
+        description="(width, height) of the view that the policy sees; in the file it may be a list of them, of which "
+        "every picture gets the one that stretches it least",
+    )
+    views: tuple[Size, ...] = Field((), description="all of them, where there are several; `view` is the first")
+    resampling: Literal["area", "bicubic"] = Field(
+        "area",
+        description="how a picture becomes a view: by area, or bicubic with antialiasing as Qwen's own processors do",
+    )
     system: str | None = Field(None, description="system prompt; none = no system turn")
     crop_as_image: bool = Field(True, description="a ZOOM_IN result goes back as an image")
     calibration: Calibration | None = Field(
@@ -72,6 +87,24 @@ class Profile(BaseModel):
         coordinates = dialect.coordinates if isinstance(dialect, Dialect) else "view_pixels"
         return {"coordinates": coordinates, **said, "dialect": dialect}
 
+    @model_validator(mode="before")
+    @classmethod
+    def _several(cls, said: Any) -> Any:
+        """A list of views in place of one."""
+        view = said.get("view") if isinstance(said, dict) else None
+        if isinstance(view, (list, tuple)) and view and isinstance(view[0], (list, tuple)):
+            return {**said, "view": view[0], "views": view}
+        return said
+
+    @property
+    def sizes(self) -> tuple[Size, ...]:
+        """(width, height) of every view, at least one."""
+        return self.views or (self.view,)
+
+    def fitting(self, pictures: Sequence[tuple[float, float]]) -> Size:
+        """The view for pictures of these sizes, which one call looks at together."""
+        return self.view if len(self.sizes) == 1 else nearest(self.sizes, pictures)
+
     @classmethod
     def load(cls, directory: Path) -> Profile:
         """The profile beside a checkpoint or artifact in `directory`.
@@ -82,9 +115,22 @@ class Profile(BaseModel):
         path = directory / "pixelis.json"
         said = json.loads(path.read_text()) if path.exists() else {}
         if isinstance(said, dict):
+            said = said if "view" in said else {**_family_views(directory), **said}
             named = said.get("dialect")
             if named is None:
                 said["dialect"] = dialect_of(directory)
             elif named == OWN:
                 said["dialect"] = read_dialect(directory / OWN)
         return cls.model_validate(said)
+
+
+def _family_views(directory: Path) -> dict[str, Any]:
+    """Views of whole visual tokens where the profile names none; nothing where config.json is of no known family."""
+    try:
+        config = json.loads((directory / "config.json").read_text())
+        if config["model_type"] not in _FAMILIES:
+            return {}
+        unit = int(config["vision_config"]["patch_size"]) * int(config["vision_config"]["spatial_merge_size"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return {"view": [[columns * unit, rows * unit] for columns, rows in _SHAPES], "resampling": "bicubic"}

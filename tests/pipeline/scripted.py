@@ -185,7 +185,7 @@ def write_voice(directory: Path) -> Path:
     }
     (directory / "config.json").write_text(json.dumps(config))
     fields = {"ZOOM_IN": {}, "READ_TEXT": {"text": "text"}, "GET_PROPERTIES": {"color": "color.name"}}
-    (directory / "pixelis.json").write_text(json.dumps({"observation_fields": fields}))
+    (directory / "pixelis.json").write_text(json.dumps({"view": [168, 168], "observation_fields": fields}))
     return directory
 
 

@@ -336,7 +336,7 @@ def test_no_part_of_a_stop_text_is_shown(voice: Voice, prepare: Callable[..., Pr
 
 
 def test_crops_may_be_switched_off(voice: Voice, prepare: Callable[..., Prepared]) -> None:
-    blind = Voice(voice.profile.model_copy(update={"crop_as_image": False}), voice.tokenizer, voice.grid, voice.merge)
+    blind = Voice(voice.profile.model_copy(update={"crop_as_image": False}), voice.tokenizer, voice.patch, voice.merge)
     models = ScriptedModels(blind, [ZOOM, "red"])
     started = time.perf_counter()
     run(models, prepare())

@@ -69,7 +69,8 @@ class Bounds:
     @classmethod
     def of(cls, profile: Profile, images: int) -> Bounds:
         """Those of a checkpoint that has been shown `images`."""
-        return cls(*profile.view, images).inside(profile.coordinates)
+        widest, highest = (max(sides) for sides in zip(*profile.sizes, strict=True))
+        return cls(widest, highest, images).inside(profile.coordinates)
 
     def inside(self, space: Space) -> Bounds:
         """The same of coordinates in another space."""
