@@ -27,7 +27,7 @@ def check_profile(directory: Path, architecture: Architecture) -> None:
     except (SetupError, ValueError, OSError) as error:
         raise BuildError(f"pixelis.json is not readable: {error}", mend="Mend it, or leave it out.") from None
     unit = architecture.vision.unit
-    for width, height in (profile.view,):
+    for width, height in profile.sizes:
         if min(width, height) < unit or width % unit or height % unit:
             raise BuildError(
                 f"A view of {width}x{height} is not made of whole visual tokens.",
