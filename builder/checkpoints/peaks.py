@@ -64,7 +64,7 @@ def effort(architecture: Architecture, model: str, candidate: Candidate, loaded_
         writing = judging = reference + (TOWER_EXPORT - 1) * 4.0 * tower
         numbers, tokens = tower, 20 * 256
     else:
-        writing = float(max(math.prod(shape) for shape in expected(architecture).values())) * 2  # mapped, one at a time
+        writing = 2.0 * _largest(architecture)  # mapped, one at a time
         judging = reference + _session(architecture, candidate)
         if candidate.quantization == "weights":
             judging = max(judging, reference + 4.0 * text + 2 * COMPARED * writing)
@@ -73,9 +73,14 @@ def effort(architecture: Architecture, model: str, candidate: Candidate, loaded_
     return Effort(round(LIBRARIES + WORKING + max(writing, judging)), seconds)
 
 
+def _largest(architecture: Architecture) -> int:
+    """Numbers of the largest tensor."""
+    return max(math.prod(shape) for shape in expected(architecture).values())
+
+
 def _session(architecture: Architecture, candidate: Candidate) -> float:
     """Resident bytes of the decoder and its embedding table once they have answered."""
     weights, table = decoder_bytes(architecture, candidate), table_bytes(architecture, candidate)
     if candidate.format == "onnx" and candidate.precision == "fp32" and weights >= LARGE:
-        return min(weights + table, LIMIT)
+        return min(weights + table, max(LIMIT, 4.0 * _largest(architecture)))  # a matrix that is used is there whole
     return LOADED * weights + min(table, LIMIT)
