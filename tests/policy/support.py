@@ -47,7 +47,7 @@ def request(
     at = int(rng.integers(1, 6))
     pictures = [np.full(TOKENS, config.image_token), [words[0]]] * images
     ids = np.concatenate([ids[:at], *pictures, ids[at:]])
-    visual = rng.standard_normal((images * TOKENS, config.hidden)).astype(np.float32)
+    visual = rng.standard_normal((images * TOKENS, config.visual_width)).astype(np.float32)
     settings = {"request_id": f"r{seed}", "max_tokens": 12, **sampling}
     return PolicyRequest(ids.astype(np.int64), visual, np.tile(np.int32(GRID), images), Sampling(**settings))
 
