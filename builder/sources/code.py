@@ -6,10 +6,13 @@ Imports are read, not run, so that those inside functions count and nothing heav
 from __future__ import annotations
 
 import ast
+import threading
 from pathlib import Path
 
 PACKAGE = "builder.sources"
 HERE = Path(__file__).parent
+_PARSING = threading.Lock()
+"""Jobs digest side by side, and Python 3.11's parser is not for two threads: it raises SystemError now and then."""
 
 
 def code_files(start: Path) -> list[Path]:
@@ -26,7 +29,9 @@ def code_files(start: Path) -> list[Path]:
 
 def _imported(path: Path) -> list[Path]:
     files = []
-    for node in ast.walk(ast.parse(path.read_text())):
+    with _PARSING:
+        tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module == PACKAGE:
             files += [HERE / f"{alias.name}.py" for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{PACKAGE}."):
