@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from builder.checkpoints.account import Taken
+from builder.storing.manifest import Manifest
 
 State = Literal["up to date", "from cache", "built", "held", "absent", "removed", "failed"]
 
@@ -32,6 +33,17 @@ class Outcome(BaseModel):
     reason: str | None = None
     code: str | None = None
     chosen: str | None = None
+
+    @classmethod
+    def of(cls, manifest: Manifest, state: State) -> Outcome:
+        """What became of a model that is published."""
+        return cls(
+            model=manifest.model,
+            state=state,
+            version=manifest.version,
+            candidate=manifest.candidate.label,
+            digest=manifest.digest,
+        )
 
 
 class BuildReport(BaseModel):

@@ -117,7 +117,7 @@ class Run:
         live, why = self._live(form, wanted.key)
         if live is not None:
             how = f"{wanted.why}; `pixelis build --default {spec.name}` ends it"
-            return _done(live, "held").model_copy(update={"reason": how})
+            return Outcome.of(live, "held").model_copy(update={"reason": how})
         again = self.store.whole(spec.name, wanted.key)
         if self.store.cached(wanted.key) is not None:
             made = self.store.publish(spec.name, wanted.key, shimmed(form, self.target))
@@ -129,7 +129,7 @@ class Run:
                 mend=f"`pixelis build --default {spec.name}` goes back to what the spec says.",
             )
         reason = f"still held: {wanted.why}"
-        return _done(made, "from cache").model_copy(update={"reason": f"{why}; {reason}" if why else reason})
+        return Outcome.of(made, "from cache").model_copy(update={"reason": f"{why}; {reason}" if why else reason})
 
     def _made(self, spec: ModelSpec) -> Outcome:
         """`spec`, in the form that it is in, published and up to date."""
@@ -143,13 +143,13 @@ class Run:
         key = build_key(spec, source.digest())
         live, why = (None, None) if self.force else self._live(spec, key)
         if live is not None:
-            return _done(live, "up to date")
+            return Outcome.of(live, "up to date")
         state: State = "from cache"
         if self.force or self.store.cached(key) is None:
             make_cached(self.store, self.known, spec, key, self.watch)
             state = "built"
         self.watch(spec.name, "publish")
-        done = _done(self.store.publish(spec.name, key, shimmed(spec, self.target)), state)
+        done = Outcome.of(self.store.publish(spec.name, key, shimmed(spec, self.target)), state)
         return done.model_copy(update={"reason": why})
 
     def _live(self, spec: ModelSpec, key: str) -> tuple[Manifest | None, str | None]:
@@ -164,13 +164,3 @@ class Run:
         shim = self.store.shim_record(spec.name) if shimmed(spec, self.target) else None
         same = manifest.key == key and manifest.files.get("model.py") == shim
         return (manifest, None) if same else (None, None)
-
-
-def _done(manifest: Manifest, state: State) -> Outcome:
-    return Outcome(
-        model=manifest.model,
-        state=state,
-        version=manifest.version,
-        candidate=manifest.candidate.label,
-        digest=manifest.digest,
-    )

@@ -16,7 +16,7 @@ from builder.model_spec import ModelSpec
 from builder.pipeline import Pipeline
 from builder.segmenting.find import Given, find
 from builder.segmenting.specs import specs_of, with_segmenter
-from builder.segmenting.standing import is_live, outcome_of
+from builder.segmenting.standing import is_live
 from builder.sources.segmenter import CLICK, opened, picture
 from builder.spec import pipeline
 from builder.store import Store
@@ -155,7 +155,7 @@ def detach(
 def _outcome(store: Store, name: str, state: State) -> Outcome:
     manifest = store.manifest(name)
     seconds = round(sum(manifest.seconds.values()), 3) if state == "built" else 0.0
-    return outcome_of(manifest, state).model_copy(update={"seconds": seconds})
+    return Outcome.of(manifest, state).model_copy(update={"seconds": seconds})
 
 
 def _report(store: Store, outcomes: list[Outcome], written: list[str], started: float) -> BuildReport:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 
-from builder.building.outcome import Outcome, State
+from builder.building.outcome import Outcome
 from builder.model_spec import ModelSpec
 from builder.store import Store
 from builder.storing.layout import prepare, shimmed
-from builder.storing.manifest import Manifest
 from builder.triton_config import Target
 from pixelis.errors import BuildError, PixelisError
 
@@ -41,26 +40,15 @@ def _stand(store: Store, spec: ModelSpec, target: Target) -> Outcome:
     version = store.latest(spec.name)
     assert version is not None  # `with_segmenter` names it only then
     if is_live(store, spec, None, target):
-        return outcome_of(store.manifest(spec.name), "up to date")
+        return Outcome.of(store.manifest(spec.name), "up to date")
     faults = store.faults(spec.name, version)
     if not faults:  # whole, and with another model.py than today's
         made = store.rollback(spec.name, version, shimmed(spec, target))
-        return outcome_of(made, "from cache")
+        return Outcome.of(made, "from cache")
     fault = f"version {version} is not whole: {faults[0]}"
     try:
         made = store.publish(spec.name, store.manifest(spec.name, version).key, shimmed(spec, target))
     except PixelisError:
         mend = "Publish it again with `pixelis build --segmenter DIR`, or take it away with `--segmenter none`."
         raise BuildError(f"{fault[:1].upper()}{fault[1:]}.", mend=mend) from None
-    return outcome_of(made, "from cache").model_copy(update={"reason": fault})
-
-
-def outcome_of(manifest: Manifest, state: State) -> Outcome:
-    """What became of a model that is published."""
-    return Outcome(
-        model=manifest.model,
-        state=state,
-        version=manifest.version,
-        candidate=manifest.candidate.label,
-        digest=manifest.digest,
-    )
+    return Outcome.of(made, "from cache").model_copy(update={"reason": fault})

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from pixelis.errors import InvalidOperation, SetupError
-from pixelis.schema import OperationName
 from python_backends.pipeline.dialect import Answer, Call, Malformed, operations, parse_turn
 from python_backends.pipeline.dialects import Dialect, default_dialect, load_dialect, shipped
 from python_backends.pipeline.spaces import Frame
@@ -20,17 +19,10 @@ from python_backends.policy.grammar import CallGrammar
 from python_backends.policy.profile import Profile
 from python_backends.policy.tokenizer import PolicyTokenizer
 from python_backends.visual_ops import arguments
+from tests.operation_arguments import MODELS
 from tests.policy import vocabularies
 
 FRAMES = [Frame(0, (0, 0, 200, 100), (100, 100)), Frame(1, (0, 0, 1000, 500), (100, 100))]
-MODELS = {
-    OperationName.ZOOM_IN: arguments.ZoomInArguments,
-    OperationName.SEGMENT_OBJECT_AT: arguments.SegmentArguments,
-    OperationName.READ_TEXT: arguments.ReadTextArguments,
-    OperationName.GET_PROPERTIES: arguments.GetPropertiesArguments,
-    OperationName.TRACK_OBJECT: arguments.TrackArguments,
-    OperationName.TEMPORAL_LOCALIZE: arguments.LocalizeArguments,
-}
 
 
 def planned(dialect: Dialect, name: str, **arguments: object) -> tuple[dict[str, object], int]:

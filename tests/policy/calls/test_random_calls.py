@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pixelis.schema import Operation, OperationName
+from pixelis.schema import Operation
 from python_backends.pipeline.dialect import Answer, Call, operations, parse_turn
 from python_backends.pipeline.dialects import default_dialect
 from python_backends.pipeline.spaces import Frame, Space
@@ -23,6 +23,7 @@ from python_backends.policy.checkpoint import CheckpointConfig
 from python_backends.policy.grammar import CallGrammar
 from python_backends.policy.tokenizer import PolicyTokenizer
 from python_backends.visual_ops import arguments
+from tests.operation_arguments import MODELS
 from tests.policy import vocabularies
 
 TURNS = int(os.environ.get("PIXELIS_CALLS", "500"))
@@ -33,14 +34,6 @@ VIEWS: list[tuple[str, Space, tuple[int, int]]] = [
     ("byte_level", "relative_1000", (448, 168)),
     ("large", "view_pixels", (1288, 56)),
 ]
-MODELS = {
-    OperationName.ZOOM_IN: arguments.ZoomInArguments,
-    OperationName.SEGMENT_OBJECT_AT: arguments.SegmentArguments,
-    OperationName.READ_TEXT: arguments.ReadTextArguments,
-    OperationName.GET_PROPERTIES: arguments.GetPropertiesArguments,
-    OperationName.TRACK_OBJECT: arguments.TrackArguments,
-    OperationName.TEMPORAL_LOCALIZE: arguments.LocalizeArguments,
-}
 NOISE = np.random.default_rng(1).standard_normal(1 << 20).astype(np.float32)
 
 
