@@ -14,7 +14,7 @@ from builder.checkpoints.expected import EMBEDDING, HEAD
 from builder.formats.onnx_tables import rows_as_int8
 from builder.sources.emission.blocks import quantise
 from builder.sources.emission.form import Form
-from builder.sources.emission.matrices import Matrices, nbits
+from builder.sources.emission.matrices import Matrices, joined, nbits, portions
 from builder.sources.emission.nodes import FUSED, Nodes
 from builder.sources.emission.store import external
 from python_backends.policy.embeddings import SCALE, TABLE
@@ -68,9 +68,14 @@ def project(directory: Path, nodes: Nodes, matrices: Matrices, text: Text, form:
         scales = _lying(directory / SCALE, "lm_head.MatMul.weight_scale", (text.vocabulary, blocks))
         return nbits(nodes, NODE, hidden, [nodes.weight(values), nodes.weight(scales)], size, head)
     if text.tied and not form.in_blocks and not form.own_head:
-        table = nodes.weight(_lying(directory / TABLE, "model.embed_tokens.weight", size))
-        weight = matrices.single(table, form)
-        return nodes.node("FusedMatMul", NODE, [hidden, weight], domain=FUSED, transB=1)
+        products = []
+        for name, span in portions(NODE, text.vocabulary, text.hidden * form.bits // 8):
+            own = "model.embed_tokens.weight" + name.removeprefix(NODE)
+            rows = (span.stop - span.start, text.hidden)
+            table = nodes.weight(_lying(directory / TABLE, own, rows, start=span.start))
+            inputs = [hidden, matrices.single(table, form)]
+            products.append(nodes.node("FusedMatMul", name, inputs, domain=FUSED, transB=1))
+        return joined(nodes, NODE, products)
     return matrices.headed(head).project(EMBEDDING if text.tied else HEAD, "/lm_head", hidden)
 
 
@@ -95,7 +100,8 @@ class _ArrayFile:
         self._file.close()
 
 
-def _lying(path: Path, name: str, shape: tuple[int, ...]) -> ir.ExternalTensor:
-    """The numbers in an `.npy` file as a weight of the graph."""
+def _lying(path: Path, name: str, shape: tuple[int, ...], start: int = 0) -> ir.ExternalTensor:
+    """The numbers in an `.npy` file, from row `start` on, as a weight of the graph."""
     mapped = np.load(path, mmap_mode="r", allow_pickle=False)
-    return external(path.parent, path.name, mapped.offset, name, mapped.dtype, shape)
+    offset = mapped.offset + start * mapped.strides[0]
+    return external(path.parent, path.name, offset, name, mapped.dtype, shape)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import ml_dtypes
@@ -20,6 +20,8 @@ from pixelis.errors import BuildError
 Floats = NDArray[np.float32]
 SLICE = 16 << 20
 """Numbers of a matrix that are in memory at once."""
+PORTION = 512 << 20
+"""Bytes of a matrix of floats from which it is multiplied by in portions: each is in memory whole while it is used."""
 _READ = (np.dtype(np.float32), np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16))
 
 
@@ -87,10 +89,13 @@ class Matrices:
 
     def _multiplied(self, tensor: str, node: str, values: ir.Value) -> ir.Value:
         form = self._form.of(node)
-        if not form.in_blocks:
-            weight = self._nodes.weight(self._dense(tensor, f"{_stem(node)}.weight", form))
-            return self._nodes.node("MatMul", node, [values, self.single(weight, form)])
         count, width = self.view(tensor).shape
+        if not form.in_blocks:
+            products = []
+            for name, span in portions(node, count, width * form.bits // 8):
+                weight = self._nodes.weight(self._dense(tensor, f"{_stem(name)}.weight", form, span))
+                products.append(self._nodes.node("MatMul", name, [values, self.single(weight, form)]))
+            return joined(self._nodes, node, products)
         packed = self._in_blocks(tensor, _stem(node), form)
         return nbits(self._nodes, node, values, packed, (count, width), form)
 
@@ -100,14 +105,14 @@ class Matrices:
             return weight
         return self._nodes.node("Cast", f"{weight.name}/Cast", [weight], to=int(ir.DataType.FLOAT))
 
-    def _dense(self, tensor: str, name: str, form: Form) -> ir.ExternalTensor:
-        """`[in, out]`."""
-        count, width = self.view(tensor).shape
+    def _dense(self, tensor: str, name: str, form: Form, span: slice) -> ir.ExternalTensor:
+        """`[in, outputs in span]`."""
+        width = self.view(tensor).shape[1]
         dtype = np.dtype(np.float16 if form.bits == 16 else np.float32)
-        return self._store.put(name, dtype, (width, count), self._columns(tensor, dtype))
+        return self._store.put(name, dtype, (width, span.stop - span.start), self._columns(tensor, dtype, span))
 
-    def _columns(self, tensor: str, dtype: np.dtype[Any]) -> Iterator[NDArray[Any]]:
-        found = self.view(tensor)
+    def _columns(self, tensor: str, dtype: np.dtype[Any], span: slice) -> Iterator[NDArray[Any]]:
+        found = self.view(tensor)[span]
         step = max(SLICE // len(found), 1)
         for start in range(0, found.shape[1], step):
             yield np.ascontiguousarray(found[:, start : start + step].T).astype(dtype)
@@ -136,6 +141,26 @@ class Matrices:
             packed = (count, -(-blocks * form.bits // 8))
             tensors.append(self._store.put(f"{stem}.weight_zp", bytes_, packed, zeros))
         return [self._nodes.weight(tensor) for tensor in tensors]
+
+
+def portions(node: str, outputs: int, nbytes: int) -> list[tuple[str, slice]]:
+    """Name and outputs of each product that a matrix `[outputs, in]` is multiplied by in.
+
+    Args:
+        node: name of the product, and of the only one where the matrix is not too large.
+        outputs: rows of the matrix.
+        nbytes: of a row.
+    """
+    count = -(-outputs * nbytes // PORTION)
+    if count < 2:
+        return [(node, slice(0, outputs))]
+    each = -(-outputs // count)
+    return [(f"{node}.{i}", slice(i * each, min((i + 1) * each, outputs))) for i in range(count)]
+
+
+def joined(nodes: Nodes, node: str, products: Sequence[ir.Value]) -> ir.Value:
+    """The product whose portions are `products`; where there are several, `node` puts them one behind the other."""
+    return products[0] if len(products) == 1 else nodes.node("Concat", node, products, axis=-1)
 
 
 def nbits(
