@@ -13,7 +13,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export HF_HUB_OFFLINE ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-formats build demo serve test chaos test-fast lint format docs clean
+.PHONY: help setup setup-dev setup-formats build demo serve test test-long chaos test-fast lint format docs clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -62,14 +62,17 @@ serve: build  ## serve on loopback until Ctrl-C
 	@$(BIN)/pixelis serve
 
 test: setup-dev build  ## everything, on a real Triton
-	@$(BIN)/python -m pytest -m 'not triton' $(SPREAD)
-	@$(BIN)/python -m pytest -m triton
+	@$(BIN)/python -m pytest -m 'not triton and not long' $(SPREAD)
+	@$(BIN)/python -m pytest -m 'triton and not long'
+
+test-long: setup-dev build  ## what takes minutes a test, beside `make test`
+	@$(BIN)/python -m pytest -m 'long'
 
 chaos: setup-dev build  ## kill every model under load, one after the other
 	@PIXELIS_CHAOS=all $(BIN)/python -m pytest -s tests/chaos/test_chaos.py
 
 test-fast: setup-dev  ## what needs no server
-	@$(BIN)/python -m pytest -m 'not triton and not slow' $(SPREAD)
+	@$(BIN)/python -m pytest -m 'not triton and not slow and not long' $(SPREAD)
 
 lint: setup-dev  ## ruff, mypy --strict, import contract, spelling
 	@$(BIN)/ruff check .

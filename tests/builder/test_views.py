@@ -39,7 +39,9 @@ def _seeing(checkpoint: Path, directory: Path, view: Any) -> Path:
 
 
 @pytest.mark.parametrize("family", ["qwen2_5_vl", "qwen3_vl"])
-@pytest.mark.parametrize("view", [VIEWS[0], VIEWS], ids=["one view", "three views"])
+@pytest.mark.parametrize(
+    "view", [pytest.param(VIEWS[0], id="one view", marks=pytest.mark.long), pytest.param(VIEWS, id="three views")]
+)
 def test_the_artifact_equals_transformers(
     family: str, view: Any, qwen3_checkpoint: Path, random_checkpoint: Path, tmp_path: Path
 ) -> None:

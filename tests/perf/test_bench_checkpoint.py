@@ -79,11 +79,15 @@ def test_a_difference_is_counted_from_where_it_begins(prompts: list[Prompt]) -> 
     assert (found.claims[0].measured, found.claims[0].target, found.claims[0].met) == (7, 8, False)
 
 
+def test_an_unknown_part_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="no part 'speed'"):
+        CliRunner().invoke(app, ["--parts", "speed"], catch_exceptions=False)
+
+
+@pytest.mark.long
 def test_the_command_prints_one_measurement() -> None:
     done = CliRunner().invoke(app, ["--prompts", "2", "--tokens", "4", "--parts", "equality", "--json"])
     assert done.exit_code == 0, done.output
     measured = Measurement.model_validate(json.loads(done.stdout))
     assert measured.name == "checkpoint"
     assert [claim.met for claim in measured.claims] == [True, True]
-    with pytest.raises(InvalidRequest, match="no part 'speed'"):
-        CliRunner().invoke(app, ["--parts", "speed"], catch_exceptions=False)

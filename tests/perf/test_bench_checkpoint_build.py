@@ -14,8 +14,9 @@ from pixelis.settings import settings
 from tests.builder.checkpoints.test_architecture import small
 
 
+@pytest.mark.long
 @pytest.mark.slow
-@pytest.mark.parametrize("shape", ["qwen2.5-vl-7b"])
+@pytest.mark.parametrize("shape", ["qwen2.5-vl-7b", "qwen3-vl-8b"])
 def test_both_families_are_built_within_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: str) -> None:
     monkeypatch.setenv("PIXELIS_STATE", str(tmp_path / "state"))
     settings.cache_clear()

@@ -75,6 +75,7 @@ def test_words() -> None:
         parse_names(" ,")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_real_run(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pixelis", "bench", "formats", "--models", "dynamics", "--formats", "onnx"]

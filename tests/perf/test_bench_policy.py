@@ -227,6 +227,7 @@ def test_names() -> None:
             parse_levels(text)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_every_system_writes_what_transformers_writes(
     random_checkpoint: Path, policy_artifact: Path, tmp_path: Path
