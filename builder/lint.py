@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from builder.named.specs import in_repository
 from builder.rules import artifact, config, segmenter, shim, wiring
 from builder.rules.base import Finding, Rule, Subject, error
-from builder.segmenting.specs import with_segmenter
 from builder.spec import Pipeline, pipeline
 from builder.store import Store
 from builder.storing.layout import CONFIG
@@ -26,7 +26,7 @@ def lint(repository: Path | None = None, spec: Pipeline | None = None, target: T
         target: what will serve it.
     """
     store = Store(repository or settings().repository, settings().state)
-    known = with_segmenter(spec or pipeline(), store)
+    known = in_repository(spec or pipeline(), store)
     subject = Subject(known, store, target, {}, {})
     found = _read(subject)
     for rule in RULES:

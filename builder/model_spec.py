@@ -77,7 +77,7 @@ class ModelSpec(_Frozen):
         parameters: text parameters for the model class.
     """
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z0-9][a-z0-9_-]*)?$")
     kind: Kind
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]

@@ -166,7 +166,7 @@ class Store:
         cost = Costs(self.state).find(manifest.key) or manifest.cost
         notes = {**manifest.notes, **({"batch_size": str(cost.batching)} if cost and cost.batching else {})}
         published = manifest.model_copy(
-            update={"version": version, "files": records(staged), "cost": cost, "notes": notes}
+            update={"model": model, "version": version, "files": records(staged), "cost": cost, "notes": notes}
         )
         published.write(staged)
         staged.chmod(0o755)  # mkdtemp's 0700 would shut out a server under another user

@@ -28,7 +28,7 @@ MediaKind = Annotated[
 Fps = Annotated[float | None, typer.Option(min=0.001, max=240, help="Frames a second; a video file says it by itself.")]
 Save = Annotated[Path | None, typer.Option(help="Save the picture with what was looked at (.png, .jpg).")]
 
-TEXT_OPTIONS = frozenset({"reference_answer", "media", "strategy"})
+TEXT_OPTIONS = frozenset({"reference_answer", "media", "strategy", "model"})
 
 OVER_TIME = frozenset({OperationName.TRACK_OBJECT.value, OperationName.TEMPORAL_LOCALIZE.value})
 """Operations that take `fps`."""
@@ -40,6 +40,8 @@ pixelis ask label.png "What is written on the red label?"
 pixelis ask label.png "What is written on the red label?" --stream --save steps.png
 
 pixelis ask a.jpg b.jpg "Which is larger?" --k 0 --timeout-s 10 --json
+
+pixelis ask label.png "What is written on the red label?" --model large
 
 pixelis ask clip.mp4 "Which side does the circle leave by?"
 
@@ -78,6 +80,7 @@ def ask(
     k: Annotated[int | None, typer.Option(min=0, max=100, help="Neighbours; 0 = no retrieval.")] = None,
     strategy: Annotated[str | None, typer.Option(help="weighted, majority, confidence or ensemble.")] = None,
     timeout_s: Annotated[float | None, typer.Option(min=1, max=300, help="Deadline of the request.")] = None,
+    model: Annotated[str | None, typer.Option(metavar="NAME", help="A checkpoint of the server by its name.")] = None,
     media_kind: MediaKind = None,
     fps: Fps = None,
     option: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="Any other option.")] = None,
@@ -91,7 +94,8 @@ def ask(
     _can_save(save)
     sent = _media(words[:-1], media_kind or others.get("media"))
     images = sent.images
-    chosen: dict[str, Any] = {"k": k, "strategy": strategy, "timeout_s": timeout_s, "fps": fps or sent.fps}
+    chosen: dict[str, Any] = {"k": k, "strategy": strategy, "timeout_s": timeout_s, "model": model}
+    chosen["fps"] = fps or sent.fps
     chosen["media"] = sent.kind if sent.kind != "images" or media_kind else None
     options = {name: value for name, value in chosen.items() if value is not None} | others
     with connect(url, protocol) as client:

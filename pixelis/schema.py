@@ -98,6 +98,9 @@ class Options(TokenChoice):
     reference_answer: str | None = None
     media: Literal["images", "video"] = "images"
     fps: float = Field(1.0, gt=0, le=240)
+    model: str | None = Field(
+        None, max_length=64, description="a checkpoint of the server by its name; none = the default one"
+    )
 
     @classmethod
     def parse(cls, text: str | bytes | None) -> Options:

@@ -17,7 +17,7 @@ from pathlib import Path
 from builder.building.making import Watch
 from builder.building.outcome import IDLE, BuildReport, Outcome, State
 from builder.building.run import Run
-from builder.segmenting.specs import with_segmenter
+from builder.named.specs import in_repository
 from builder.segmenting.standing import stand
 from builder.spec import Pipeline, pipeline
 from builder.store import Store
@@ -67,13 +67,16 @@ def build(
     where = repository or settings().repository
     check_place(where, target)
     store = Store(where, state or settings().state)
-    known = with_segmenter(spec or pipeline(), store)
+    given = spec or pipeline()
+    known = in_repository(given, store)
     selected = [known[name] for name in models] or known.models
     with store.locked(), typed("laying out the repository"):
         run = Run(store, known, target, force, default, forms or {}, watch)
         written = lay_out(store, known, target)
         built = [model for model in selected if model.built]
-        outcomes = [stand(store, model, target) if model.name in PAIR else run.one(model) for model in built]
+        # What this build has no source of stays as it is: a segmenter, and other checkpoints.
+        stays = {name for name in known.names if name in PAIR or name not in given.names}
+        outcomes = [stand(store, model, target) if model.name in stays else run.one(model) for model in built]
         if any(outcome.state not in IDLE for outcome in outcomes):
             # A config is of the form that is served, and that may be another one now.
             written = sorted({*written, *lay_out(store, known, target)}, key=known.names.index)

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from builder.building.machine import Device
+from builder.checkpoints.plan import MADE
 from builder.choosing.choose import Goal
 from builder.choosing.presets import PRESETS, PresetName
 from builder.commands import build_options as its
@@ -18,6 +19,7 @@ from builder.commands.checkpoint import build_checkpoint
 from builder.commands.options import ForTarget, Json, Repository, Written, echo, existing, parse_target
 from builder.commands.request import Request
 from builder.lint import lint as run_lint
+from builder.named.specs import refused
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -39,6 +41,7 @@ def build(
     jobs: its.Jobs = 1,
     segmenter: its.Segmenter = "",
     checkpoint: its.Checkpoint = None,
+    name: its.Name = "",
     adapter: its.Adapter = None,
     dry_run: its.DryRun = False,
     force: its.Force = False,
@@ -51,6 +54,7 @@ def build(
     With --formats or --precisions every such form of the models is built and judged into the build cache, and nothing
     is published; --publish serves one of them, --optimize the best of them. With --segmenter that pair alone is built.
     With --checkpoint the models that depend on it are made of that directory, which is checked first.
+    With --name they are published beside the default checkpoint's, for requests that name it.
     """
     request = Request(
         names=_names(models or [], these),
@@ -66,14 +70,17 @@ def build(
         output=output,
         jobs=jobs,
         segmenter=segmenter,
+        name=_checkpoint_name(name),
         device=_one_of(device, get_args(Device), "--device"),
         repository=repository,
         target=parse_target(target),
         as_json=as_json,
     )
     run = _mode(request)
+    if request.name is not None:
+        _check_named(request, run)
     if checkpoint is None:
-        for option, value in (("--dry-run", dry_run), ("--adapter", adapter)):
+        for option, value in (("--dry-run", dry_run), ("--adapter", adapter), ("--name", name)):
             if value:
                 raise typer.BadParameter("is about a checkpoint: name it with --checkpoint", param_hint=option)
         run(request)
@@ -120,6 +127,27 @@ def _mode(request: Request) -> Callable[[Request], None]:
     if request.publish and len(request.names) != 1:
         raise typer.BadParameter("is the form of one model: name that", param_hint="--publish")
     return modes.publish
+
+
+def _checkpoint_name(name: str) -> str | None:
+    """What a checkpoint is to be called; none where nothing was said."""
+    why = refused(name) if name else None
+    if why is not None:
+        raise typer.BadParameter(why, param_hint="--name")
+    return name or None
+
+
+def _check_named(request: Request, run: Callable[[Request], None]) -> None:
+    """--name publishes two models."""
+    if run is not modes.publish:
+        wrong = (
+            "publishes a checkpoint, so it goes without --formats, --optimize and the like: name a form by --publish"
+        )
+        raise typer.BadParameter(wrong, param_hint="--name")
+    others = [model for model in request.names if model not in MADE]
+    if others:
+        wrong = f"is about {' and '.join(MADE)}, not {', '.join(others)}"
+        raise typer.BadParameter(wrong, param_hint="--name")
 
 
 def _check_alone(request: Request) -> None:

@@ -52,6 +52,14 @@ Checkpoint = Annotated[
         help="Hugging Face directory of Qwen2.5-VL or Qwen3-VL; default: PIXELIS_CHECKPOINT, or the nano.",
     ),
 ]
+Name = Annotated[
+    str,
+    typer.Option(
+        "--name",
+        metavar="NAME",
+        help="With --checkpoint: publish it beside the default one, as `policy.NAME` and `vision_encoder.NAME`.",
+    ),
+]
 Adapter = Annotated[
     Path | None,
     typer.Option(
@@ -89,6 +97,8 @@ pixelis build vision_encoder policy --preset edge --output bundle
 pixelis build --checkpoint ~/Qwen2.5-VL-7B-Instruct --dry-run
 
 pixelis build --checkpoint ~/Qwen2.5-VL-7B-Instruct --formats onnx --precisions int4
+
+pixelis build --checkpoint ~/Qwen2.5-VL-7B-Instruct --name qwen-7b
 
 pixelis build --segmenter ~/mobile-sam
 

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from builder.building.device import for_device
 from builder.candidate import Candidate
+from builder.checkpoint_view import read_view
 from builder.checkpoints.account import Account
 from builder.checkpoints.adapter import read_adapter
 from builder.checkpoints.checks import check_checkpoint
@@ -21,18 +22,26 @@ from builder.checkpoints.using import VARIABLE, settings_of
 from builder.commands.options import table
 from builder.commands.request import Request
 from builder.model_spec import ModelSpec
+from builder.named.specs import specs_of
+from builder.pipeline import Pipeline
 from builder.spec import pipeline
 from builder.storing.chosen import Chosen
 from pixelis.settings import Settings, settings
+from python_backends.checkpoints import PAIR, models_of
 
 
 def build_checkpoint(
-    request: Request, run: Callable[[Request], None], directory: Path, adapter: Path | None, dry_run: bool
+    request: Request,
+    run: Callable[[Request], None],
+    directory: Path,
+    adapter: Path | None,
+    dry_run: bool,
 ) -> None:
     """Look at the checkpoint, say what will be made of it, and make it.
 
     Args:
-        request: what is asked for besides.
+        request: what is asked for besides; with `name` the two models of the checkpoint are published beside those of
+            the default one, which stay as they are.
         run: makes it.
         directory: the checkpoint.
         adapter: a PEFT directory that is merged into it first; a plan is made without merging.
@@ -47,21 +56,34 @@ def build_checkpoint(
         checkpoint = replace(checkpoint, warnings=(*checkpoint.warnings, *found.notes))
         if not dry_run:
             checkpoint = check_checkpoint(merged(checkpoint.directory, adapter.expanduser(), settings().state))
+    home = pipeline()
     with settings_of(checkpoint.directory) as values:
         places = (values.state / "builds", request.repository or values.repository)
         known = pipeline()
+        wanted = request.names or ([] if request.name is None else list(MADE))
         candidates = bool(request.formats or request.precisions or request.measure or request.device)
         forms = {name: _forms(request, known[name], places[1], values, candidates) for name in MADE}
-        made = plan(checkpoint, known, request.names, forms, values, published=not candidates)
+        made = plan(checkpoint, known, wanted, forms, values, published=not candidates)
         if dry_run:
             typer.echo(made.model_dump_json()) if request.as_json else print_plan(Console(), made)
             return
         check_room(made, values.state)
         if not request.as_json:
             print_plan(Console(stderr=True), made)
-        run(replace(request, account=Account(made, places)))
+        request = replace(request, account=Account(made, places))
+        if request.name is not None:
+            models = specs_of(known, request.name, read_view(checkpoint.directory))
+            names = [named_model(model, request.name) for model in wanted]
+            run(replace(request, names=names, spec=Pipeline(models=(*home.models, *models))))
+            return
+        run(request)
         if not request.as_json:
             typer.echo(f"For `pixelis serve`, `lint` and the next build: export {VARIABLE}={checkpoint.directory}")
+
+
+def named_model(model: str, name: str | None) -> str:
+    """What a checkpoint's `policy` or `vision_encoder` is called."""
+    return models_of(name)[PAIR.index(model)]
 
 
 def _forms(
@@ -76,7 +98,8 @@ def _forms(
         return wanted
     if request.publish and model.name in request.names:
         return [model.find_candidate(request.publish)]
-    chosen = None if request.default else Chosen(repository, values.state).of(model.name)
+    full = named_model(model.name, request.name)
+    chosen = None if request.default else Chosen(repository, values.state).of(full)
     return [model.candidate if chosen is None else model.find_candidate(chosen.label)]
 
 

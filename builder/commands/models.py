@@ -9,7 +9,8 @@ from rich.console import Console
 
 from builder.commands import show
 from builder.commands.options import ForTarget, Json, Written, echo, existing, parse_target, table
-from builder.segmenting.specs import with_segmenter
+from builder.named.remove import remove as run_remove
+from builder.named.specs import in_repository
 from builder.spec import pipeline
 from builder.store import Store
 from builder.storing.chosen import Chosen
@@ -36,7 +37,7 @@ def list_models(
         pixelis models list --all
     """
     store = Store(existing(repository), settings().state)
-    models = with_segmenter(pipeline(), store).models
+    models = in_repository(pipeline(), store).models
     rows = [line for spec in models for line in (show.history(store, spec) if every else [show.summary(store, spec)])]
     if as_json:
         chosen = Chosen(store.repository, store.state).all()
@@ -74,7 +75,7 @@ def show_model(
         pixelis models show policy --version 2 --json
     """
     store = Store(existing(repository), settings().state)
-    spec = with_segmenter(pipeline(), store)[name]
+    spec = in_repository(pipeline(), store)[name]
     if not spec.built:
         summary = show.summary(store, spec)
         if as_json:
@@ -119,6 +120,23 @@ def rollback(
         typer.echo(f"{beside.model} version {beside.version} is that of version {beside.again}: both serve together.")
     names = " ".join([model, *(beside.model for beside in done.beside)])
     typer.echo(f"A server that runs loads it with `pixelis models load {names}`.")
+
+
+@app.command()
+def remove(name: str, repository: Written = None, as_json: Json = False) -> None:
+    """Take a named checkpoint out of the repository, with all its versions.
+
+    Examples:
+
+        pixelis models remove qwen-7b
+    """
+    gone = run_remove(name, repository=existing(repository))
+    if as_json:
+        echo({"removed": gone})
+    else:
+        typer.echo(
+            f"Removed: {', '.join(gone)}. Artifacts stay in the build cache until `pixelis models prune --cache`."
+        )
 
 
 @app.command()

@@ -35,6 +35,7 @@ def publish(request: Request) -> None:
             forms=forms,
             repository=request.repository,
             target=request.target,
+            spec=request.spec,
             watch=watch,
         )
     report = report.model_copy(update={"checkpoint": _taken(request.account)})
@@ -42,6 +43,8 @@ def publish(request: Request) -> None:
         typer.echo(report.model_dump_json())
     else:
         print_build(Console(), report)
+        if request.name is not None and report.worked and not report.failed:
+            typer.echo(f"A server that runs answers with it now: `pixelis ask ... --model {request.name}`.")
     fail_with(report, request.as_json)
 
 

@@ -10,6 +10,7 @@ from builder.candidate import FORMATS, PRECISIONS, FormatName, parse_choice
 from builder.checkpoints.account import Account
 from builder.choosing.choose import Goal
 from builder.choosing.presets import PresetName
+from builder.pipeline import Pipeline
 from builder.tolerance import Precision
 from builder.triton_config import Target
 
@@ -23,6 +24,8 @@ class Request:
         formats, precisions: as they were typed; empty = not asked for.
         publish: label of the form to publish; empty = the one that is chosen already.
         segmenter: a folder, or `none`; empty = not asked for.
+        name: what the checkpoint is called; none = it is the default one.
+        spec: the pipeline; none = as the settings have it.
         account: counts what the build takes; none where it is not asked for.
         goal, preset: none = the best form is not asked for; with one of them `max_accuracy_drop` and `output`.
     """
@@ -44,6 +47,8 @@ class Request:
     repository: Path | None = None
     target: Target = "embedded"
     as_json: bool = False
+    name: str | None = None
+    spec: Pipeline | None = None
     account: Account | None = None
 
     @property

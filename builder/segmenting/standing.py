@@ -1,4 +1,7 @@
-"""A published segmenter in a build that does not name its folder: it stays, and is mended where that can be done."""
+"""What was made of something that a build does not name: it stays, and is mended where that can be done.
+
+A segmenter, whose folder is named with `--segmenter`; a named checkpoint, with `--checkpoint` and `--name`.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ def is_live(store: Store, spec: ModelSpec, key: str | None, target: Target) -> b
 
 
 def stand(store: Store, spec: ModelSpec, target: Target) -> Outcome:
-    """What becomes of one of the two in a build of the pipeline.
+    """What becomes of such a model in a build of the pipeline.
 
     A damaged version is published again from the build cache. Where that is not possible, the outcome says how to.
     """
@@ -38,7 +41,7 @@ def stand(store: Store, spec: ModelSpec, target: Target) -> Outcome:
 
 def _stand(store: Store, spec: ModelSpec, target: Target) -> Outcome:
     version = store.latest(spec.name)
-    assert version is not None  # `with_segmenter` names it only then
+    assert version is not None  # `in_repository` names it only then
     if is_live(store, spec, None, target):
         return Outcome.of(store.manifest(spec.name), "up to date")
     faults = store.faults(spec.name, version)
@@ -49,6 +52,14 @@ def _stand(store: Store, spec: ModelSpec, target: Target) -> Outcome:
     try:
         made = store.publish(spec.name, store.manifest(spec.name, version).key, shimmed(spec, target))
     except PixelisError:
-        mend = "Publish it again with `pixelis build --segmenter DIR`, or take it away with `--segmenter none`."
-        raise BuildError(f"{fault[:1].upper()}{fault[1:]}.", mend=mend) from None
+        raise BuildError(f"{fault[:1].upper()}{fault[1:]}.", mend=_mend(spec.name)) from None
     return Outcome.of(made, "from cache").model_copy(update={"reason": fault})
+
+
+def _mend(model: str) -> str:
+    name = model.partition(".")[2]
+    if name:
+        return (
+            f"Publish it again with `pixelis build --checkpoint DIR --name {name}`, or `pixelis models remove {name}`."
+        )
+    return "Publish it again with `pixelis build --segmenter DIR`, or take it away with `--segmenter none`."

@@ -16,6 +16,7 @@ from builder.formats.onnx_saturation import saturates
 from builder.model_spec import Kind, ModelSpec
 from builder.shapes import profiles
 from pixelis.machine import this_machine
+from python_backends.checkpoints import base
 
 LIBRARIES: dict[Kind, tuple[str, ...]] = {
     "engine": ("numpy", "onnx", "onnxruntime", "onnxscript", "torch", "transformers"),
@@ -73,7 +74,7 @@ def build_key(spec: ModelSpec, source_digest: str) -> str:
     """sha-256 over the source, format, precision, promises, tolerances, builder code and library versions."""
     outputs = [tensor.name for tensor in spec.outputs]
     facts: dict[str, object] = {
-        "model": spec.name,
+        "model": base(spec.name),  # of a named checkpoint it is the same artifact
         "kind": spec.kind,
         "source": spec.source,
         "source_digest": source_digest,

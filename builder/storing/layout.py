@@ -12,6 +12,7 @@ from builder.store import SHIM, Store
 from builder.triton_config import Target, config, native, text
 from pixelis.errors import BuildError
 from pixelis.settings import settings
+from python_backends.checkpoints import base
 from python_backends.visual_ops.pair import PAIR
 
 HOME = Path(__file__).parents[2] / "model_repository"
@@ -92,17 +93,17 @@ def prepare(store: Store, spec: ModelSpec, target: Target) -> None:
         _copy_shim(store, spec.name)
         return
     _write(store, first / ".gitkeep", "")  # Triton wants the folder, git keeps no empty one
-    if store.repository != HOME or spec.name in PAIR:
+    if store.repository != HOME or spec.name in PAIR or base(spec.name) != spec.name:
         (first / SHIM).unlink(missing_ok=True)  # a copy, from when it was served in another form
 
 
 def _copy_shim(store: Store, model: str) -> None:
-    """Into a repository elsewhere, from the committed one."""
+    """Into a repository elsewhere, and for the models of a named checkpoint, from the committed one."""
     if model in PAIR:
         _write(store, store.repository / model / "1" / SHIM, UNCOMMITTED.format(name=model))
         return
-    home, here = HOME / model / "1" / SHIM, store.repository / model / "1" / SHIM
-    if store.repository == HOME or not home.is_file():
+    home, here = HOME / base(model) / "1" / SHIM, store.repository / model / "1" / SHIM
+    if home == here or not home.is_file():
         return  # where neither has one, lint and publishing say so
     if not here.is_file() or home.read_bytes() != here.read_bytes():
         shutil.copyfile(home, here)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from builder.named.specs import in_repository
 from builder.pipeline import Pipeline
-from builder.segmenting.specs import with_segmenter
 from builder.spec import pipeline
 from builder.store import Store
 from builder.storing.chosen import Chosen
@@ -76,7 +76,7 @@ def prune(
     if keep < 1:
         raise BuildError("The version that serves always stays.", mend="Name a --keep of at least 1.")
     store = Store(repository or settings().repository, state or settings().state)
-    known = with_segmenter(spec or pipeline(), store)
+    known = in_repository(spec or pipeline(), store)
     names = [known[name].name for name in models] or list(known.names)
     with store.locked(), typed("pruning"):
         chosen = Chosen(store.repository, store.state).all()

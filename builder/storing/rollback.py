@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field
 
+from builder.named.specs import in_repository
 from builder.pipeline import Pipeline
-from builder.segmenting.specs import with_segmenter
 from builder.spec import pipeline
 from builder.store import Store
 from builder.storing.chosen import Choice, Chosen
@@ -71,7 +71,7 @@ def rollback(
         BuildError: that version's files changed, its gate did not pass, or another build is at work.
     """
     store = Store(repository or settings().repository, state or settings().state)
-    known = with_segmenter(spec or pipeline(), store)
+    known = in_repository(spec or pipeline(), store)
     if not known[model].built:
         raise BuildError(f"{model} has no artifact, so there is nothing to roll back.", mend="Use git for its code.")
     with store.locked(), typed(f"rolling {model} back"):
@@ -84,7 +84,7 @@ def rollback(
         if beside is not None:
             done.beside.append(_again(store, known, *beside, target))
         if target == "ngc" or model in PAIR:
-            lay_out(store, with_segmenter(spec or pipeline(), store), target)  # configs are of what is served now
+            lay_out(store, in_repository(spec or pipeline(), store), target)  # configs are of what is served now
     return done
 
 

@@ -15,6 +15,7 @@ DIGEST_BYTES = 20
 """160 bits: among 10^12 values two share a name with a probability of 10^-24."""
 
 _TAG = re.compile(r"[a-z0-9_.-]*")
+_VERSION = re.compile(r"(.+?)-(\d+)(?:\.|$)")
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,12 @@ def tagged(versions: Mapping[str, str]) -> str:
     return ".".join(f"{model}-{version}" for model, version in sorted(versions.items()))
 
 
+def split(tag: str) -> list[tuple[str, str]]:
+    """Model and version of each; a named checkpoint's model has a dot in its name, `policy.large-3`."""
+    return _VERSION.findall(tag)
+
+
 def meant(name: str, prefix: str | None, version: str | None) -> bool:
     """Whether a name has this prefix and this version of a model (`policy-3`); none = any."""
     of, tag, _ = name.split(":")
-    return (prefix is None or of == prefix) and (version is None or version in tag.split("."))
+    return (prefix is None or of == prefix) and (version is None or version in map("-".join, split(tag)))

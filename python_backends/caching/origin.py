@@ -13,6 +13,7 @@ from pixelis import __version__
 from pixelis.errors import PixelisError
 from python_backends.artifacts import latest
 from python_backends.caching.canonical import feed
+from python_backends.caching.key import split
 
 READ = ("characters.json", "config.json", "dialect.yaml", "generation_config.json", "pixelis.json", "tokenizer.json")
 """Files of an artifact that the processes of other models read."""
@@ -110,8 +111,7 @@ class Origins:
 
     def still(self, versions: str) -> bool:
         """Whether values of these (`Key.versions`) are still asked for: each model's is its newest."""
-        for one in filter(None, versions.split(".")):
-            model, _, version = one.rpartition("-")
+        for model, version in split(versions):
             try:
                 if latest(self._repository, model).name != version:
                     return False

@@ -28,6 +28,7 @@ from pixelis.schema import (
 )
 from python_backends.artifacts import ANY_VERSION, versions
 from python_backends.channel.listener import Listener
+from python_backends.checkpoints import models_of
 from python_backends.deadlines import Bell, Job
 from python_backends.pipeline.arrivals import Arrivals
 from python_backends.pipeline.embedding_cache import EmbeddingCaches
@@ -67,6 +68,7 @@ class TritonModels:
         most: the siblings' `max_batch_size`.
         listener: hears the tokens of turns that are to be streamed; none = they come with the end of their turn.
         kept: where embeddings of what was seen before are; none = nowhere.
+        checkpoint: whose policy and vision encoder are asked; none = the default one's.
     """
 
     def __init__(
@@ -77,18 +79,28 @@ class TritonModels:
         most: int,
         listener: Listener | None = None,
         kept: EmbeddingCaches | None = None,
+        checkpoint: str | None = None,
     ) -> None:
         self._transport = transport
         self._repository = repository
         self._listener = listener
+        self._policy, self._encoder = models_of(checkpoint)
+        self._of: Callable[[str | None], TritonModels] = partial(
+            TritonModels, transport, repository, tokens, most, listener, kept
+        )
 
         def neural(version: str | None) -> Neural:
-            return Neural(partial(self._one, version=ANY_VERSION if version is None else int(version)), tokens, most)
+            call = partial(self._one, version=ANY_VERSION if version is None else int(version))
+            return Neural(call, tokens, most, self._encoder)
 
-        found = neural(None) if kept is None else kept.around(neural)
+        found = neural(None) if kept is None else kept.around(neural, self._encoder)
         self.embed_image: Callable[[Views, float], Floats] = found.embed_image
         self.embed_text: Callable[[Sequence[str], float], Floats] = found.embed_text
         self.vision_tokens: Callable[[Views, float], Floats] = found.vision_tokens
+
+    def of(self, checkpoint: str | None) -> TritonModels:
+        """The same models with another checkpoint's two; none = the default one's."""
+        return self._of(checkpoint)
 
     def _one(
         self,
@@ -129,11 +141,11 @@ class TritonModels:
         bell: Bell[Tensors] = Bell({})
         arrivals = Arrivals(bell.ring)
         with listener.hear(turn.request_id, arrivals.take) if listener else nullcontext():
-            for answer in self._transport.stream("policy", inputs, ["EVENT"], deadline, bell):
+            for answer in self._transport.stream(self._policy, inputs, ["EVENT"], deadline, bell):
                 if not answer:
                     yield arrivals.news()
                     continue
-                event = arrivals.rest(_parsed(PolicyEvent, answer["EVENT"], "policy"))
+                event = arrivals.rest(_parsed(PolicyEvent, answer["EVENT"], self._policy))
                 yield from token_by_token(event) if sampling.stream else (event,)
 
     def cancel(self, request_id: str) -> None:
@@ -142,7 +154,7 @@ class TritonModels:
         def send() -> None:
             deadline = time.time() + _CANCEL_SECONDS
             try:
-                for _ in self._transport.stream("policy", {"CANCEL": text(request_id)}, ["EVENT"], deadline):
+                for _ in self._transport.stream(self._policy, {"CANCEL": text(request_id)}, ["EVENT"], deadline):
                     pass
             except PixelisError:
                 return  # a policy that cannot take a cancel is not answering the turn either
@@ -180,7 +192,7 @@ class TritonModels:
 
     def versions(self) -> dict[str, str]:
         """The versions that the repository serves."""
-        return versions(self._repository, NAMES)
+        return versions(self._repository, (self._policy, self._encoder, *NAMES))
 
 
 def token_by_token(event: PolicyEvent) -> Iterator[PolicyEvent]:

@@ -17,6 +17,7 @@ from python_backends.caching.codec import FloatsCodec
 from python_backends.caching.key import Key
 from python_backends.caching.keys import image_key, text_key, vision_key
 from python_backends.caching.origin import Origin, Origins
+from python_backends.checkpoints import ENCODER
 from python_backends.pipeline.models import Floats, Views
 from python_backends.pipeline.neural import Neural
 
@@ -104,11 +105,12 @@ class EmbeddingCaches:
         )
         return cls(image, text, vision, origins)
 
-    def around(self, encoders: Callable[[str | None], Neural]) -> Embedders:
+    def around(self, encoders: Callable[[str | None], Neural], vision: str = ENCODER) -> Embedders:
         """The encoders behind their caches.
 
         Args:
             encoders: those of a version; none = of the one that is served.
+            vision: the checkpoint's vision encoder.
         """
 
         def behind(
@@ -119,7 +121,7 @@ class EmbeddingCaches:
         return Embedders(
             behind(lambda i, t, v: encoders(v).embed_image(i, t), self.image, image_key, "embed_image"),
             behind(lambda i, t, v: encoders(v).embed_text(i, t), self.text, text_key, "embed_text"),
-            behind(lambda i, t, v: encoders(v).vision_tokens(i, t), self.vision, vision_key, "vision_encoder"),
+            behind(lambda i, t, v: encoders(v).vision_tokens(i, t), self.vision, vision_key, vision),
         )
 
 

@@ -30,6 +30,7 @@ from python_backends.artifacts import artifact, versions
 from python_backends.caching.caches import Caches
 from python_backends.caching.codec import NumbersCodec
 from python_backends.caching.origin import Origins
+from python_backends.checkpoints import models_of
 from python_backends.deadlines import LOOK_SECONDS
 from python_backends.engine import Engine, load_engine
 from python_backends.experience.serve import KnnRequest, execute, open_store
@@ -191,7 +192,7 @@ class LocalModels:
 
     def versions(self) -> dict[str, str]:
         """The versions that the repository holds."""
-        return versions(self._config.repository, NAMES)
+        return versions(self._config.repository, (*models_of(None), *NAMES))
 
 
 def _seeds(repository: Path) -> Path | None:

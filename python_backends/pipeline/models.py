@@ -28,8 +28,6 @@ Views = NDArray[np.uint8]
 NAMES = (
     "embed_image",
     "embed_text",
-    "vision_encoder",
-    "policy",
     "visual_ops",
     "ocr_detect",
     "ocr_recognize",
@@ -44,7 +42,7 @@ NAMES = (
     "reason",
     "finish",
 )
-"""Models whose version a result names, where the repository holds them."""
+"""Models whose version a result names, where the repository holds them, beside the checkpoint's two."""
 
 
 class Models(Protocol):

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelis.errors import ServingError
+from python_backends.checkpoints import ENCODER
 from python_backends.pipeline.models import Floats, Views
 from python_backends.pipeline.words import TextTokens
 
@@ -22,12 +23,14 @@ class Neural:
         call: runs one batch.
         tokens: `embed_text`'s tokenizer.
         most: the models' `max_batch_size`.
+        encoder: the checkpoint's vision encoder.
     """
 
-    def __init__(self, call: Call, tokens: TextTokens, most: int) -> None:
+    def __init__(self, call: Call, tokens: TextTokens, most: int, encoder: str = ENCODER) -> None:
         self._call = call
         self._tokens = tokens
         self._most = most
+        self._encoder = encoder
 
     def embed_image(self, views: Views, deadline: float) -> Floats:
         """Views `[n, 224, 224, 3]` -> `[n, 1280]`."""
@@ -35,7 +38,7 @@ class Neural:
 
     def vision_tokens(self, views: Views, deadline: float) -> Floats:
         """The policy's views -> `[n, tokens, hidden]`."""
-        return self._chunks("vision_encoder", "VIEW", views, "TOKENS", deadline)
+        return self._chunks(self._encoder, "VIEW", views, "TOKENS", deadline)
 
     def embed_text(self, texts: Sequence[str], deadline: float) -> Floats:
         """Texts -> `[n, 384]`."""

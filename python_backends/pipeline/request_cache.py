@@ -16,14 +16,15 @@ from python_backends.caching.codec import JsonCodec
 from python_backends.caching.key import Key
 from python_backends.caching.keys import request_key
 from python_backends.caching.origin import Origins
+from python_backends.checkpoints import models_of
 from python_backends.pipeline.faults import ours
 from python_backends.pipeline.shares import reasoning, share
 from python_backends.visual_ops.pair import PAIR
 
 CODEC: JsonCodec[AgentOutcome] = JsonCodec(AgentOutcome)
 
-MODELS = ("policy", "vision_encoder", "visual_ops", "embed_image", "ocr_detect", "ocr_recognize")
-"""All that take part in an outcome, beside a segmenter where one is configured."""
+MODELS = ("visual_ops", "embed_image", "ocr_detect", "ocr_recognize")
+"""All that take part in an outcome, beside the checkpoint's two, and a segmenter where one is configured."""
 
 _PATIENCE = 0.5
 """The share of a request's time that it waits for another one of the same question: then it answers by itself."""
@@ -80,7 +81,8 @@ class RequestCache:
         """None where the request is not to be answered from here, or where it is not certain which version answers."""
         if not self._cache.on or not eligible(request.options):
             return None
-        origin = self._origins.of((*MODELS, *self._origins.using(PAIR)), self._configuration)
+        checkpoint = models_of(request.options.model)
+        origin = self._origins.of((*checkpoint, *MODELS, *self._origins.using(PAIR)), self._configuration)
         return None if origin is None else request_key(origin, request)
 
     def _keeps(self, request: PreparedRequest, key: Key, outcome: AgentOutcome) -> bool:

@@ -6,13 +6,15 @@ import time
 from collections.abc import Callable
 
 from pixelis.errors import PixelisError
-from pixelis.schema import Event
+from pixelis.schema import Event, Options
 from pixelis.settings import settings
 from python_backends.adapter import Sink, StreamModel, log_info
 from python_backends.channel.folder import FOLDER
 from python_backends.channel.listener import Listener
 from python_backends.deadlines import Pool
+from python_backends.images import DecodedImages
 from python_backends.pipeline.agent import Agent as Steps
+from python_backends.pipeline.memory import Voice
 from python_backends.pipeline.reason import Cancelled
 from python_backends.rows import Row, json_text
 from python_backends.serving.steps import Kept
@@ -28,11 +30,12 @@ class Agent(StreamModel):
 
     def setup(self) -> None:
         """Read the checkpoint and wire the steps."""
-        self._kept = Kept(self)
-        voice = self._kept.voice()
+        self._kept, decoded = Kept(self), DecodedImages()
         self._listener = self._listen()
         models, requests = self._kept.siblings(self._listener), self._kept.requests()
-        self._steps = Steps.wire(models, voice, settings(), requests=requests)
+        self._steps = self._kept.each(
+            lambda name, at: Steps.wire(models.of(name), Voice.load(at), settings(), decoded, requests)
+        )
         self._kept.start()
         self._pool = Pool(STREAMS, "agent")
 
@@ -71,7 +74,8 @@ class Agent(StreamModel):
 
     def _stream(self, row: Row, sink: Sink, arrived: float) -> None:
         options = row.string("OPTIONS") if "OPTIONS" in row else None
-        events = self._steps.run(
+        steps = self._steps(Options.parse(options).model)
+        events = steps.run(
             row.strings("IMAGE"),
             row.string("QUESTION"),
             options,

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from pixelis.errors import PixelisError
-from pixelis.schema import AgentOutcome, PreparedRequest, RecallOutcome
+from pixelis.schema import AgentOutcome, Options, PreparedRequest, RecallOutcome
 from pixelis.settings import settings
 from python_backends.adapter import Model, SideBySideModel, UnaryModel
 from python_backends.artifacts import artifact
 from python_backends.caching.caches import Caches
 from python_backends.caching.origin import Origins
 from python_backends.channel.listener import Listener
+from python_backends.checkpoints import OfCheckpoint, models_of
 from python_backends.images import DecodedImages
 from python_backends.pipeline.bls import TritonModels
 from python_backends.pipeline.embedding_cache import EmbeddingCaches
@@ -27,6 +30,8 @@ from python_backends.pipeline.request_cache import CODEC, RequestCache
 from python_backends.pipeline.words import TextTokens
 from python_backends.policy.profile import Profile
 from python_backends.rows import Row, Tensors, json_text, text
+
+T = TypeVar("T")
 
 GRACE_SECONDS = 1.0
 """How long after a request's deadline its step is waited for: it ends by itself, with the better message."""
@@ -59,9 +64,17 @@ class Kept:
         kept = EmbeddingCaches.open(self.caches, config, self.origins)
         return TritonModels(model.caller, model.repository, tokens, config.batching.max_batch_size, listener, kept)
 
-    def voice(self) -> Voice:
-        """The policy's, as its newest version has it now."""
-        return Voice.load(self.origins.reads("policy", artifact(self._model.repository, "policy")))
+    def each(self, make: Callable[[str | None, Path], T]) -> OfCheckpoint[T]:
+        """What is made of each checkpoint's policy, of the version that answers; the default one's is made now.
+
+        Args:
+            make: of a checkpoint's name and the folder of its policy, which is noted as read.
+        """
+
+        def noted(name: str | None, folder: Path) -> T:
+            return make(name, self.origins.reads(models_of(name)[0], folder))
+
+        return of_checkpoint(self._model, noted)
 
     def requests(self) -> RequestCache:
         """What the agent answered before."""
@@ -79,6 +92,13 @@ class Kept:
         self.caches.close()
 
 
+def of_checkpoint(model: Model, make: Callable[[str | None, Path], T]) -> OfCheckpoint[T]:
+    """As `Kept.each`, for a process without caches."""
+    made = OfCheckpoint(model.repository, make, model.caller.ready)
+    made()  # what is wrong with the default checkpoint shows when the server starts
+    return made
+
+
 class Timed(SideBySideModel):
     """A step whose requests say themselves how long they may take."""
 
@@ -92,8 +112,8 @@ class Prepare(UnaryModel):
 
     def setup(self) -> None:
         """Read the checkpoint's view size."""
-        profile = Profile.load(artifact(self.repository, "policy"))
-        self._prepare = Preparer(profile, settings().limits, DecodedImages())
+        limits, decoded = settings().limits, DecodedImages()
+        self._prepare = of_checkpoint(self, lambda _, folder: Preparer(Profile.load(folder), limits, decoded))
 
     def answer(self, rows: Sequence[Row]) -> Sequence[Tensors | BaseException]:
         """`IMAGE`, `QUESTION`, `OPTIONS` -> `REQUEST`, `VIEWS`, `RETRIEVAL_VIEW`."""
@@ -107,7 +127,8 @@ class Prepare(UnaryModel):
 
     def _one(self, row: Row) -> Tensors:
         options = row.string("OPTIONS") if "OPTIONS" in row else None
-        prepared = self._prepare(row.strings("IMAGE"), row.string("QUESTION"), options, row.request_id)
+        prepare = self._prepare(Options.parse(options).model)
+        prepared = prepare(row.strings("IMAGE"), row.string("QUESTION"), options, row.request_id)
         return {
             "REQUEST": json_text(prepared.request),
             "VIEWS": prepared.views,
@@ -142,7 +163,8 @@ class Reason(Timed):
     def setup(self) -> None:
         """Read the checkpoint's tokenizer and profile."""
         self._kept = Kept(self)
-        self._reasoner = Reasoner(self._kept.siblings(), self._kept.voice(), DecodedImages())
+        models, decoded = self._kept.siblings(), DecodedImages()
+        self._reasoner = self._kept.each(lambda name, at: Reasoner(models.of(name), Voice.load(at), decoded))
         self._requests = self._kept.requests()
         self._kept.start()
 
@@ -155,7 +177,8 @@ class Reason(Timed):
         request = row.parsed("REQUEST", PreparedRequest)
         images = unwrap(row.strings("IMAGE"), settings().limits, request.options.media)
         views = row.array("VIEWS")
-        outcome = self._requests.get_or(request, lambda: outcome_of(self._reasoner.run(images, request, views)))
+        reasoner = self._reasoner(request.options.model)
+        outcome = self._requests.get_or(request, lambda: outcome_of(reasoner.run(images, request, views)))
         return {"OUTCOME": json_text(outcome)}
 
 
@@ -164,9 +187,9 @@ class Finish(Timed):
 
     def setup(self) -> None:
         """Read the checkpoint's profile."""
-        profile = Profile.load(artifact(self.repository, "policy"))
         self._kept = Kept(self)
-        self._finish = Finisher(self._kept.siblings(), profile, DecodedImages(), settings().retrieval)
+        models, decoded, retrieval = self._kept.siblings(), DecodedImages(), settings().retrieval
+        self._finish = self._kept.each(lambda name, at: Finisher(models.of(name), Profile.load(at), decoded, retrieval))
         self._kept.start()
 
     def finalize(self) -> None:
@@ -179,7 +202,8 @@ class Finish(Timed):
         images = unwrap(row.strings("IMAGE"), settings().limits, request.options.media)
         recalled = row.parsed("NEIGHBOURS", RecallOutcome)
         outcome = row.parsed("OUTCOME", AgentOutcome)
-        result = self._finish(images, request, recalled, row.array("KEY"), outcome)
+        finish = self._finish(request.options.model)
+        result = finish(images, request, recalled, row.array("KEY"), outcome)
         return {
             "ANSWER": text(result.answer),
             "CONFIDENCE": np.array([result.confidence], np.float32),

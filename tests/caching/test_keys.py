@@ -33,6 +33,7 @@ OPTIONS: dict[str, st.SearchStrategy[Any]] = {
     "max_tokens": st.integers(1, 8192),
     "media": st.sampled_from(["images", "video"]),
     "fps": st.floats(0.1, 240),
+    "model": st.none() | st.sampled_from(["large", "small"]),
 }
 REQUEST: dict[str, st.SearchStrategy[Any]] = {
     "question": st.text(max_size=9),

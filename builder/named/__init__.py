@@ -1,0 +1,1 @@
+"""Checkpoints that are served by name, beside the default one."""
