@@ -15,14 +15,15 @@ app = typer.Typer()
 def checkpoint(
     checkpoint: Annotated[str, typer.Option(metavar="NAME", help="nano, 90m (random weights), or a folder.")] = "nano",
     parts: Annotated[
-        str, typer.Option(metavar="NAMES", help="`all`, or names with commas between: build, equality.")
+        str, typer.Option(metavar="NAMES", help="`all`, or names with commas between: build, equality, serve.")
     ] = "all",
     prompts: Annotated[int, typer.Option(min=1, max=1000, help="Prompts that are decoded.")] = 50,
     tokens: Annotated[int, typer.Option(min=1, max=512, help="Tokens that each is continued by, at most.")] = 48,
     threads: Annotated[int, typer.Option(min=1, help="Threads of whatever computes.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="One measurement object on stdout.")] = False,
 ) -> None:
-    """What holds of a checkpoint: that it builds within its budget (build), to transformers' greedy tokens (equality).
+    """What holds of a checkpoint: that it builds within its budget (build), to transformers' greedy tokens (equality),
+    and is served (serve).
 
     Examples:
 
@@ -31,6 +32,8 @@ def checkpoint(
         pixelis bench checkpoint --checkpoint DIR --prompts 8
 
         pixelis bench checkpoint --checkpoint DIR --parts build --json
+
+        pixelis bench checkpoint --checkpoint DIR --parts serve --prompts 3 --tokens 8 --json
     """
     from builder.commands.options import progress
     from perf.checkpoint.bench import PARTS, TITLES, measure

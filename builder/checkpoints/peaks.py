@@ -15,6 +15,8 @@ from builder.checkpoints.expected import expected
 from builder.checkpoints.mapped import LARGE
 from builder.checkpoints.sizes import decoder_bytes, parameters, table_bytes
 from builder.checkpoints.trim import LIMIT
+from builder.gating.constants import NUMBERS
+from builder.sources.emission.matrices import PORTION
 
 LIBRARIES = 0.75 * 2**30
 """Resident bytes of Python with torch, transformers and ONNX Runtime."""
@@ -24,8 +26,8 @@ LOADED = 1.5
 """What a session takes while it copies its weights into another order, as a share of their bytes."""
 TOWER_EXPORT = 4.0
 """Copies of the vision tower in fp32 while it is exported: the module, the traced program, the graph, its bytes."""
-COMPARED = 4.0
-"""Copies in fp32 of a quantised matrix while the gate compares it with its source, beside the whole fp32 decoder."""
+COMPARED = 8.0
+"""Copies in fp32 of a part of a quantised matrix while the gate compares it with its source."""
 WRITTEN = 60e6
 """Bytes of fp32 weights that are converted and written in a second."""
 ARITHMETIC = 25e9
@@ -67,7 +69,7 @@ def effort(architecture: Architecture, model: str, candidate: Candidate, loaded_
         writing = 2.0 * _largest(architecture)  # mapped, one at a time
         judging = reference + _session(architecture, candidate)
         if candidate.quantization == "weights":
-            judging = max(judging, reference + 4.0 * text + 2 * COMPARED * writing)
+            judging = max(judging, reference + COMPARED * 4.0 * NUMBERS)
         numbers, tokens = text, JUDGED
     seconds = START + 4.0 * numbers / WRITTEN + tokens * numbers / ARITHMETIC
     return Effort(round(LIBRARIES + WORKING + max(writing, judging)), seconds)
@@ -82,5 +84,5 @@ def _session(architecture: Architecture, candidate: Candidate) -> float:
     """Resident bytes of the decoder and its embedding table once they have answered."""
     weights, table = decoder_bytes(architecture, candidate), table_bytes(architecture, candidate)
     if candidate.format == "onnx" and candidate.precision == "fp32" and weights >= LARGE:
-        return min(weights + table, max(LIMIT, 4.0 * _largest(architecture)))  # a matrix that is used is there whole
+        return min(weights + table, LIMIT + PORTION / 2)  # portions come faster than they are let go of
     return LOADED * weights + min(table, LIMIT)

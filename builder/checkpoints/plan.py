@@ -27,6 +27,7 @@ class PlannedModel(BaseModel):
         buckets: sizes of what it takes, in words.
         artifact_bytes: of its files.
         disk_bytes: the same in the build cache and, where it is published, in the repository.
+        scratch_bytes: of files that are there while it is judged, and gone behind it.
         memory_bytes: resident in the process that builds it, at the highest.
         seconds: on one thread.
     """
@@ -36,6 +37,7 @@ class PlannedModel(BaseModel):
     buckets: list[str]
     artifact_bytes: int
     disk_bytes: int
+    scratch_bytes: int
     memory_bytes: int
     seconds: float
 
@@ -141,9 +143,18 @@ def _row(checkpoint: Checkpoint, model: ModelSpec, form: Candidate, published: b
         buckets=_buckets(checkpoint, model),
         artifact_bytes=artifact_bytes(*made),
         disk_bytes=published_bytes(*made) if published else artifact_bytes(*made),
+        scratch_bytes=_scratch(checkpoint, model, form),
         memory_bytes=takes.memory,
         seconds=round(takes.seconds, 1),
     )
+
+
+def _scratch(checkpoint: Checkpoint, model: ModelSpec, form: Candidate) -> int:
+    """A decoder of integers is judged beside its fp32 graph, weight by weight."""
+    if model.name != "policy" or form.format != "onnx" or form.precision not in ("int8", "int4"):
+        return 0
+    plain = Candidate(format="onnx")
+    return artifact_bytes(checkpoint.architecture, checkpoint.directory, model.name, plain)
 
 
 def _buckets(checkpoint: Checkpoint, model: ModelSpec) -> list[str]:

@@ -44,9 +44,10 @@ def check_room(plan: Plan, state: Path, free_memory: int | None = None) -> None:
         BuildError: there is not enough disk or memory.
     """
     free = shutil.disk_usage(_existing(state)).free
-    if plan.disk_bytes * _SPARE > free:
+    needed = plan.disk_bytes + max((row.scratch_bytes for row in plan.models), default=0)
+    if needed * _SPARE > free:
         raise BuildError(
-            f"The build takes about {_gib(plan.disk_bytes)} of disk, and {_gib(free)} are free at {state.absolute()}.",
+            f"The build takes about {_gib(needed)} of disk, and {_gib(free)} are free at {state.absolute()}.",
             mend="Make room (`pixelis models prune --cache`), or put PIXELIS_STATE and PIXELIS_REPOSITORY elsewhere.",
         )
     memory = available_memory() if free_memory is None else free_memory

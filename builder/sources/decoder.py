@@ -76,17 +76,42 @@ class Decoder(Source):
 
     def reference(self, inputs: Tensors) -> Tensors:
         """transformers' whole model on each request alone: no padding, no cache, its own vision tower."""
-        model = load_model(self.checkpoint)
         prefill, step = [], []
         for row, length in enumerate(inputs["LENGTHS"]):
             ids = inputs["PROMPT_IDS"][row, :length]
             views = inputs["VIEWS"][row, : int(inputs["IMAGES"][row])].astype(np.uint8)
             following = inputs["NEXT"][row]
             whole = np.append(ids, following).astype(np.int64)
-            logits = self._logits(model, whole, views, len(following) + 1)
+            logits = self.logits(whole, views, len(following) + 1)
             prefill.append(logits[0])
             step.append(logits[1:])
         return {"PREFILL_LOGITS": np.stack(prefill), "STEP_LOGITS": np.stack(step)}
+
+    def logits(self, ids: NDArray[np.int64], views: NDArray[np.uint8], last: int) -> NDArray[np.float32]:
+        """transformers' logits after each of the last tokens of a prompt, in fp32.
+
+        Args:
+            ids: `[S]`, the image token once for each visual token.
+            views: `[V, H, W, 3]`, its pictures.
+            last: how many positions.
+
+        Returns:
+            `[last, vocabulary]`.
+        """
+        import torch
+
+        model = load_model(self.checkpoint)
+        tokens = torch.from_numpy(ids)[None]
+        extra: dict[str, Any] = {}
+        if len(views):
+            pixels, grids = VisionEncoder(self.checkpoint).pixels(views)
+            # M-RoPE needs to be told which tokens are of an image; without it the logits are wrong and nothing says so.
+            kinds = (tokens == model.config.image_token_id).to(torch.int64)
+            extra = {"pixel_values": pixels, "image_grid_thw": grids, "mm_token_type_ids": kinds}
+        with torch.inference_mode():
+            out = model(input_ids=tokens, use_cache=False, logits_to_keep=last, **extra)
+        logits: NDArray[np.float32] = out.logits[0].numpy()
+        return logits
 
     @contextmanager
     def opened(self, directory: Path, threads: int = 1) -> Iterator[Answer]:
@@ -191,22 +216,6 @@ class Decoder(Source):
             "IMAGES": np.array(images),
             "NEXT": rng.choice(tokenizer.encode("What colour is the star? 42"), (batch, STEPS)),
         }
-
-    def _logits(self, model: Any, ids: NDArray[np.int64], views: NDArray[np.uint8], last: int) -> NDArray[np.float32]:
-        """transformers' logits at the last positions `[last, vocabulary]`."""
-        import torch
-
-        tokens = torch.from_numpy(ids)[None]
-        extra: dict[str, Any] = {}
-        if len(views):
-            pixels, grids = VisionEncoder(self.checkpoint).pixels(views)
-            # M-RoPE needs to be told which tokens are of an image; without it the logits are wrong and nothing says so.
-            kinds = (tokens == model.config.image_token_id).to(torch.int64)
-            extra = {"pixel_values": pixels, "image_grid_thw": grids, "mm_token_type_ids": kinds}
-        with torch.inference_mode():
-            out = model(input_ids=tokens, use_cache=False, logits_to_keep=last, **extra)
-        logits: NDArray[np.float32] = out.logits[0].numpy()
-        return logits
 
 
 class _Runner:

@@ -7,13 +7,17 @@ from collections.abc import Sequence
 from perf.checkpoint.build import build
 from perf.checkpoint.equality import equality
 from perf.checkpoint.part import Asked, Part
+from perf.checkpoint.serve import serve
 from perf.machine import machine, versions
 from pixelis.schema import Measurement
 
-PARTS: dict[str, Part] = {"build": build, "equality": equality}
+PARTS: dict[str, Part] = {"build": build, "equality": equality, "serve": serve}
 TITLES = {
     "build": "Built in fp32: the gate's figures, and what the build took",
     "equality": "Greedy tokens of the served artifacts beside transformers.generate (fp32)",
+    "serve start": "The pipeline on a real Triton",
+    "serve": "Tokens that the served policy wrote greedily, those that transformers finds likeliest (fp32)",
+    "serve question": "Questions to the pipeline",
 }
 """Of the rows of each part."""
 

@@ -30,6 +30,7 @@ def test_requests_are_rows_of_the_source_s_samples() -> None:
             assert isinstance(entry["content"][0], float)
 
 
+@pytest.mark.long
 @pytest.mark.triton
 @pytest.mark.slow
 def test_no_request_fails() -> None:

@@ -263,6 +263,7 @@ def run(command: list[str], state: Path, port: int) -> subprocess.CompletedProce
 COMMAND = [sys.executable, "-m", "pixelis", "bench", "e2e", "--rounds", "1", "--families", "label,colour", "--json"]
 
 
+@pytest.mark.long
 @pytest.mark.triton
 def test_both_sides_answer_alike_and_the_report_says_all(tmp_path: Path) -> None:
     command = [*COMMAND, "--scenes", "2", "--concurrency", "2,1", "--threads", "1"]
