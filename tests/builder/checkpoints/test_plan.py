@@ -81,6 +81,9 @@ def test_no_room_is_said_before_any_work(tmp_path: Path) -> None:
         check_room(found, tmp_path, free_memory=2**20)
     with pytest.raises(BuildError, match="of disk"):
         check_room(found.model_copy(update={"disk_bytes": 2**60}), tmp_path / "not" / "there")
+    judged = [row.model_copy(update={"scratch_bytes": 2**60}) for row in found.models]
+    with pytest.raises(BuildError, match="of disk"):
+        check_room(found.model_copy(update={"models": judged}), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
