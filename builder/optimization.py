@@ -11,6 +11,7 @@ Backend = Literal["inductor", "cudagraphs", "openvino"]
 Autocast = Literal["none", "fp16", "bf16"]
 Attention = Literal["auto", "eager", "math", "flash", "memory-efficient"]
 Quantised = Literal["QInt8", "QUInt8"]
+BlockScales = Literal["auto", "symmetric", "asymmetric", "k_quant"]
 GraphLevel = Literal["disabled", "basic", "extended", "all"]
 
 
@@ -31,6 +32,9 @@ class OptimizationConfig(BaseModel):
         exclude_operators: operator types that are not quantised.
         calibration_samples: how many samples of the source calibrate static quantisation; 0 = all.
         group_size: weights that share one scale in int4.
+        block_scales: of weights in blocks: zero in the middle of the range (symmetric), from the smallest to the
+            largest with a zero point (asymmetric), or that with llama.cpp's search for the scale that errs least
+            (k_quant); auto is k_quant for 4 bits of a decoder, else symmetric.
         graph_level: ONNX Runtime's level of graph optimisation at load.
         builder_level: TensorRT's, 0 to 5.
     """
@@ -49,6 +53,7 @@ class OptimizationConfig(BaseModel):
     exclude_operators: tuple[str, ...] = ()
     calibration_samples: int = Field(default=0, ge=0)
     group_size: Literal[16, 32, 64, 128, 256] = 32
+    block_scales: BlockScales = "auto"
     graph_level: GraphLevel = "all"
     builder_level: int = Field(default=3, ge=0, le=5)
 

@@ -18,7 +18,7 @@ _PER_FORM: dict[FormatName, dict[str, frozenset[str]]] = {
         "static": frozenset(
             "graph_level weights activations per_channel exclude_nodes exclude_operators calibration_samples".split()
         ),
-        "weights": frozenset({"graph_level", "exclude_nodes", "exclude_operators", "group_size"}),
+        "weights": frozenset({"graph_level", "exclude_nodes", "exclude_operators", "group_size", "block_scales"}),
     },
     "openvino": {
         "static": frozenset(

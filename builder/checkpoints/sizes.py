@@ -104,5 +104,7 @@ def _stored(shape: Shape, candidate: Candidate) -> float:
     if candidate.quantization != "weights":
         return count + 4 * shape[0]
     blocks = shape[0] * math.ceil(math.prod(shape[1:]) / candidate.optimization.group_size)
-    zeros = blocks / 2 if bits == 4 else 0.0  # packed beside the scales
+    scales = candidate.optimization.block_scales
+    zeroed = bits == 4 if scales == "auto" else scales != "symmetric"
+    zeros = blocks * bits / 8 if zeroed else 0.0  # packed beside the scales
     return count * bits / 8 + 4 * blocks + zeros

@@ -21,7 +21,7 @@ def quantise_weights(path: Path, bits: int, config: OptimizationConfig) -> list[
         what was done, in words for the manifest.
 
     Raises:
-        BuildError: the graph multiplies by no constant matrix.
+        BuildError: the graph multiplies by no constant matrix, or scales of blocks that are for decoders alone.
     """
     import onnx
     from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
@@ -29,6 +29,10 @@ def quantise_weights(path: Path, bits: int, config: OptimizationConfig) -> list[
 
     from builder.formats.onnx import save
 
+    if config.block_scales == "k_quant":
+        raise BuildError(
+            "Scales by k_quant are for decoders.", mend="Here block_scales is auto, symmetric, asymmetric."
+        )
     _, left_out = choose(path, ("MatMul", "Gemm"), config)
     tables = shrink_tables(path)
     plain = ONNXModel(onnx.load(str(path)))
@@ -38,7 +42,7 @@ def quantise_weights(path: Path, bits: int, config: OptimizationConfig) -> list[
             plain.model,
             bits=bits,
             block_size=config.group_size,
-            is_symmetric=True,
+            is_symmetric=config.block_scales != "asymmetric",
             accuracy_level=ACCURACY_LEVEL,
             nodes_to_exclude=left_out,
             op_types_to_quantize=("MatMul",),

@@ -134,7 +134,7 @@ def _constants(constants: Constants) -> Iterator[_Integers]:
         scales = beside(base + turned, "scale", "scales")
         if scales is None:
             continue
-        zero = beside(base + turned, "zero_point", "zp")
+        zero = beside(base + turned, "zero_point", "zero_points", "zp")
         if node.op_type == "MatMulNBits":
             sizes = {attribute.name: attribute.i for attribute in node.attribute}
             parts = _blocks(constants, name, sizes, scales, zero)

@@ -52,7 +52,7 @@ def write_decoder(checkpoint: Path, directory: Path, candidate: Candidate) -> li
     weights = candidate.quantization == "weights"
     if candidate.quantization == "static":
         raise BuildError("The decoder is not built with static scales.", mend="Build it as int8 with dynamic ones.")
-    why = ruled_out(checkpoint)
+    why = ruled_out(checkpoint) or _other_blocks(candidate)
     if why:
         done = write_emitted(checkpoint, directory, candidate, why)
         return [*done, write_table(checkpoint, directory, "int8")] if candidate.quantization == "dynamic" else done
@@ -71,6 +71,12 @@ def write_decoder(checkpoint: Path, directory: Path, candidate: Candidate) -> li
 
         done += quantise(directory / GRAPH, candidate.optimization)
     return [*done, write_table(checkpoint, directory, candidate.precision)]
+
+
+def _other_blocks(candidate: Candidate) -> str:
+    """Why the model builder's blocks are not those that the candidate asks for; empty = they are."""
+    asked = candidate.optimization.block_scales
+    return "" if asked == "auto" else f"its blocks would not be {asked}"
 
 
 def keep_chosen_positions(model: onnx.ModelProto) -> None:

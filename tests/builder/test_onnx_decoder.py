@@ -7,10 +7,11 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from builder.candidate import Candidate, Quantization
-from builder.optimization import OptimizationConfig
+from builder.optimization import BlockScales, OptimizationConfig
 from builder.sources.decoder import Decoder
 from builder.sources.random_checkpoint import write_checkpoint
 from builder.tolerance import Precision
@@ -63,6 +64,20 @@ def test_logits_are_near(
         assert 1e-6 < error < allowed, name
     sizes = [sum(path.stat().st_size for path in folder.glob("*.npy")) for folder in (tmp_path / "one", single)]
     assert sizes[0] < 0.6 * sizes[1]
+
+
+@pytest.mark.parametrize(("precision", "scales"), [("int8", "asymmetric"), ("int4", "symmetric")])
+def test_blocks_are_as_asked(precision: Precision, scales: BlockScales, small: Path, tmp_path: Path) -> None:
+    config = OptimizationConfig(group_size=32, block_scales=scales)
+    form = Candidate(format="onnx", precision=precision, quantization="weights", optimization=config)
+    tmp_path.joinpath("one").mkdir()
+    done = Decoder(small).export_native(tmp_path / "one", form)
+    assert f"would not be {scales}" in done[0]
+    graph = onnx.load(str(tmp_path / "one" / "model.onnx"), load_external_data=False).graph
+    zeros = [one.name for one in graph.initializer if one.name.endswith("weight_zp")]
+    assert bool(zeros) is (scales == "asymmetric")
+    with Decoder(small).opened(tmp_path / "one") as ask:
+        assert np.isfinite(ask(Decoder(small).samples()[0])["PREFILL_LOGITS"]).all()
 
 
 def test_the_cache_is_of_the_graphs_type(small: Path, single: Path, tmp_path: Path) -> None:

@@ -102,6 +102,7 @@ FORMS = (
     _form("int8", "static", activations="QInt8", per_channel=False),
     _form("int8", "weights"),
     _form("int4", "weights", group_size=16),
+    _form("int4", "weights", group_size=16, block_scales="asymmetric"),
 )
 
 
@@ -118,7 +119,9 @@ def single(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-@pytest.mark.parametrize("form", FORMS, ids=lambda form: f"{form.label}-{form.optimization.activations}")
+@pytest.mark.parametrize(
+    "form", FORMS, ids=lambda form: f"{form.label}-{form.optimization.activations}-{form.optimization.block_scales}"
+)
 def test_a_smaller_precision_passes_the_gate(form: Candidate, single: Path, tmp_path: Path) -> None:
     done = _make(tmp_path / "one", form)
     # Untrained outputs are near each other, so that which of them is the largest says little.
@@ -131,6 +134,7 @@ def test_a_smaller_precision_passes_the_gate(form: Candidate, single: Path, tmp_
     # it is another graph than the fp32 one, and says what was done
     assert verdict.outputs["Y"].against_source.max_abs > 1e-5
     assert len(done) >= 3
+    assert bool(verdict.weights) is form.precision.startswith("int"), "integers are compared with their source"
     small, large = (OnnxFormat().describe(path) for path in (tmp_path / "one", single))
     assert small.weight_bytes < 0.6 * large.weight_bytes
     assert (small.inputs, small.outputs) == (large.inputs, large.outputs)

@@ -57,7 +57,8 @@ class Form:
         if candidate.quantization != "weights":
             raise BuildError(f"{candidate.label} is made from the fp32 graph, not emitted.")
         bits: int = {"int8": 8, "int4": 4}[candidate.precision]
-        scheme: Scheme = "k_quant" if bits == 4 else "symmetric"
+        usual: Scheme = "k_quant" if bits == 4 else "symmetric"
+        scheme: Scheme = usual if options.block_scales == "auto" else options.block_scales
         return cls(bits, options.group_size, scheme, options.exclude_nodes)
 
     @property
