@@ -129,7 +129,9 @@ def plan(
         disk_bytes=sum(row.disk_bytes for row in rows),
         memory_bytes=max((row.memory_bytes for row in rows), default=0),
         seconds=round(sum(row.seconds for row in rows), 1),
-        serving=_serving(checkpoint, forms, values),
+        serving=_serving(
+            checkpoint, {name: next(iter(forms.get(name, ())), known[name].candidate) for name in MADE}, values
+        ),
         warnings=list(checkpoint.warnings),
     )
 
@@ -164,14 +166,15 @@ def _buckets(checkpoint: Checkpoint, model: ModelSpec) -> list[str]:
     return [f"{width}x{height} pixels: {(width // unit) * (height // unit)} tokens" for width, height in sizes]
 
 
-def _serving(checkpoint: Checkpoint, forms: dict[str, Sequence[Candidate]], values: Settings) -> Serving:
+def _serving(checkpoint: Checkpoint, forms: dict[str, Candidate], values: Settings) -> Serving:
+    """With both models in these forms; one that is not built now is in the form that it is published in."""
     architecture, decoding = checkpoint.architecture, values.decoding
-    served = forms["policy"][0]
+    served = forms["policy"]
     half = served.format == "onnx" and served.precision == "fp16"
     token = architecture.text.token_values * (2 if half else 4)
     max_len = min(decoding.max_len, architecture.text.max_positions)
     requests = max(1, min(decoding.slots, decoding.cache_bytes // (token * max_len)))
-    tower = artifact_bytes(architecture, checkpoint.directory, "vision_encoder", forms["vision_encoder"][0])
+    tower = artifact_bytes(architecture, checkpoint.directory, "vision_encoder", forms["vision_encoder"])
     return Serving(
         weight_bytes=round(decoder_bytes(architecture, served) + table_bytes(architecture, served)) + tower,
         token_bytes=token,

@@ -126,6 +126,11 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(directories: dict[str, Pat
     forms = run("policy", "--checkpoint", str(directory), "--dry-run", "--json", "--formats", "onnx")
     labels = [row["candidate"] for row in json.loads(forms.stdout)["models"]]
     assert labels == ["onnx-fp32", "onnx-fp16", "onnx-int8-dynamic", "onnx-int8-weights", "onnx-int4"]
+    small = run(
+        "policy", "--checkpoint", str(directory), "--dry-run", "--json", "--formats", "onnx", "--precisions", "int4"
+    )
+    (row,) = json.loads(small.stdout)["models"]  # which the vision encoder is not built in
+    assert row["scratch_bytes"] > row["artifact_bytes"]
     words = run("--checkpoint", str(directory), "--dry-run")
     assert "224x224 pixels: 64 tokens" in words.output
     assert list(place.iterdir()) == []
