@@ -51,9 +51,12 @@ class OnnxFormat(Format):
             source.export_onnx(directory)
             if candidate.precision != "fp32":
                 self._converted = [*fold(path), *convert(source, path, candidate)]
+                _drop_plain(directory)
         level = candidate.optimization.graph_level
         if level != "all":
-            (directory / SETTINGS_FILE).write_text(json.dumps({"graph_level": level}) + "\n")
+            settings = directory / SETTINGS_FILE
+            said = json.loads(settings.read_text()) if settings.is_file() else {}
+            settings.write_text(json.dumps({**said, "graph_level": level}) + "\n")
 
     def optimise(self, directory: Path, candidate: Candidate) -> list[str]:
         """Fold constants and drop identities and dead nodes.
@@ -93,9 +96,14 @@ def fold(path: Path) -> list[str]:
     import onnx
     from onnxscript import optimizer
 
-    # Without its weights: those of a large decoder would not fit into memory.
-    if any(entry.domain == "com.microsoft" for entry in onnx.load(str(path), load_external_data=False).opset_import):
+    # Without its weights: those of a large graph would not fit into memory.
+    bare = onnx.load(str(path), load_external_data=False)
+    if any(entry.domain == "com.microsoft" for entry in bare.opset_import):
         return ["fused by the model builder that wrote it; ONNX Runtime's own operators are left as they are"]
+    if _files(bare):
+        from builder.formats.onnx_large import fold_large
+
+        return fold_large(path)
     model = onnx.load(str(path))
     before = len(model.graph.node)
     slim = optimizer.optimize(model, num_iterations=2, onnx_shape_inference=False)
@@ -130,6 +138,8 @@ def export_module(
     """
     import torch
 
+    from builder.formats.onnx_large import LARGE, leave_mapped, save_large, weight_bytes
+
     if module.training:
         raise BuildError("The module is in training mode.", mend="Call .eval() on the module that is exported.")
     names = {name for axes in dynamic_axes.values() for name in axes.values()}
@@ -149,8 +159,23 @@ def export_module(
         )
     if program is None:
         raise BuildError("The exporter returned no program.", mend="Use torch 2.6 or newer.")
-    save(program.model_proto, path)
+    if weight_bytes(program.model) > LARGE:
+        save_large(program.model, path)
+        leave_mapped(path.parent / SETTINGS_FILE)
+    else:
+        save(program.model_proto, path)
     _check_axes(path, dynamic_axes)
+
+
+def _drop_plain(directory: Path) -> None:
+    """Remove what the fp32 graph had beside it and the graph that was made of it does not read."""
+    import onnx
+
+    kept = _files(onnx.load(str(directory / MODEL_FILE), load_external_data=False))
+    for path in directory.glob("weights-*.bin"):
+        if path.name not in kept:
+            path.unlink()
+    (directory / SETTINGS_FILE).unlink(missing_ok=True)
 
 
 def _dim(label: str) -> Any:
@@ -202,7 +227,7 @@ def save(model: onnx.ModelProto, path: Path) -> None:
 def _check_axes(path: Path, dynamic_axes: Mapping[str, Mapping[int, str]]) -> None:
     import onnx
 
-    graph = onnx.load(str(path)).graph
+    graph = onnx.load(str(path), load_external_data=False).graph
     for value in graph.input:
         for axis in dynamic_axes.get(value.name, {}):
             if _tensor(value).dims[axis] != -1:

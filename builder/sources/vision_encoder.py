@@ -8,7 +8,8 @@ holds the weights once. Architectures: arXiv 2502.13923, section 2.1, and arXiv 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from builder.checkpoints.architecture import read_architecture
-from builder.sources.base import Tensors, TorchSource
+from builder.sources.base import Answer, Tensors, TorchSource
 from builder.sources.calibrating import batches, calibration_pictures
 from builder.sources.checkpoint import (
     UNTASKED,
@@ -146,6 +147,14 @@ class VisionEncoder(TorchSource):
         example = torch.from_numpy(self.samples()[1]["VIEW"])
         path = directory / "model.onnx"
         export_module(self.module(), [example], self.inputs, self.outputs, self.dynamic_axes(), path)
+
+    @contextmanager
+    def opened(self, directory: Path, threads: int = 1) -> Iterator[Answer]:
+        """See `Source.opened`; mapped weights that were used leave this process's memory again."""
+        from builder.checkpoints.trim import trimmed
+
+        with trimmed(directory), super().opened(directory, threads) as ask:
+            yield ask
 
     def pixels(self, views: NDArray[np.uint8]) -> tuple[Any, Any]:
         """Patches and grids that the checkpoint's own image processor makes of views `[N, H, W, 3]`."""

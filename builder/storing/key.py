@@ -36,7 +36,17 @@ JUDGE = (
     "gate.py",
     *(
         f"gating/{name}.py"
-        for name in ("accuracy", "bisect", "bisect_onnx", "compare", "paired", "plain", "verdict", "weights")
+        for name in (
+            "accuracy",
+            "bisect",
+            "bisect_onnx",
+            "compare",
+            "constants",
+            "paired",
+            "plain",
+            "verdict",
+            "weights",
+        )
     ),
 )
 """The code of the gate, beside that of its tasks."""

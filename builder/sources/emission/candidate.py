@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from builder.candidate import Candidate
 from builder.checkpoints.architecture import read_architecture
 from builder.checkpoints.expected import TOWER, expected
 from builder.checkpoints.mapped import LARGE
+from builder.formats.onnx_large import leave_mapped
 from builder.sources.emission.emit import GRAPH, emit
 from builder.sources.emission.form import Form
 from pixelis.errors import BuildError
@@ -47,8 +47,7 @@ def _mapped(directory: Path, candidate: Candidate) -> list[str]:
     size = sum(path.stat().st_size for path in directory.glob("weights-*.bin"))
     if candidate.precision != "fp32" or size < LARGE:
         return []
-    (directory / SETTINGS).write_text(json.dumps({"prepack": False}) + "\n")
-    return ["loaded without a copy of its matrices: they are mapped"]
+    return [leave_mapped(directory / SETTINGS)]
 
 
 def _quantised(directory: Path, candidate: Candidate) -> list[str]:

@@ -15,12 +15,12 @@ import onnx_ir as ir
 from builder.checkpoints.architecture import Architecture, read_architecture
 from builder.checkpoints.expected import TOWER, expected
 from builder.checkpoints.weights import Weights
+from builder.formats.onnx_store import LIMIT, ExternalStore
 from builder.sources.emission.form import Form
 from builder.sources.emission.head import project, write_table
 from builder.sources.emission.layers import ROWS, TOKENS, TOTAL, Layers
 from builder.sources.emission.matrices import Matrices
 from builder.sources.emission.nodes import Nodes
-from builder.sources.emission.store import LIMIT, ExternalStore
 from pixelis.errors import BuildError
 
 GRAPH = "model.onnx"

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from builder.checkpoints.architecture import Text
 from builder.checkpoints.expected import EMBEDDING, HEAD
+from builder.formats.onnx_store import external
 from builder.formats.onnx_tables import rows_as_int8
 from builder.sources.emission.blocks import quantise
 from builder.sources.emission.form import Form
 from builder.sources.emission.matrices import Matrices, joined, nbits, portions
 from builder.sources.emission.nodes import FUSED, Nodes
-from builder.sources.emission.store import external
 from python_backends.policy.embeddings import SCALE, TABLE
 
 NODE = "/lm_head/MatMul"

@@ -11,10 +11,10 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from builder.checkpoints.weights import Weights
+from builder.formats.onnx_store import ExternalStore
 from builder.sources.emission.blocks import quantise
 from builder.sources.emission.form import ACCURACY_LEVEL, Form
 from builder.sources.emission.nodes import FUSED, Nodes
-from builder.sources.emission.store import ExternalStore
 from pixelis.errors import BuildError
 
 Floats = NDArray[np.float32]
