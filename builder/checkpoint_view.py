@@ -41,7 +41,7 @@ def read_view(checkpoint: Path | None) -> View:
     if checkpoint is None:
         return NANO
     try:
-        vision = json.loads((checkpoint / "config.json").read_text())["vision_config"]
+        vision = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))["vision_config"]
         side = int(vision["patch_size"]) * int(vision["spatial_merge_size"])
         # features of a deepstack level (Qwen3-VL) stand behind each token
         hidden = int(vision["out_hidden_size"]) * (1 + len(vision.get("deepstack_visual_indexes") or ()))

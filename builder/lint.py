@@ -40,7 +40,7 @@ def _read(subject: Subject) -> list[Finding]:
     for name in subject.known.names:
         path = subject.store.repository / name / CONFIG
         try:
-            text = path.read_text()
+            text = path.read_text(encoding="utf-8")
             subject.configs[name] = parse(text, f"{name}/{CONFIG}")
             subject.printed[name] = text
         except FileNotFoundError:

@@ -151,7 +151,7 @@ def measure(store: Store, known: Pipeline, model: str, keys: Mapping[str, str], 
         return Measured(costs, {})
     with tempfile.TemporaryDirectory(prefix="pixelis-measure-") as scratch:
         run = _Run(store, known[model], Path(scratch), plan, lambda stage: watch(model, stage))
-        run.spec_file.write_text(known.model_dump_json())
+        run.spec_file.write_text(known.model_dump_json(), encoding="utf-8")
         timings = run.timings(wanted)
         original = run.original() if plan.memory and timings.cases else None
         for label, found in timings.cases.items():
@@ -202,7 +202,7 @@ class _Run:
         if status:
             reason = f"The process that times {self.spec.name} ended with status {status}."
             raise BuildError(reason, mend=f"Its output is in {log}.")
-        return Timings.model_validate_json(out.read_text())
+        return Timings.model_validate_json(out.read_text(encoding="utf-8"))
 
     def original(self) -> Memory | str:
         """Memory of the reference, or why there is no figure."""
@@ -280,7 +280,7 @@ def _work(spec: ModelSpec, arguments: argparse.Namespace, stage: apart.Stage) ->
     pairs = (text.partition("=") for text in arguments.artifact)
     artifacts = {label: Path(folder) for label, _, folder in pairs}
     plan = Plan(Turns(arguments.rounds, arguments.turn_s, arguments.calls), buckets=not arguments.no_buckets)
-    arguments.out.write_text(time_here(spec, artifacts, plan, stage).model_dump_json())
+    arguments.out.write_text(time_here(spec, artifacts, plan, stage).model_dump_json(), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -186,7 +186,7 @@ class Store:
         path = self.repository / NUMBERS
         spent = max([*self.versions(model), self._spent().get(model, 0)], default=0)
         staged = self.staging(path)
-        (staged / NUMBERS).write_text(json.dumps({**self._spent(), model: spent}) + "\n")
+        (staged / NUMBERS).write_text(json.dumps({**self._spent(), model: spent}) + "\n", encoding="utf-8")
         os.replace(staged / NUMBERS, path)
         staged.rmdir()
         self._discard(self.repository / model)
@@ -195,7 +195,8 @@ class Store:
         """The last number of every model that was removed; none is known where the file cannot be read."""
         try:
             return {
-                str(name): int(number) for name, number in json.loads((self.repository / NUMBERS).read_text()).items()
+                str(name): int(number)
+                for name, number in json.loads((self.repository / NUMBERS).read_text(encoding="utf-8")).items()
             }
         except (OSError, ValueError, AttributeError, TypeError):
             return {}

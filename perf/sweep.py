@@ -130,7 +130,7 @@ def _latencies(sent: np.ndarray[Any, Any], answered: np.ndarray[Any, Any], warm_
 
 def _server(table: Path, report: str) -> dict[str, Any]:
     """What the server's own statistics say of the same requests (averages over all of them)."""
-    with table.open(newline="") as file:
+    with table.open(encoding="utf-8", newline="") as file:
         row = next(csv.DictReader(file))
     compute = sum(float(row[f"Server Compute {part}"]) for part in ("Input", "Infer", "Output"))
     counts = [re.search(rf"{name} count: (\d+)", report) for name in ("Inference", "Execution")]

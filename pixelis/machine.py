@@ -81,7 +81,7 @@ class Machine:
 @lru_cache(maxsize=1)
 def this_machine() -> Machine:
     """The facts, looked up once a process."""
-    cpu, features = _cpu(CPUINFO.read_text() if CPUINFO.is_file() else "")
+    cpu, features = _cpu(CPUINFO.read_text(encoding="utf-8") if CPUINFO.is_file() else "")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return Machine(cpu, features, cores, _memory(), _gpus(), _packages())
 
@@ -102,7 +102,7 @@ def _memory() -> int:
     except (ValueError, OSError):
         return 0
     limit = Path("/sys/fs/cgroup/memory.max")
-    text = limit.read_text().strip() if limit.is_file() else "max"
+    text = limit.read_text(encoding="utf-8").strip() if limit.is_file() else "max"
     return min(whole, int(text) >> 20) if text.isdigit() else whole
 
 

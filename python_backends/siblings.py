@@ -59,7 +59,7 @@ class Siblings:
     def _state(self, pid: int) -> tuple[int, str] | None:
         """Parent and start time of a live process; nothing where it has ended (a zombie has)."""
         try:
-            fields = (self._proc / str(pid) / "stat").read_text().rpartition(")")[2].split()
+            fields = (self._proc / str(pid) / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
         except OSError:
             return None
         return None if fields[0] in "ZX" else (int(fields[1]), fields[19])

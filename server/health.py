@@ -94,7 +94,7 @@ class Health:
 def read(folder: Path, port: int) -> dict[str, ModelHealth]:
     """What the watchdog of the server on `port` has written; empty where there is none."""
     try:
-        fields = json.loads((folder / f"{port}.json").read_text())
+        fields = json.loads((folder / f"{port}.json").read_text(encoding="utf-8"))
         return {name: ModelHealth(**model) for name, model in fields.items()}
     except (OSError, ValueError, TypeError):
         return {}  # no watchdog, or one of another version: `doctor` asks the models itself
@@ -103,5 +103,5 @@ def read(folder: Path, port: int) -> dict[str, ModelHealth]:
 def _replace(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(f".{os.getpid()}.draft")
-    draft.write_text(text)
+    draft.write_text(text, encoding="utf-8")
     draft.rename(path)

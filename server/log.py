@@ -82,7 +82,7 @@ def _reason(text: str) -> str:
 
 def tail(path: Path, lines: int = 3) -> str:
     """The last lines of a log, on one line."""
-    text = path.read_text(errors="replace").splitlines() if path.exists() else []
+    text = path.read_text(errors="replace", encoding="utf-8").splitlines() if path.exists() else []
     return " | ".join(line.strip() for line in text[-lines:] if line.strip()) or "nothing in its log"
 
 
@@ -90,5 +90,5 @@ def note(path: Path, line: str) -> None:
     """Adds a line of the watchdog's to Triton's log, in the form of its own."""
     now = time.time()
     stamp = time.strftime("%m%d %H:%M:%S", time.gmtime(now)) + f".{int(now * 1e6) % 10**6:06d}"
-    with path.open("a") as file:
+    with path.open("a", encoding="utf-8") as file:
         file.write(f'W{stamp} watchdog] "{line}"\n')

@@ -45,7 +45,7 @@ class Record:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{self.server_id}.json"
         draft = path.with_suffix(f".{os.getpid()}.draft")
-        draft.write_text(json.dumps(asdict(self)))
+        draft.write_text(json.dumps(asdict(self)), encoding="utf-8")
         draft.rename(path)
         return path
 
@@ -78,7 +78,7 @@ def write_key(folder: Path, server_id: str) -> str:
 def read_key(folder: Path, server_id: str) -> str:
     """The key that `write_key` wrote; empty where it is not there, or is another user's."""
     try:
-        return (folder / f"{server_id}.key").read_text()
+        return (folder / f"{server_id}.key").read_text(encoding="utf-8")
     except OSError:
         return ""
 
@@ -92,7 +92,7 @@ def forget(record: Path) -> None:
 def born(pid: int) -> int | None:
     """Start time of a process in clock ticks since boot; None when there is none (or only its zombie)."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     except OSError:
         return None
     return None if fields[0] in "ZX" else int(fields[19])
@@ -103,7 +103,7 @@ def records(folder: Path) -> dict[Path, Record]:
     found: dict[Path, Record] = {}
     for path in sorted(folder.glob(f"{PREFIX}*.json")):
         try:
-            fields = json.loads(path.read_text())
+            fields = json.loads(path.read_text(encoding="utf-8"))
             fields["ports"] = tuple(fields["ports"])
             found[path] = Record(**fields)
         except (OSError, ValueError, KeyError, TypeError):

@@ -118,7 +118,7 @@ def _model(folder: Path) -> Model:
     path = folder / "config.pbtxt"
     config = model_config_pb2.ModelConfig()
     try:
-        text_format.Parse(path.read_text(), config)
+        text_format.Parse(path.read_text(encoding="utf-8"), config)
     except text_format.ParseError as error:
         mend = "`pixelis lint` checks it and `pixelis build` writes it again."
         raise SetupError(f"{path} is not a Triton model config: {str(error).rstrip('.')}.", mend=mend) from None

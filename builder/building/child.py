@@ -35,7 +35,7 @@ def build_apart(
         BuildError: what the process said, or that it crashed; GateFailed among them.
     """
     spec = out.parent / f"{out.name}.spec.json"
-    spec.write_text(pipeline.model_dump_json())
+    spec.write_text(pipeline.model_dump_json(), encoding="utf-8")
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "builder.build_one", name, "--candidate", pipeline[name].candidate.label, "--out"]
     apart = [*command, str(out), "--spec", str(spec), "--parent", str(os.getpid())]
@@ -51,7 +51,7 @@ def run_apart(command: list[str], log: Path, stage: Callable[[str], None], env: 
     Raises:
         PixelisError: what the process said.
     """
-    with log.open("w") as sink:
+    with log.open("w", encoding="utf-8") as sink:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=sink, text=True, env=env)
         _RUNNING.add(process)
         try:
@@ -110,7 +110,7 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 def _crash(name: str, status: int, log: Path, command: list[str]) -> BuildError:
     how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
-    lines = log.read_text(errors="replace").strip().splitlines()
+    lines = log.read_text(errors="replace", encoding="utf-8").strip().splitlines()
     last = f": {lines[-1][:300]}" if lines else ""
     again = " ".join([*command, "/tmp/out"])
     return BuildError(f"Building {name} {how}{last}.", mend=f"Its output is in {log}; reproduce it with: {again}")

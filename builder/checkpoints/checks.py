@@ -55,7 +55,7 @@ def check_checkpoint(directory: Path) -> Checkpoint:
     warnings += _check_tensors(architecture, weights)
     _check_dtypes(weights)
     _check_preprocessor(directory, architecture)
-    check_profile(directory, architecture)
+    check_profile(directory)
     check_vocabulary(directory, architecture)
     return Checkpoint(directory, architecture, weights, tuple(warnings))
 

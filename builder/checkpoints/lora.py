@@ -154,4 +154,4 @@ def _say(made: Path, base: Path, adapter: Path, found: Adapter) -> None:
         "replaced": len(found.changes) - found.pairs,
     }
     (made / MERGED).unlink(missing_ok=True)  # it may be the base's own file under a second name
-    (made / MERGED).write_text(json.dumps(said, indent=2) + "\n")
+    (made / MERGED).write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from builder.checkpoints.architecture import Architecture
 from pixelis.errors import BuildError, SetupError
+from python_backends.policy.geometry import Geometry, Size
 from python_backends.policy.profile import Profile
 
 
-def check_profile(directory: Path, architecture: Architecture) -> None:
-    """The profile is readable, and its views are made of whole visual tokens.
+def check_profile(directory: Path) -> None:
+    """The profile is readable, and its views are pictures as the checkpoint's processor makes them.
 
     Raises:
         BuildError: it is not, or they are not.
@@ -26,10 +26,26 @@ def check_profile(directory: Path, architecture: Architecture) -> None:
         raise BuildError(message, mend="docs/policy.md names its fields; every one may be left out.") from None
     except (SetupError, ValueError, OSError) as error:
         raise BuildError(f"pixelis.json is not readable: {error}", mend="Mend it, or leave it out.") from None
-    unit = architecture.vision.unit
-    for width, height in profile.sizes:
-        if min(width, height) < unit or width % unit or height % unit:
-            raise BuildError(
-                f"A view of {width}x{height} is not made of whole visual tokens.",
-                mend=f"Make both sides of `view` in pixelis.json multiples of {unit}, or leave it out.",
-            )
+    geometry = Geometry.load(directory)
+    for size in profile.sizes:
+        check_view(size, geometry)
+
+
+def check_view(size: Size, geometry: Geometry) -> None:
+    """Whether the checkpoint's own processor would leave a picture of `size` as it is.
+
+    Raises:
+        BuildError: it would not.
+    """
+    (width, height), unit = size, geometry.factor
+    if min(width, height) < unit or width % unit or height % unit:
+        raise BuildError(
+            f"A view of {width}x{height} is not made of whole visual tokens.",
+            mend=f"Make both sides of `view` in pixelis.json multiples of {unit}, or leave it out.",
+        )
+    if not geometry.least <= width * height <= geometry.most:
+        raise BuildError(
+            f"A view of {width}x{height} is {width * height} pixels, and the checkpoint's processor makes pictures of "
+            f"{geometry.least} to {geometry.most}.",
+            mend="Change `view` in pixelis.json, or the bounds in preprocessor_config.json.",
+        )

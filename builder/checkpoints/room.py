@@ -65,7 +65,7 @@ def available_memory() -> int | None:
     """Bytes that a new process may take; none where the system does not say."""
     if not MEMORY.is_file():
         return None
-    for line in MEMORY.read_text().splitlines():
+    for line in MEMORY.read_text(encoding="utf-8").splitlines():
         name, _, value = line.partition(":")
         if name == "MemAvailable":
             return min(int(value.split()[0]) * 1024, this_machine().memory_mib * 2**20)

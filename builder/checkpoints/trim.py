@@ -42,7 +42,7 @@ def trimmed(directory: Path, limit: int = LIMIT) -> Iterator[None]:
 
 def resident_files() -> int:
     """Bytes of mapped files that are in this process's memory."""
-    return int(_STATM.read_text().split()[2]) * mmap.PAGESIZE
+    return int(_STATM.read_text(encoding="utf-8").split()[2]) * mmap.PAGESIZE
 
 
 def let_go(directory: Path, known: set[str] | None = None) -> None:
@@ -64,14 +64,14 @@ def let_go(directory: Path, known: set[str] | None = None) -> None:
 
 def _spans(directory: Path) -> set[str]:
     """Addresses of mapped files in `directory`."""
-    lines = (line.split(maxsplit=5) for line in _MAPS.read_text().splitlines())
+    lines = (line.split(maxsplit=5) for line in _MAPS.read_text(encoding="utf-8").splitlines())
     return {words[0] for words in lines if words[-1].startswith(f"{directory}{os.sep}")}
 
 
 def _unwritten(directory: Path) -> set[str]:
     """Those that no page of was written to: it would be lost."""
     span, found = "", set()
-    for line in _SMAPS.read_text().splitlines():
+    for line in _SMAPS.read_text(encoding="utf-8").splitlines():
         words = line.split(maxsplit=5)
         if not words[0].endswith(":"):  # a mapping's first line; the others are `Name: value kB`
             span = words[0] if words[-1].startswith(f"{directory}{os.sep}") else ""

@@ -138,7 +138,7 @@ def _index(directory: Path) -> dict[str, str] | None:
     if not path.is_file():
         return None
     try:
-        listed: dict[str, str] = json.loads(path.read_text())["weight_map"]
+        listed: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
         plain = all(file == Path(file).name for file in listed.values())
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         message = f"{INDEX} is not readable: it has no `weight_map` of names to files."

@@ -81,10 +81,10 @@ def write_bundle(store: Store, known: Pipeline, keys: Mapping[str, str], output:
         bundle = Bundle(
             made_at=round(time.time(), 3), models=entries, requirements={name: version(name) for name in used}
         )
-        (staged / "bundle.json").write_text(bundle.model_dump_json(indent=2) + "\n")
+        (staged / "bundle.json").write_text(bundle.model_dump_json(indent=2) + "\n", encoding="utf-8")
         lines = [f"{name}=={found}\n" for name, found in bundle.requirements.items()]
-        (staged / "requirements.txt").write_text("".join(lines))
-        (staged / "README.md").write_text(_readme(bundle))
+        (staged / "requirements.txt").write_text("".join(lines), encoding="utf-8")
+        (staged / "README.md").write_text(_readme(bundle), encoding="utf-8")
         if output.is_dir():
             output.rmdir()
         os.rename(staged, output)
@@ -173,7 +173,7 @@ def _file(name: str) -> Path:
 
 def _imports(path: Path) -> Iterator[str]:
     """Modules of ours that the file imports, wherever in it."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in OURS:
             yield node.module
             yield from (child for alias in node.names if _is_module(child := f"{node.module}.{alias.name}"))

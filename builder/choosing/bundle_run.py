@@ -29,7 +29,7 @@ Tensors = dict[str, Any]
 
 def catalogue() -> dict[str, Any]:
     """`bundle.json`: what is here."""
-    found: dict[str, Any] = json.loads((HERE / "bundle.json").read_text())
+    found: dict[str, Any] = json.loads((HERE / "bundle.json").read_text(encoding="utf-8"))
     return found
 
 

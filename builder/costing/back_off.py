@@ -92,7 +92,7 @@ def search_apart(known: Pipeline, model: str, directory: Path, turns: Turns, log
     log.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="pixelis-back-off-") as scratch:
         spec, out = Path(scratch) / "spec.json", Path(scratch) / "found.json"
-        spec.write_text(known.model_dump_json())
+        spec.write_text(known.model_dump_json(), encoding="utf-8")
         command = [sys.executable, "-m", "builder.costing.back_off", model, "--artifact", str(directory)]
         command += ["--rounds", str(turns.rounds), "--turn-s", str(turns.turn_s)]
         command += ["--spec", str(spec), "--out", str(out), "--parent", str(os.getpid())]
@@ -100,7 +100,7 @@ def search_apart(known: Pipeline, model: str, directory: Path, turns: Turns, log
         status = run_apart(command, log, lambda stage: None, {**environment(), **threads})
         if status:
             raise BuildError(f"The search for a batch size of {model} ended with status {status}.", mend=f"See {log}.")
-        return BackOff.model_validate_json(out.read_text())
+        return BackOff.model_validate_json(out.read_text(encoding="utf-8"))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -115,7 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _work(spec: ModelSpec, arguments: argparse.Namespace, stage: apart.Stage) -> None:
     stage("double the batch")
     found = search_here(spec, arguments.artifact, Turns(arguments.rounds, arguments.turn_s))
-    arguments.out.write_text(found.model_dump_json())
+    arguments.out.write_text(found.model_dump_json(), encoding="utf-8")
 
 
 if __name__ == "__main__":

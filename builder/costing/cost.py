@@ -165,7 +165,7 @@ class Costs:
     def find(self, key: str) -> Cost | None:
         """What was measured of the artifact `key` on this machine; a damaged record is none."""
         try:
-            return Cost.model_validate_json(self._path(key).read_text())
+            return Cost.model_validate_json(self._path(key).read_text(encoding="utf-8"))
         except (OSError, ValidationError):
             return None
 
@@ -174,7 +174,7 @@ class Costs:
         self._directory.mkdir(parents=True, exist_ok=True)
         path = self._path(cost.key)
         staged = path.with_suffix(f".{os.getpid()}")
-        staged.write_text(cost.model_dump_json(indent=2) + "\n")
+        staged.write_text(cost.model_dump_json(indent=2) + "\n", encoding="utf-8")
         os.replace(staged, path)
 
     def _path(self, key: str) -> Path:
@@ -198,7 +198,7 @@ def machine_digest() -> str:
 
 def _cpu() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor()
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]

@@ -36,8 +36,8 @@ def read_rollup() -> dict[str, int]:
         SetupError: this kernel does not tell.
     """
     try:
-        lines = Path("/proc/self/smaps_rollup").read_text().splitlines()[1:]
-        status = Path("/proc/self/status").read_text().splitlines()
+        lines = Path("/proc/self/smaps_rollup").read_text(encoding="utf-8").splitlines()[1:]
+        status = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     except OSError as error:
         mend = "Resident memory is measured on Linux 4.14 or newer."
         raise SetupError(f"This kernel does not tell the memory of a process: {error}.", mend=mend) from None

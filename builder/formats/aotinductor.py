@@ -137,7 +137,7 @@ def _scratch() -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="pixelis-inductor-") as folder:
         compiler = Path(folder) / "g++"
         maps = f"-ffile-prefix-map={folder}=. -ffile-prefix-map={Path(torch.__file__).parent}=torch"
-        compiler.write_text(f'#!/bin/sh\nexec {_compiler()} {maps} "$@"\n')
+        compiler.write_text(f'#!/bin/sh\nexec {_compiler()} {maps} "$@"\n', encoding="utf-8")
         compiler.chmod(0o700)
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder
         try:

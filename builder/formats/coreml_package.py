@@ -26,11 +26,11 @@ def save(model: Any, path: Path) -> None:
         shutil.rmtree(path)
     model.save(str(path))
     manifest = path / "Manifest.json"
-    content = json.loads(manifest.read_text())
+    content = json.loads(manifest.read_text(encoding="utf-8"))
     known = {old: _fixed(item["path"]) for old, item in content["itemInfoEntries"].items()}
     content["itemInfoEntries"] = {known[old]: item for old, item in content["itemInfoEntries"].items()}
     content["rootModelIdentifier"] = known[content["rootModelIdentifier"]]
-    manifest.write_text(json.dumps(content, indent=4, sort_keys=True) + "\n")
+    manifest.write_text(json.dumps(content, indent=4, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _fixed(name: str) -> str:

@@ -55,8 +55,8 @@ class OnnxFormat(Format):
         level = candidate.optimization.graph_level
         if level != "all":
             settings = directory / SETTINGS_FILE
-            said = json.loads(settings.read_text()) if settings.is_file() else {}
-            settings.write_text(json.dumps({**said, "graph_level": level}) + "\n")
+            said = json.loads(settings.read_text(encoding="utf-8")) if settings.is_file() else {}
+            settings.write_text(json.dumps({**said, "graph_level": level}) + "\n", encoding="utf-8")
 
     def optimise(self, directory: Path, candidate: Candidate) -> list[str]:
         """Fold constants and drop identities and dead nodes.

@@ -92,7 +92,7 @@ def leave_mapped(settings: Path) -> str:
     Args:
         settings: the engine's file beside the graph.
     """
-    settings.write_text(json.dumps({"prepack": False}) + "\n")
+    settings.write_text(json.dumps({"prepack": False}) + "\n", encoding="utf-8")
     return "loaded without a copy of its matrices: they are mapped"
 
 

@@ -62,7 +62,7 @@ class OpenVinoFormat(Format):
         save(model, directory / XML, half=candidate.precision == "fp16")
         arithmetic = "bf16" if "bf16" in (candidate.precision, candidate.optimization.autocast) else "f32"
         settings = {"inference_precision": arithmetic, "axes": axes}
-        (directory / ENGINE).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
+        (directory / ENGINE).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
     def _converted(
         self, source: Source, directory: Path, candidate: Candidate
@@ -139,7 +139,7 @@ class OpenVinoFormat(Format):
             parameters=kinds.weights,
             weight_bytes=kinds.bytes,
             size_bytes=sum((directory / name).stat().st_size for name in (XML, "model.bin")),
-            notes={"arithmetic": json.loads((directory / ENGINE).read_text())["inference_precision"]},
+            notes={"arithmetic": json.loads((directory / ENGINE).read_text(encoding="utf-8"))["inference_precision"]},
         )
 
 

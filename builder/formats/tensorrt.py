@@ -87,7 +87,7 @@ class TensorRtFormat(Format):
             "faults": faults,
             "done": [*done, self._built(found, candidate)],
         }
-        (directory / FACTS).write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
+        (directory / FACTS).write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
     def _check(self, candidate: Candidate, found: Library) -> None:
         """What the format or the library cannot do is refused.
@@ -201,7 +201,7 @@ def _engines(directory: Path) -> list[Path]:
 
 
 def _facts(directory: Path) -> dict[str, Any]:
-    facts: dict[str, Any] = json.loads((directory / FACTS).read_text())
+    facts: dict[str, Any] = json.loads((directory / FACTS).read_text(encoding="utf-8"))
     return facts
 
 

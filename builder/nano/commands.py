@@ -120,9 +120,13 @@ def calibrate(
         task = progress.add_task("playing held-out scenes", total=scenes)
         lived = list(play.play_scenes(settings(), scenes, lambda: progress.advance(task), "held_out", first_seed))
     if plays is not None:
-        plays.write_text("".join(json.dumps(play.summary(one)) + "\n" for one in lived))
+        plays.write_text("".join(json.dumps(play.summary(one)) + "\n" for one in lived), encoding="utf-8")
     fitted = fit(play.judge(lived))
     path = checkpoint / "pixelis.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "calibration": fitted.model_dump()}, indent=2) + "\n")
+    path.write_text(
+        json.dumps({**json.loads(path.read_text(encoding="utf-8")), "calibration": fitted.model_dump()}, indent=2)
+        + "\n",
+        encoding="utf-8",
+    )
     said = {"episodes": scenes, "right": sum(one.right for one in lived), "calibration": fitted.model_dump()}
     sys.stdout.write(json.dumps(said, indent=2 if as_json else None) + "\n")

@@ -36,7 +36,7 @@ def write(directory: Path) -> list[Path]:
             {"file": name, "family": q.family, "seed": seed, "question": q.text, "answer": q.answer} for q in questions
         ]
     listing = directory / "questions.json"
-    listing.write_text(json.dumps(asked, indent=2) + "\n")
+    listing.write_text(json.dumps(asked, indent=2) + "\n", encoding="utf-8")
     return [*paths, listing]
 
 

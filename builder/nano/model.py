@@ -279,5 +279,5 @@ def save(model: Any, directory: Path) -> None:
         "merge_size": MERGE, "min_pixels": VIEW * VIEW, "max_pixels": VIEW * VIEW,
         "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5],
     }  # fmt: skip
-    (directory / "preprocessor_config.json").write_text(json.dumps(preprocessor, indent=2) + "\n")
-    (directory / "pixelis.json").write_text(json.dumps(PROFILE, indent=2) + "\n")
+    (directory / "preprocessor_config.json").write_text(json.dumps(preprocessor, indent=2) + "\n", encoding="utf-8")
+    (directory / "pixelis.json").write_text(json.dumps(PROFILE, indent=2) + "\n", encoding="utf-8")

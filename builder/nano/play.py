@@ -133,7 +133,7 @@ def train_dynamics(lived: list[Lived], seed: int, path: Path = dynamics.WEIGHTS)
     episodes = np.concatenate([np.full(len(one.states) - 1, i) for i, one in moved])
     weights, report = dynamics.train(states, actions, after, seed, episodes)
     dynamics.save_weights(weights, path)
-    path.with_suffix(".json").write_text(json.dumps(report.as_dict(), indent=2) + "\n")
+    path.with_suffix(".json").write_text(json.dumps(report.as_dict(), indent=2) + "\n", encoding="utf-8")
     return report
 
 
@@ -150,7 +150,7 @@ def write(lived: list[Lived], directory: Path = SEEDS) -> int:
     directory.mkdir(parents=True, exist_ok=True)
     kept = [one for one in lived if one.right]
     lines = [_experience(one, predict).model_dump_json() for one in kept]
-    (directory / "experiences.jsonl").write_text("".join(line + "\n" for line in lines))
+    (directory / "experiences.jsonl").write_text("".join(line + "\n" for line in lines), encoding="utf-8")
     np.save(directory / "keys.npy", np.stack([one.states[0] for one in kept]).astype(np.float16))
     return len(kept)
 

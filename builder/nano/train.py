@@ -271,6 +271,8 @@ def train(recipe: Recipe, state: Path, checkpoint: Path, report: Any = print) ->
         if step % recipe.save_every == 0 or step == recipe.steps:
             _store(path, step, model, heads, optimiser)
             nano.save(model, checkpoint)
-            (checkpoint / "training.json").write_text(json.dumps({"step": step, **asdict(recipe)}, indent=2) + "\n")
+            (checkpoint / "training.json").write_text(
+                json.dumps({"step": step, **asdict(recipe)}, indent=2) + "\n", encoding="utf-8"
+            )
         if step == recipe.stop_after:
             return

@@ -135,7 +135,7 @@ def _refusal(store: Store, model: str, label: str) -> Path:
 
 def _read(path: Path) -> Manifest | None:
     try:
-        return Manifest.model_validate_json(path.read_text())
+        return Manifest.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
 

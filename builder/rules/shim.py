@@ -31,7 +31,7 @@ def shims(subject: Subject) -> Iterator[Finding]:
 
 
 def _faults(path: Path) -> Iterator[str]:
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     lines = len(text.splitlines())
     if lines > LINES:
         yield f"1/{SHIM} has {lines} lines, at most {LINES} are allowed: logic belongs into python_backends."
@@ -56,7 +56,7 @@ def _import(module: str, names: list[str]) -> Iterator[str]:
     if found is None or found.origin is None:
         yield f"1/{SHIM} imports {module}, which does not exist."
         return
-    defined = _names(ast.parse(Path(found.origin).read_text()))
+    defined = _names(ast.parse(Path(found.origin).read_text(encoding="utf-8")))
     for name in names:
         if name not in defined and importlib.util.find_spec(module).submodule_search_locations is None:  # type: ignore[union-attr]
             yield f"1/{SHIM} imports {name} from {module}, which has no such name."

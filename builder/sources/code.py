@@ -30,7 +30,7 @@ def code_files(start: Path) -> list[Path]:
 def _imported(path: Path) -> list[Path]:
     files = []
     with _PARSING:
-        tree = ast.parse(path.read_text())
+        tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module == PACKAGE:
             files += [HERE / f"{alias.name}.py" for alias in node.names]

@@ -144,7 +144,7 @@ def _model_builder(checkpoint: Path, candidate: Candidate) -> onnx.ModelProto:
 
 def _pairs_of_blocks(checkpoint: Path, block: int) -> bool:
     """Whether every matrix has an even number of blocks: the k-quant search fails to pack the zero points of others."""
-    text = json.loads((checkpoint / "config.json").read_text())
+    text = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
     text = {**text, **text.get("text_config", {})}
     rows = CheckpointConfig.load(checkpoint)
     heads = rows.head_dim * int(text["num_attention_heads"])

@@ -67,7 +67,7 @@ def read_shape(checkpoint: Path) -> Shape:
     Raises:
         BuildError: a rotary embedding, an activation or an attention that the module does not compute.
     """
-    config = json.loads((checkpoint / "config.json").read_text())
+    config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
     text: dict[str, Any] = {**config, **config.get("text_config", {})}
     rope: dict[str, Any] = {"rope_theta": text.get("rope_theta"), **(text.get("rope_scaling") or {})}
     rope |= text.get("rope_parameters") or {}

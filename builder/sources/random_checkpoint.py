@@ -127,4 +127,6 @@ def _look_at(directory: Path, view: int) -> None:
         ("pixelis.json", {"view": [view, view]}),
     ):
         path = directory / name
-        path.write_text(json.dumps({**json.loads(path.read_text()), **changes}, indent=2) + "\n")
+        path.write_text(
+            json.dumps({**json.loads(path.read_text(encoding="utf-8")), **changes}, indent=2) + "\n", encoding="utf-8"
+        )

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from builder.checkpoints.architecture import read_architecture
+from builder.checkpoints.profile import check_view
 from builder.sources.base import Answer, Tensors, TorchSource
 from builder.sources.calibrating import batches, calibration_pictures
 from builder.sources.checkpoint import (
@@ -29,7 +30,6 @@ from builder.sources.checkpoint import (
 )
 from builder.sources.pictures import photographs, scene
 from builder.sources.task import Task
-from pixelis.errors import BuildError
 from python_backends.policy.geometry import Geometry, Size
 from python_backends.policy.profile import Profile
 
@@ -171,23 +171,3 @@ def visual_features(model: Any, pixels: Any, grids: Any) -> NDArray[np.float32]:
         features = getattr(seen, "deepstack_features", None) or []
         tokens: NDArray[np.float32] = torch.cat([seen.pooler_output, *features], dim=-1).numpy()
     return tokens
-
-
-def check_view(size: Size, geometry: Geometry) -> None:
-    """Whether the checkpoint's own processor would leave a picture of `size` as it is.
-
-    Raises:
-        BuildError: it would not.
-    """
-    width, height = size
-    if width % geometry.factor or height % geometry.factor:
-        raise BuildError(
-            f"A view of {width}x{height} is not made of whole visual tokens.",
-            mend=f"Make both sides of `view` in pixelis.json multiples of {geometry.factor}.",
-        )
-    if not geometry.least <= width * height <= geometry.most:
-        raise BuildError(
-            f"A view of {width}x{height} is {width * height} pixels, and the checkpoint's processor makes pictures of "
-            f"{geometry.least} to {geometry.most}.",
-            mend="Change `view` in pixelis.json, or the bounds in preprocessor_config.json.",
-        )

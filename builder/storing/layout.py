@@ -111,10 +111,10 @@ def _copy_shim(store: Store, model: str) -> None:
 
 def _write(store: Store, path: Path, content: str) -> bool:
     """Replace `path` in one step if it differs; whether it did."""
-    if path.is_file() and path.read_text() == content:
+    if path.is_file() and path.read_text(encoding="utf-8") == content:
         return False
     staged = store.staging(path)
-    (staged / path.name).write_text(content)
+    (staged / path.name).write_text(content, encoding="utf-8")
     os.replace(staged / path.name, path)
     staged.rmdir()
     return True

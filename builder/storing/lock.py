@@ -42,7 +42,7 @@ def holder(handle: int) -> int | None:
     there = os.fstat(handle)
     file = f"{os.major(there.st_dev):02x}:{os.minor(there.st_dev):02x}:{there.st_ino}"
     try:
-        lines = Path("/proc/locks").read_text().splitlines()
+        lines = Path("/proc/locks").read_text(encoding="utf-8").splitlines()
     except OSError:
         return None
     for line in lines:  # `1: FLOCK  ADVISORY  WRITE 7197 fe:00:2146347 0 EOF`

@@ -112,7 +112,7 @@ class Manifest(BaseModel):
 
     def write(self, directory: Path) -> None:
         """Write `manifest.json` into `directory`."""
-        (directory / MANIFEST).write_text(self.model_dump_json(indent=2) + "\n")
+        (directory / MANIFEST).write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
     @classmethod
     def read(cls, directory: Path) -> Manifest:
@@ -124,7 +124,7 @@ class Manifest(BaseModel):
         path = directory / MANIFEST
         where = f"{directory.parent.name}/{directory.name}"
         try:
-            return cls.model_validate_json(path.read_text())
+            return cls.model_validate_json(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise BuildError(f"{where} has no {MANIFEST}.", mend="Run `pixelis build`.") from None
         except (OSError, ValidationError, UnicodeDecodeError) as error:

@@ -85,7 +85,7 @@ def transitions(count: int = TRANSITIONS) -> Transitions:
     visual: list[Floats] = []
     texts: list[str] = []
     actions: list[Floats] = []
-    for line, key in zip((SEEDS / EXPERIENCES).read_text().splitlines(), keys, strict=True):
+    for line, key in zip((SEEDS / EXPERIENCES).read_text(encoding="utf-8").splitlines(), keys, strict=True):
         lived = Experience.model_validate_json(line)
         steps = [action for action in lived.trajectory if action.type == "VISUAL_OPERATION"]
         if any(step.operation is OperationName.ZOOM_IN for step in steps) or len(actions) >= count:

@@ -67,7 +67,7 @@ def load(path: Path) -> Case:
         InvalidRequest: it is none that `Case.saved` wrote.
     """
     try:
-        fields = json.loads(path.read_text())
+        fields = json.loads(path.read_text(encoding="utf-8"))
         del fields["why"]
         fields["images"] = [base64.b64decode(image) for image in fields["images"]]
         fields.update(text=base64.b64decode(fields["text"]), options=base64.b64decode(fields["options"]))

@@ -29,7 +29,7 @@ def stats(config: Settings) -> dict[str, Any]:
     processes = {}
     for path in sorted((config.state / FOLDER / STATS).glob("*.json")):
         try:
-            processes[path.stem] = json.loads(path.read_text())
+            processes[path.stem] = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue  # it is being replaced at this moment
     shared = []

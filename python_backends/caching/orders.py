@@ -38,7 +38,7 @@ def give(caches: Path, order: Order) -> Path:
             old.unlink(missing_ok=True)
     path = folder / f"{now}.json"
     draft = path.with_suffix(".draft")
-    draft.write_text(order.model_dump_json())
+    draft.write_text(order.model_dump_json(), encoding="utf-8")
     draft.replace(path)
     return path
 
@@ -65,7 +65,9 @@ class Orders:
                 continue
             self._done.add(name)
             try:
-                found.append(Order.model_validate(json.loads((self._folder / f"{name}.json").read_text())))
+                found.append(
+                    Order.model_validate(json.loads((self._folder / f"{name}.json").read_text(encoding="utf-8")))
+                )
             except (OSError, ValueError, ValidationError):
                 continue
         return found

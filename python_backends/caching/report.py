@@ -77,5 +77,7 @@ def write_stats(folder: Path, owner: str, caches: Iterable[Cache[Any]]) -> None:
     path = folder / FOLDER / f"{owner}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".draft")
-    draft.write_text(json.dumps({"at": time.time(), "caches": {cache.name: cache.stats() for cache in caches}}))
+    draft.write_text(
+        json.dumps({"at": time.time(), "caches": {cache.name: cache.stats() for cache in caches}}), encoding="utf-8"
+    )
     draft.replace(path)

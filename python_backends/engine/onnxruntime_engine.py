@@ -72,7 +72,7 @@ def _settings(settings: Path) -> tuple[onnxruntime.GraphOptimizationLevel, bool]
     if not settings.is_file():
         return known["all"], True
     try:
-        said = json.loads(settings.read_text())
+        said = json.loads(settings.read_text(encoding="utf-8"))
         unknown = sorted(said.keys() - {"graph_level", "prepack"})
         level, prepack = said.get("graph_level", "all"), said.get("prepack", True)
         if not unknown and level in known and isinstance(prepack, bool):

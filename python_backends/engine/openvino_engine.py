@@ -150,7 +150,7 @@ def engine_settings(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        found = json.loads(path.read_text())
+        found = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise SetupError(f"{path.name} is not JSON: {error}.", mend="Build it again with `pixelis build`.") from error
     if not isinstance(found, dict):

@@ -40,7 +40,7 @@ class TorchSettings:
             SetupError: there are none, or they are not the builder's.
         """
         try:
-            said = json.loads((directory / SETTINGS).read_text())
+            said = json.loads((directory / SETTINGS).read_text(encoding="utf-8"))
             inputs, outputs = (tuple(map(_tensor, said[side])) for side in ("inputs", "outputs"))
             bounds = ({str(k): int(v) for k, v in said.get(name, {}).items()} for name in ("limits", "longest"))
             return cls(inputs, outputs, frozenset(said.get("features", ())), *bounds)
@@ -60,7 +60,7 @@ class TorchSettings:
         }
         further = {"features": sorted(self.features), "limits": self.limits, "longest": self.longest}
         said.update({name: value for name, value in further.items() if value})
-        (directory / SETTINGS).write_text(json.dumps(said, indent=2) + "\n")
+        (directory / SETTINGS).write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
 
 
 def _tensor(said: dict[str, Any]) -> TensorDescription:

@@ -38,5 +38,5 @@ def write(directory: Path, config: IndexConfig) -> Path:
         )
     directory.mkdir(parents=True, exist_ok=True)
     path, draft = directory / NAME, directory / f"{NAME}.draft"
-    draft.write_text(config.model_dump_json(indent=2, exclude_none=True) + "\n")
+    draft.write_text(config.model_dump_json(indent=2, exclude_none=True) + "\n", encoding="utf-8")
     return draft.replace(path)

@@ -40,7 +40,7 @@ class Voice:
     def load(cls, directory: Path) -> Voice:
         """From a policy artifact (or checkpoint) directory."""
         profile = Profile.load(directory)
-        vision = json.loads((directory / "config.json").read_text())["vision_config"]
+        vision = json.loads((directory / "config.json").read_text(encoding="utf-8"))["vision_config"]
         patch, merge = int(vision["patch_size"]), int(vision["spatial_merge_size"])
         return cls(profile, PolicyTokenizer(directory), patch, merge)
 

@@ -58,7 +58,7 @@ class CheckpointConfig:
             SetupError: a file is missing, or lacks a field.
         """
         try:
-            config = json.loads((directory / "config.json").read_text())
+            config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
             # transformers 5 nests the text model; checkpoints saved by 4 keep its fields at the top
             text = {**config, **config.get("text_config", {})}
             heads, hidden = text["num_attention_heads"], text["hidden_size"]
@@ -86,10 +86,10 @@ def _end_ids(directory: Path, config: dict[str, Any], text: dict[str, Any]) -> f
     generation = directory / "generation_config.json"
     named = [config.get("eos_token_id"), text.get("eos_token_id")]
     if generation.exists():
-        named.append(json.loads(generation.read_text()).get("eos_token_id"))
+        named.append(json.loads(generation.read_text(encoding="utf-8")).get("eos_token_id"))
     found: set[int] = set()
     for value in named:
         found.update(value if isinstance(value, list) else [value] if isinstance(value, int) else [])
-    added = json.loads((directory / "tokenizer.json").read_text()).get("added_tokens", [])
+    added = json.loads((directory / "tokenizer.json").read_text(encoding="utf-8")).get("added_tokens", [])
     found.update(token["id"] for token in added if token["content"] == END_OF_TURN)
     return frozenset(found)

@@ -76,7 +76,7 @@ class Geometry:
             SetupError: it is missing or not understood.
         """
         try:
-            said: dict[str, Any] = json.loads((directory / name).read_text())
+            said: dict[str, Any] = json.loads((directory / name).read_text(encoding="utf-8"))
             patch, merge, temporal = (int(said.get(key, default)) for key, default in DEFAULTS.items())
             size = said.get("size") or {}
             # as the processors read it: `size`, which `min_pixels` and `max_pixels` overrule one by one

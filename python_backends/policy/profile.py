@@ -113,7 +113,7 @@ class Profile(BaseModel):
             SetupError: its dialect is not there, or is none.
         """
         path = directory / "pixelis.json"
-        said = json.loads(path.read_text()) if path.exists() else {}
+        said = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         if isinstance(said, dict):
             said = said if "view" in said else {**_family_views(directory), **said}
             named = said.get("dialect")
@@ -127,7 +127,7 @@ class Profile(BaseModel):
 def _family_views(directory: Path) -> dict[str, Any]:
     """Views of whole visual tokens where the profile names none; nothing where config.json is of no known family."""
     try:
-        config = json.loads((directory / "config.json").read_text())
+        config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
         if config["model_type"] not in _FAMILIES:
             return {}
         unit = int(config["vision_config"]["patch_size"]) * int(config["vision_config"]["spatial_merge_size"])

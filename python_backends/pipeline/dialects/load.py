@@ -48,7 +48,7 @@ def default_dialect() -> Dialect:
 def dialect_of(directory: Path) -> Dialect:
     """The dialect of the family of the checkpoint (or artifact) in `directory`."""
     config = directory / "config.json"
-    kind = json.loads(config.read_text()).get("model_type") if config.is_file() else None
+    kind = json.loads(config.read_text(encoding="utf-8")).get("model_type") if config.is_file() else None
     return load_dialect(_FAMILIES.get(str(kind), _DEFAULT))
 
 
@@ -80,7 +80,7 @@ def _raw(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        said = yaml.safe_load(path.read_text())
+        said = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = str(error).split("\n")[0][:120]
         raise SetupError(f"{path.name} is not YAML: {reason}.", mend="Write it as YAML in UTF-8.") from error

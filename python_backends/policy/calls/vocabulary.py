@@ -35,7 +35,7 @@ class Vocabulary:
         Raises:
             SetupError: its decoder is of a kind that is not known, or it has more ids than logits.
         """
-        found = json.loads((directory / "tokenizer.json").read_text())
+        found = json.loads((directory / "tokenizer.json").read_text(encoding="utf-8"))
         decode = _decoder(found)
         tokens = [b""] * size
         added = found.get("added_tokens") or []

@@ -34,7 +34,7 @@ def use_huge_pages() -> int:
     madvise = ctypes.CDLL(None, use_errno=True).madvise
     madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
     moved = 0
-    for start, stop in _mappings(Path("/proc/self/maps").read_text()):
+    for start, stop in _mappings(Path("/proc/self/maps").read_text(encoding="utf-8")):
         if madvise(start, stop - start, mmap.MADV_HUGEPAGE) == 0 and madvise(start, stop - start, MADV_COLLAPSE) == 0:
             moved += stop - start
     log.info("%d MiB lie on huge pages now", moved >> 20)

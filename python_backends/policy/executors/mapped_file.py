@@ -19,7 +19,7 @@ def let_go(path: Path) -> int:
     madvise = ctypes.CDLL(None, use_errno=True).madvise
     madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
     dropped = 0
-    for line in Path("/proc/self/maps").read_text().splitlines():
+    for line in Path("/proc/self/maps").read_text(encoding="utf-8").splitlines():
         span, rights, _, _, _, *name = line.split(maxsplit=5)
         # A page that could have been written to is not the file's any more, and would be lost.
         if name == [str(path.resolve())] and "w" not in rights:

@@ -180,6 +180,7 @@ def test_another_preprocessor(directory: Path) -> None:
     [
         ('{"view": [224, 200]}', "224x200 is not made of whole visual tokens"),
         ('{"view": [0, 0]}', "0x0 is not made"),
+        ('{"view": [28, 28]}', "784 pixels, and the checkpoint's processor makes pictures of 3136"),
         ('{"vieww": [224, 224]}', "not understood: vieww"),
         ('{"dialect": "klingon"}', "klingon"),
         ("{", "not readable"),
