@@ -138,7 +138,7 @@ def export_module(
     """
     import torch
 
-    from builder.formats.onnx_large import LARGE, leave_mapped, save_large, weight_bytes
+    from builder.formats.onnx_large import MAPPED, OUTSIDE, leave_mapped, save_large, weight_bytes
 
     if module.training:
         raise BuildError("The module is in training mode.", mend="Call .eval() on the module that is exported.")
@@ -159,9 +159,11 @@ def export_module(
         )
     if program is None:
         raise BuildError("The exporter returned no program.", mend="Use torch 2.6 or newer.")
-    if weight_bytes(program.model) > LARGE:
+    size = weight_bytes(program.model)
+    if size > OUTSIDE:
         save_large(program.model, path)
-        leave_mapped(path.parent / SETTINGS_FILE)
+        if size > MAPPED:
+            leave_mapped(path.parent / SETTINGS_FILE)
     else:
         save(program.model_proto, path)
     _check_axes(path, dynamic_axes)

@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 
 from builder.formats.onnx_store import ExternalStore
 
-LARGE = 1 << 30
-"""Bytes of weights from which they lie outside."""
+OUTSIDE = 1 << 28
+"""Bytes of weights from which they lie outside: inside, they are in memory several times while they are written."""
+MAPPED = 1 << 30
+"""Bytes of weights from which they are left in their files when they are loaded."""
 SMALL = 4096
 """Bytes of a constant that stays in the graph."""
 SLICE = 16 << 20
@@ -82,7 +84,7 @@ def fold_large(path: Path) -> list[str]:
     files, size = {one.location for one in outside}, sum(one.nbytes for one in outside)
     return [
         f"onnxscript.optimizer: constants folded, identities dropped ({before} -> {min(before, after)} nodes)",
-        f"{size / (1 << 20):.0f} MiB of weights in {len(files)} files beside the graph, from which they are mapped",
+        f"{size / (1 << 20):.0f} MiB of weights in {len(files)} files beside the graph",
     ]
 
 

@@ -47,7 +47,8 @@ def test_weights_beside_the_graph_answer_alike(tmp_path: Path, monkeypatch: pyte
     module = Tower().eval()
     inside = _exported(module, tmp_path / "inside")
     assert not list((tmp_path / "inside").glob("*.bin"))
-    monkeypatch.setattr(onnx_large, "LARGE", 1000)
+    monkeypatch.setattr(onnx_large, "OUTSIDE", 1000)
+    monkeypatch.setattr(onnx_large, "MAPPED", 1000)
     monkeypatch.setattr(onnx_large, "SLICE", 5000)  # some columns at a time
     monkeypatch.setattr(onnx_store.ExternalStore.__init__, "__defaults__", (200_000,))
     outside = _exported(module, tmp_path / "outside")
