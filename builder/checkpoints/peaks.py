@@ -15,6 +15,7 @@ from builder.checkpoints.expected import expected
 from builder.checkpoints.mapped import LARGE
 from builder.checkpoints.sizes import decoder_bytes, parameters, table_bytes
 from builder.checkpoints.trim import LIMIT
+from builder.formats.onnx_large import MAPPED, OUTSIDE
 from builder.gating.constants import NUMBERS
 from builder.sources.emission.matrices import PORTION
 
@@ -25,9 +26,12 @@ WORKING = 0.45 * 2**30
 LOADED = 1.5
 """What a session takes while it copies its weights into another order, as a share of their bytes."""
 TOWER_EXPORT = 4.0
-"""Copies of the vision tower in fp32 while it is exported: the module, the traced program, the graph, its bytes."""
+"""Copies of a small vision tower in fp32 while it is exported: the module, the traced program, the graph, its bytes.
+The weights of a large one go to their files one by one."""
 COMPARED = 8.0
 """Copies in fp32 of a part of a quantised matrix while the gate compares it with its source."""
+_LET_GO = LIMIT + PORTION / 2
+"""Bytes of mapped weights that are resident, at the most: portions come faster than they are let go of."""
 WRITTEN = 60e6
 """Bytes of fp32 weights that are converted and written in a second."""
 ARITHMETIC = 25e9
@@ -63,7 +67,9 @@ def effort(architecture: Architecture, model: str, candidate: Candidate, loaded_
     text, tower = parameters(architecture)
     reference = 4.0 * (text + tower if loaded_whole else tower)
     if model == "vision_encoder":
-        writing = judging = reference + (TOWER_EXPORT - 1) * 4.0 * tower
+        size = 4.0 * tower
+        writing = TOWER_EXPORT * size if size <= OUTSIDE else reference
+        judging = reference + (_LET_GO if size > MAPPED else LOADED * size)
         numbers, tokens = tower, 20 * 256
     else:
         writing = 2.0 * _largest(architecture)  # mapped, one at a time
@@ -84,5 +90,5 @@ def _session(architecture: Architecture, candidate: Candidate) -> float:
     """Resident bytes of the decoder and its embedding table once they have answered."""
     weights, table = decoder_bytes(architecture, candidate), table_bytes(architecture, candidate)
     if candidate.format == "onnx" and candidate.precision == "fp32" and weights >= LARGE:
-        return min(weights + table, LIMIT + PORTION / 2)  # portions come faster than they are let go of
+        return min(weights + table, _LET_GO)
     return LOADED * weights + min(table, LIMIT)
