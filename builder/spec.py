@@ -7,7 +7,8 @@ amount to be spent.
 
 Instances are for two cores: every Python-backend instance is a process with its own memory. `reason` has two, because a
 model that is not decoupled answers with its whole batch and takes no other one meanwhile; a single one would let short
-requests wait for long ones. `knn` has exactly one, because the process owns its index. `policy` has one, because it
+requests wait for long ones. `knn` has exactly one, because the process owns its index, and `residency`, because it owns
+the leases. `policy` has one, because it
 batches over all requests by itself, token by token.
 """
 
@@ -89,6 +90,13 @@ def _stateful() -> tuple[ModelSpec, ...]:
 def _services(batch: int) -> tuple[ModelSpec, ...]:
     return (
         ModelSpec(
+            name="residency",
+            kind="python",
+            decoupled=True,
+            inputs=(_t("COMMAND", "BYTES", 1),),
+            outputs=(RESULT,),
+        ),
+        ModelSpec(
             name="visual_ops",
             kind="python",
             max_batch_size=batch,
@@ -155,6 +163,7 @@ def _steps(batch: int) -> tuple[ModelSpec, ...]:
 def _loop() -> tuple[Call, ...]:
     """What the agent loop calls: one view more than operations, one turn more than operations."""
     return (
+        Call(model="residency"),
         Call(model="vision_encoder", times=OPERATIONS + 1),
         Call(model="policy", times=OPERATIONS + 1),
         Call(model="visual_ops", times=OPERATIONS),

@@ -15,7 +15,7 @@ app = typer.Typer()
 def checkpoint(
     checkpoint: Annotated[str, typer.Option(metavar="NAME", help="nano, 90m (random weights), or a folder.")] = "nano",
     parts: Annotated[
-        str, typer.Option(metavar="NAMES", help="`all`, or names with commas between: build, equality, serve.")
+        str, typer.Option(metavar="NAMES", help="`all`, or names with commas between: build, equality, serve, swap.")
     ] = "all",
     prompts: Annotated[int, typer.Option(min=1, max=1000, help="Prompts that are decoded.")] = 50,
     tokens: Annotated[int, typer.Option(min=1, max=512, help="Tokens that each is continued by, at most.")] = 48,
@@ -23,13 +23,15 @@ def checkpoint(
     as_json: Annotated[bool, typer.Option("--json", help="One measurement object on stdout.")] = False,
 ) -> None:
     """What holds of a checkpoint: that it builds within its budget (build), to transformers' greedy tokens (equality),
-    and is served (serve).
+    is served (serve), and what it takes to swap it with another one (swap).
 
     Examples:
 
         pixelis bench checkpoint --parts equality --json
 
         pixelis bench checkpoint --checkpoint DIR --prompts 8
+
+        pixelis bench checkpoint --parts swap --json
 
         pixelis bench checkpoint --checkpoint DIR --parts build --json
 

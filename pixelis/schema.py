@@ -299,6 +299,10 @@ class PipelineResult(_Wire):
     from_cache: bool = False
 
 
+PROBE_ID = "watchdog"
+"""Request id of whoever only looks whether a model lives: for that no checkpoint is loaded."""
+
+
 class PreparedRequest(_Wire):
     """What `prepare` hands to the other steps, as JSON in the tensor `REQUEST`."""
 
@@ -399,6 +403,37 @@ class KnnCommand(_Wire):
     retrieved: list[str] = Field(default_factory=list, description="for `asked`: the neighbours that were found")
     learn: bool = Field(False, description="for `asked`: insert the experience too")
     count: bool = Field(False, description="for `search`: what is found counts as retrieved")
+
+
+class ResidencyCommand(_Wire):
+    """`COMMAND` of `residency`: a lease of a checkpoint, its end, or what there is."""
+
+    command: Literal["lease", "release", "stats"]
+    model: str | None = Field(None, description="for `lease`: a checkpoint's name; `default` = the one without")
+    deadline: float | None = Field(None, description="for `lease`: of the request, in seconds since the epoch")
+    load: bool = Field(True, description="for `lease`: false = only if it is in memory, and without counting as use")
+    lease: str | None = Field(None, description="for `release`")
+
+
+class Resident(_Wire):
+    """A checkpoint, and where it is."""
+
+    name: str
+    state: Literal["absent", "loading", "resident", "leaving"]
+    bytes: int = Field(description="what it takes in memory, or would")
+    source: str = Field(description="how that is known")
+    leases: int = Field(description="requests that use it now")
+    idle_s: float | None = Field(None, description="since it was last used; absent where it never was")
+
+
+class ResidencyResult(_Wire):
+    """`RESULT` of `residency`."""
+
+    lease: str | None = None
+    waited_s: float | None = None
+    loaded: bool | None = Field(None, description="whether it had to be loaded")
+    budget_bytes: int | None = Field(None, description="of all checkpoints together; absent = no limit")
+    checkpoints: list[Resident] = Field(default_factory=list)
 
 
 class Judgement(_Wire):

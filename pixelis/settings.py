@@ -122,6 +122,12 @@ class Server(_Section):
         gt=0,
         description="between two inferences that ask an idle model whether it lives; a death is seen at once",
     )
+    model_memory_bytes: int | None = Field(
+        None,
+        ge=1,
+        description="what all checkpoints may take in memory together; those of least recent use are unloaded, and "
+        "loaded again on demand; none = no limit, what was loaded stays",
+    )
     hung_after_s: float = Field(
         30.0, gt=0, description="a model that answers nobody for so long, with a request waiting, is loaded again"
     )

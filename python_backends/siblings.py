@@ -45,6 +45,10 @@ class Siblings:
             seen = self._found.get(model, [])
         return lambda: bool(seen) and not any(self._state(pid) == (self._parent, born) for pid, born in seen)
 
+    def pids(self, model: str) -> list[int]:
+        """The processes that serve `model`, looked for now."""
+        return [pid for pid, _ in self._look().get(model, [])]
+
     def _look(self) -> dict[str, list[Process]]:
         found: dict[str, list[Process]] = {}
         for folder in self._proc.iterdir():

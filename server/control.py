@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from pixelis.errors import DeadlineExceeded, ServingError, Unavailable
+from pixelis.schema import PROBE_ID
 from server.launch import KEY_NAME
 
 Tensors = dict[str, NDArray[Any]]
@@ -52,7 +53,8 @@ class Control:
         self._call(self._stub.RepositoryModelLoad, request, timeout_s, self._metadata)
 
     def unloaded(self) -> set[str]:
-        """Models that somebody unloaded, or is loading or unloading now: a second load on top of that may never end.
+        """Models that are not there on purpose: somebody unloaded them, they were never loaded, or they are being
+        loaded or unloaded now. A second load on top of that may never end.
 
         One whose process has died, or failed to load again, is not among them.
         """
@@ -60,8 +62,13 @@ class Control:
         return {
             entry.name
             for entry in index.models
-            if entry.state in ("LOADING", "UNLOADING") or (entry.state, entry.reason) == ("UNAVAILABLE", "unloaded")
+            if entry.state in ("", "LOADING", "UNLOADING") or (entry.state, entry.reason) == ("UNAVAILABLE", "unloaded")
         }
+
+    def ready(self) -> set[str]:
+        """Models of which a version answers."""
+        index = self._call(self._stub.RepositoryIndex, service_pb2.RepositoryIndexRequest(), QUICK_S, self._metadata)
+        return {entry.name for entry in index.models if entry.state == "READY"}
 
     def version(self, model: str) -> str:
         """The newest version of `model` that is ready; empty when none is."""
@@ -131,7 +138,7 @@ def _typed(error: Any, url: str) -> ServingError:
 
 
 def _request(model: str, inputs: Mapping[str, NDArray[Any]]) -> Any:
-    message = service_pb2.ModelInferRequest(model_name=model, id="watchdog")
+    message = service_pb2.ModelInferRequest(model_name=model, id=PROBE_ID)
     for name, array in inputs.items():
         message.inputs.add(name=name, datatype=_TYPES[array.dtype.name], shape=array.shape)
         message.raw_input_contents.append(_pack(array))

@@ -174,11 +174,15 @@ class EmbeddedTriton:
             self.log.replace(self.log.with_suffix(".log.1"))
         self.log.touch()
         exit_timeout = self.config.server.exit_timeout_s
-        command = launch.command(laid, self.repository, names, self.ports, self.server_id, exit_timeout, self.key)
+        every = repository.scan(self.repository)
+        swapping = self.config.server.model_memory_bytes is not None or any(model.on_demand for model in every)
+        command = launch.command(
+            laid, self.repository, names, self.ports, self.server_id, exit_timeout, self.key, swapping=swapping
+        )
         task = Task(
             server_id=self.server_id,
             command=[*command, *self.arguments],
-            environment=launch.environment(laid, self.repository, self.config, self.server_id),
+            environment=launch.environment(laid, self.repository, self.config, self.server_id, self.ports, self.key),
             ports=[number for _, number in self.ports.named()],
             log=str(self.log),
             records=str(self.state / "servers"),
@@ -195,14 +199,20 @@ class EmbeddedTriton:
         self._watchdog = Watchdog(
             Control(self.grpc_url, self.key),
             models,
+            self._model,
             Roll(self.server_id, {model.name: model.stubs for model in models}),
             self.health,
             self._note,
             interval_s=server.watchdog_interval_s,
             hung_after_s=server.hung_after_s,
             load_timeout_s=server.ready_timeout_s,
+            state=self.state,
+            server_id=self.server_id,
         )
         self._watchdog.start()
+
+    def _model(self, name: str) -> repository.Model:
+        return repository.scan(self.repository, [name])[0]
 
     def _note(self, line: str) -> None:
         note(self.log, line)

@@ -56,6 +56,13 @@ class Health:
         self._models = {name: ModelHealth() for name in models}
         self._write()
 
+    def know(self, name: str) -> None:
+        """One more model, which was loaded on demand; known before or not."""
+        with self._lock:
+            if name not in self._models:
+                self._models[name] = ModelHealth()
+                self._write()
+
     def __getitem__(self, name: str) -> ModelHealth:
         return self._models[name]
 

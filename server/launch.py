@@ -41,11 +41,16 @@ def command(
     server_id: str,
     exit_timeout_s: int,
     key: str,
+    *,
+    swapping: bool = False,
 ) -> list[str]:
     """Triton's command line: explicit model control, no auto-complete, one host for all three ports.
 
     Loading and unloading need `key` on both protocols. Triton takes it on its command line only, where the users of
     this machine can read it: it keeps out those who can reach the ports and no more.
+
+    Where models come and go while it serves (`swapping`) the server is ready as long as it answers: by default it is
+    not, for whoever asks, while any model is loading or unloading.
     """
     line = [
         str(layout.binary),
@@ -62,13 +67,19 @@ def command(
         f"--backend-config=python,stub-timeout-seconds={STUB_TIMEOUT_S}",
         f"--allow-gpu-metrics={'true' if Path('/dev/nvidiactl').exists() else 'false'}",
     ]
+    if swapping:
+        line.append("--strict-readiness=false")
     for name, number in ports.named():
         line += [f"--{name}-address={ports.host}", f"--{name}-port={number}"]
     return line + [f"--load-model={model}" for model in models]
 
 
-def environment(layout: Layout, repository: Path, config: Settings, server_id: str) -> dict[str, str]:
-    """The environment of the server and its stubs: this process's, the settings as absolute paths, a thread budget."""
+def environment(
+    layout: Layout, repository: Path, config: Settings, server_id: str, ports: Ports, key: str
+) -> dict[str, str]:
+    """The environment of the server and its stubs: this process's, the settings as absolute paths, a thread budget, and
+    where and by which key a model of it (`residency`) has others loaded.
+    """
     variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     variables.update(layout.environment())
     variables.update(
@@ -78,6 +89,8 @@ def environment(layout: Layout, repository: Path, config: Settings, server_id: s
             "PIXELIS_STATE": str(config.state.absolute()),
             "OMP_NUM_THREADS": str(config.threads.intra_op),
             "OMP_WAIT_POLICY": "PASSIVE",
+            "PIXELIS_CONTROL_URL": f"{ports.host}:{ports.http}",
+            "PIXELIS_REPOSITORY_KEY": key,
             "PYTHONUNBUFFERED": "1",  # what a model prints reaches the log at once
         }
     )

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from pixelis.errors import ServingError
+from pixelis.loading import alone
 from pixelis.settings import Settings
 from server import remains
 from server.control import Control
@@ -13,10 +16,12 @@ from server.control import Control
 
 @dataclass(frozen=True)
 class Target:
-    """A server: `host:port` of gRPC, and what opens its model-repository API."""
+    """A server: `host:port` of gRPC, what opens its model-repository API; where it is ours, its id and state folder."""
 
     url: str
     key: str
+    server_id: str = ""
+    state: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -30,16 +35,27 @@ class Loaded:
 
 def targets(config: Settings, url: str = "", key: str = "") -> list[Target]:
     """The server at `url`, or every live one of the state folder; of those the key is known."""
-    folder = config.state.absolute() / "servers"
+    state = config.state.absolute()
+    folder = state / "servers"
     ours = [
-        Target(f"{config.server.host}:{record.ports[1]}", remains.read_key(folder, record.server_id))
+        Target(
+            f"{config.server.host}:{record.ports[1]}",
+            remains.read_key(folder, record.server_id),
+            record.server_id,
+            state,
+        )
         for record in remains.records(folder).values()
         if record.alive and not record.stopping
     ]
     if not url:
         return ours
-    known = {target.url: target.key for target in ours}
-    return [Target(url, key or known.get(url, ""))]
+    known = {target.url: target for target in ours}
+    there = known.get(url, Target(url, ""))
+    return [replace(there, key=key or there.key)]
+
+
+def _url(config: Settings, record: remains.Record) -> str:
+    return f"{config.server.host}:{record.ports[1]}"
 
 
 def load_newest(target: Target, models: Sequence[str], timeout_s: float) -> list[Loaded]:
@@ -53,7 +69,8 @@ def load_newest(target: Target, models: Sequence[str], timeout_s: float) -> list
     try:
         for model in models:
             try:
-                control.load(model, timeout_s)
+                with alone(target.state, model, timeout_s, target.server_id) if target.state else nullcontext():
+                    control.load(model, timeout_s)
             except ServingError as error:
                 if type(error) is not ServingError:
                     raise

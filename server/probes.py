@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from pixelis.errors import DeadlineExceeded, ServingError, Unavailable, code_of
 from pixelis.schema import (
+    PROBE_ID,
     AgentOutcome,
     Ballot,
     KnnCommand,
@@ -25,6 +26,7 @@ from pixelis.schema import (
     OperationName,
     Options,
     PreparedRequest,
+    ResidencyCommand,
     RewardRequest,
     Sampling,
 )
@@ -32,7 +34,6 @@ from server.control import Control, Tensors
 from server.repository import ARTIFACT
 
 QUESTION = "Are you there?"
-REQUEST_ID = "watchdog"
 PROBE = "probe"
 """Parameter of config.pbtxt; `none` = the model is asked nothing."""
 SIDE = 32
@@ -59,13 +60,14 @@ class Prober:
 
     def __init__(self, control: Control) -> None:
         self._control = control
+        self._model: str | None = None
         self._answers: dict[str, Tensors] = {"prepare": {}, "recall": {}}
 
     def knows(self, name: str, config: Any) -> bool:
         """Whether there is a request for this model."""
         asked = PROBE not in config.parameters or config.parameters[PROBE].string_value != "none"
         engine = ARTIFACT in config.parameters and not config.model_transaction_policy.decoupled
-        return name in _REQUESTS or name in _STEPS or (engine and asked)
+        return base(name) in _REQUESTS or name in (*_STEPS, *_ASKING) or (engine and asked)
 
     def ask(self, name: str, config: Any, timeout_s: float) -> bool:
         """One inference.
@@ -102,23 +104,43 @@ class Prober:
 
     def _inputs(self, name: str, config: Any, timeout_s: float) -> Tensors | None:
         if name in _STEPS:
+            model = self._present()
+            if model != self._model:  # what was prepared for another checkpoint is of its views
+                self._model, self._answers = model, {"prepare": {}, "recall": {}}
             before = self._before(name, timeout_s)
             return None if before is None else _STEPS[name](before)
-        if name in _REQUESTS:
-            return _REQUESTS[name](timeout_s)
+        if name in _ASKING:
+            return _ask(timeout_s, self._present())
+        if base(name) in _REQUESTS:
+            return _REQUESTS[base(name)](timeout_s)
         return {entry.name: _ones(entry) for entry in config.input} if self.knows(name, config) else None
+
+    def _present(self) -> str | None:
+        """A checkpoint that is in memory, the default one (none) if it is: for a probe none is loaded."""
+        try:
+            ready = self._control.ready()
+        except ServingError:
+            return None  # who has no key is not told
+        found = sorted(name.partition(".")[2] for name in ready if base(name) == "policy")
+        return found[0] or None if found else None
 
     def _before(self, name: str, timeout_s: float) -> Tensors | None:
         """What the steps before `name` have answered; kept, because a step that is busy is not asked itself."""
         try:
             for step in ("prepare", "recall")[: 2 if name == "finish" else 1]:
                 if not self._answers[step]:
-                    inputs = _REQUESTS[step](timeout_s) if step in _REQUESTS else _STEPS[step](self._answers["prepare"])
+                    prepared = self._answers["prepare"]
+                    inputs = _STEPS[step](prepared) if step in _STEPS else _ask(timeout_s, self._model)
                     found = self._control.infer(step, _batch(inputs), timeout_s)
                     self._answers[step] = {key: array[0] for key, array in found.items()}
         except ServingError:
             return None  # that step has its own watch; of this one nothing is known
         return {**self._answers["prepare"], **self._answers["recall"]}
+
+
+def base(model: str) -> str:
+    """What a model is, whichever checkpoint it was made of: `policy.NAME` is a `policy`."""
+    return model.partition(".")[0]
 
 
 def _batch(inputs: Tensors) -> Tensors:
@@ -160,15 +182,15 @@ def picture() -> bytes:
     return out.getvalue()
 
 
-def _ask(timeout_s: float) -> Tensors:
-    """A question that ends after its first token: no neighbours, no operation."""
-    options = Options(k=0, max_operations=1, max_tokens=1, timeout_s=min(max(timeout_s, 1), 300))
+def _ask(timeout_s: float, model: str | None) -> Tensors:
+    """A question that ends after its first token: no neighbours, no operation; about a checkpoint (none = default)."""
+    options = Options(k=0, max_operations=1, max_tokens=1, timeout_s=min(max(timeout_s, 1), 300), model=model)
     return {"IMAGE": _text(picture()), "QUESTION": _text(QUESTION), "OPTIONS": _json(options)}
 
 
 def _policy(timeout_s: float) -> Tensors:
     sampling = Sampling(
-        request_id=f"{REQUEST_ID}-{time.monotonic_ns()}", max_tokens=1, stream=False, deadline=time.time() + timeout_s
+        request_id=f"{PROBE_ID}-{time.monotonic_ns()}", max_tokens=1, stream=False, deadline=time.time() + timeout_s
     )
     return {"PROMPT_IDS": np.zeros(1, np.int64), "SAMPLING": _json(sampling)}
 
@@ -178,12 +200,14 @@ def _visual_ops(timeout_s: float) -> Tensors:
     return {"IMAGE": _text(picture()), "OPERATION": _json(operation)}
 
 
+_ASKING = ("prepare", "agent")
+"""Models that are asked a question."""
+
 _REQUESTS: dict[str, Callable[[float], Tensors]] = {
-    "prepare": _ask,
-    "agent": _ask,
     "policy": _policy,
     "visual_ops": _visual_ops,
     "knn": lambda _: {"COMMAND": _json(KnnCommand(command="stats"))},
+    "residency": lambda _: {"COMMAND": _json(ResidencyCommand(command="stats"))},
     "reward": lambda _: {"TRAJECTORY": _json(RewardRequest(actions=[]))},
     "vote": lambda _: {"BALLOT": _json(Ballot(answer="", confidence=0))},
 }

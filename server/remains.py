@@ -84,8 +84,9 @@ def read_key(folder: Path, server_id: str) -> str:
 
 
 def forget(record: Path) -> None:
-    """Removes a record and the key beside it."""
-    for path in (record, record.with_suffix(".key")):
+    """Removes a record, the key beside it, and the locks of its models."""
+    locks = (record.parent / "loading").glob(f"{record.stem}*.lock")
+    for path in (record, record.with_suffix(".key"), *locks):
         path.unlink(missing_ok=True)
 
 

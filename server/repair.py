@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 from pixelis.errors import PixelisError, ServingError
+from pixelis.loading import alone
 from server.control import Control
 from server.probes import Dead, Prober, Silent
 from server.repository import Model
@@ -30,27 +32,45 @@ class Repairer:
         prober: asks a loaded model whether it lives.
         models: by name.
         timeout_s: how long a load may take.
+        state: the state folder.
+        server_id: of the server.
     """
 
-    def __init__(self, control: Control, prober: Prober, models: Mapping[str, Model], timeout_s: float) -> None:
+    def __init__(
+        self,
+        control: Control,
+        prober: Prober,
+        models: Mapping[str, Model],
+        timeout_s: float,
+        state: Path,
+        server_id: str,
+    ) -> None:
+        self._state, self._server_id = state, server_id
         self._control = control
         self._prober = prober
         self._models = models
         self._timeout_s = timeout_s
 
-    def __call__(self, name: str) -> None:
+    def __call__(self, name: str) -> bool:
         """Load it again and have it answer.
+
+        Returns:
+            Whether it was; not where somebody has unloaded it meanwhile.
 
         Raises:
             ServingError: it cannot be, with the reason.
         """
         model = self._models[name]
-        self._renew(model)
-        self._control.load(name, self._timeout_s)
+        with alone(self._state, name, self._timeout_s, self._server_id):
+            self._renew(model)
+            if name in self._control.unloaded():
+                return False  # while this waited its turn somebody took it out on purpose
+            self._control.load(name, self._timeout_s)
         try:
             self._prober.ask(name, model.config, PROOF_S)
         except (Dead, Silent) as error:
             raise ServingError(f"It was loaded again and does not answer: {error}.") from None
+        return True
 
     def _renew(self, model: Model) -> None:
         shim = model.folder / str(model.version) / "model.py"

@@ -16,6 +16,10 @@ CALLS = "calls"
 """Parameter of config.pbtxt that names, with commas between, the models that a model calls by BLS."""
 
 
+LOAD, ON_DEMAND = "load", "on demand"
+"""Parameter of config.pbtxt: the model is not loaded when a server starts, but when it is asked for (`residency`)."""
+
+
 @dataclass(frozen=True)
 class Model:
     """One folder of the repository.
@@ -47,6 +51,11 @@ class Model:
             return 0
         counts = [int(group.count) for group in self.config.instance_group]
         return max(1, sum(max(1, count) for count in counts))
+
+    @property
+    def on_demand(self) -> bool:
+        """Whether a server starts without it."""
+        return LOAD in self.config.parameters and self.config.parameters[LOAD].string_value == ON_DEMAND
 
     @property
     def children(self) -> list[str]:
@@ -92,8 +101,10 @@ def scan(repository: Path, names: Sequence[str] | None = None) -> list[Model]:
 
 
 def closure(repository: Path, names: Sequence[str] | None = None) -> list[Model]:
-    """As `scan`, with the models that the named ones call: `pixelis` alone would do without its helpers."""
-    found = {model.name: model for model in scan(repository, names)}
+    """What a server starts with: as `scan`, with the models that the named ones call, without their helpers they would
+    do without; of all models, those that are not loaded on demand alone.
+    """
+    found = {model.name: model for model in scan(repository, names) if names is not None or not model.on_demand}
     wanted = {child for model in found.values() for child in model.children} - found.keys()
     while present := [name for name in sorted(wanted) if (repository / name / "config.pbtxt").is_file()]:
         found.update({model.name: model for model in scan(repository, present)})
@@ -106,7 +117,8 @@ def ancestors(models: Sequence[Model], name: str) -> list[str]:
     found: list[str] = []
     level = {name}
     while level:
-        level = {model.name for model in models if level & set(model.children)} - {name, *found}
+        called = level | {one.partition(".")[0] for one in level}  # who calls `policy` calls `policy.NAME`
+        level = {model.name for model in models if called & set(model.children)} - {name, *found}
         found += sorted(level)
     return found
 

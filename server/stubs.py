@@ -67,6 +67,11 @@ class Roll:
         self._expected = {model: count for model, count in expected.items() if count}
         self._known = find(server_id)
 
+    def expect(self, model: str, count: int) -> None:
+        """From now on a model has so many; 0 = it is away."""
+        self._expected[model] = count
+        self.refresh(model)
+
     def missing(self) -> dict[str, list[int]]:
         """Models with fewer live stubs than they should have -> the process ids that are gone."""
         short = self._short()

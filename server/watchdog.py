@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 from pixelis.errors import PixelisError, Unavailable
 from server.control import Control
@@ -25,6 +26,8 @@ from server.repository import Model, ancestors
 from server.stubs import Roll
 
 TICK_S = 0.2
+FOLLOW_S = 1.0
+"""How often it is looked which models there are."""
 PARENT_S = 3.0
 """How long a parent may keep silent after its child was repaired, before it counts as hung."""
 
@@ -46,7 +49,7 @@ class _Asked:
 class _Repair:
     """A repair under way."""
 
-    future: Future[None]
+    future: Future[bool]
     began: float
 
 
@@ -55,19 +58,23 @@ class Watchdog:
 
     Args:
         control: of the server, with the key.
-        models: those that it serves.
+        models: those that it serves from its start.
+        find: the model of a name, when another one was loaded.
         roll: of its stubs.
         health: what is known is written there.
         say: takes one line for the log.
         interval_s: between two probes of an idle model.
         hung_after_s: how long a model may answer nobody.
         load_timeout_s: how long a load may take.
+        state: the state folder.
+        server_id: of the server.
     """
 
     def __init__(
         self,
         control: Control,
         models: Sequence[Model],
+        find: Callable[[str], Model],
         roll: Roll,
         health: Health,
         say: Say,
@@ -75,8 +82,13 @@ class Watchdog:
         interval_s: float,
         hung_after_s: float,
         load_timeout_s: float,
+        state: Path,
+        server_id: str,
     ) -> None:
         self._control = control
+        self._find = find
+        self._away: set[str] = set()
+        self._followed = 0.0
         self._models = {model.name: model for model in models if model.stubs}
         self._all = list(models)
         self._roll = roll
@@ -85,7 +97,7 @@ class Watchdog:
         self._interval_s = interval_s
         self._hung_after_s = hung_after_s
         self._prober = Prober(control)
-        self._repair = Repairer(control, self._prober, self._models, load_timeout_s)
+        self._repair = Repairer(control, self._prober, self._models, load_timeout_s, state, server_id)
         self._patience = {name: Patience() for name in self._models}
         self._stop = threading.Event()
         self._asking = ThreadPoolExecutor(_ASKED_AT_ONCE, "watchdog-probe")
@@ -122,11 +134,39 @@ class Watchdog:
     def _tick(self) -> None:
         for name in [name for name, repair in self._repairs.items() if repair.future.done()]:
             self._settle(name, self._repairs.pop(name))
+        self._follow()
         for name, pids in self._roll.missing().items():
             self._trouble(name, f"a process of it has died ({', '.join(map(str, pids)) or 'before it was seen'})")
         for name in [name for name, asked in self._asked.items() if asked.future.done()]:
             self._judge(name, self._asked.pop(name))
         self._ask()
+
+    def _follow(self) -> None:
+        """Models that were loaded on demand, or again, are watched from now on."""
+        now = time.monotonic()
+        if now - self._followed < FOLLOW_S:
+            return
+        self._followed = now
+        for name in sorted(self._control.ready() - (self._models.keys() - self._away)):
+            model = self._models.get(name) or self._find(name)
+            if not model.stubs:
+                continue
+            if name not in self._models:
+                self._models[name], self._patience[name] = model, Patience()
+                self._all.append(model)
+                self._health.know(name)
+            self._away.discard(name)
+            self._roll.expect(name, model.stubs)
+            if self._prober.knows(name, model.config):
+                self._due[name] = now + self._interval_s
+
+    def _leave(self, name: str) -> None:
+        """Somebody took a model out on purpose: it is not missed until it is there again."""
+        self._health.healthy(name)
+        self._away.add(name)
+        self._roll.expect(name, 0)
+        self._due.pop(name, None)
+        self._bounds.pop(name, None)
 
     def _ask(self) -> None:
         """One probe a tick at most, of the model that has been silent for longest."""
@@ -152,7 +192,8 @@ class Watchdog:
                 self._answered[name] = answered
 
     def _judge(self, name: str, asked: _Asked) -> None:
-        self._due[name] = time.monotonic() + self._interval_s
+        if name in self._due:
+            self._due[name] = time.monotonic() + self._interval_s
         try:
             asked.future.result()
         except Dead as error:
@@ -166,10 +207,10 @@ class Watchdog:
 
     def _trouble(self, name: str, reason: str) -> None:
         """Repair a model, unless somebody took it out on purpose, it is being repaired, or it dies all the time."""
-        if name in self._repairs or not self._patience[name].over:
+        if name in self._repairs or name in self._away or not self._patience[name].over:
             return
         if name in self._control.unloaded():
-            self._health.healthy(name)
+            self._leave(name)
             return
         self._health.trouble(name, "repairing", reason)
         self._say(f"model `{name}`: {reason}; it is loaded again")
@@ -181,10 +222,13 @@ class Watchdog:
         self._roll.refresh(name)
         self._asked.pop(name, None)  # it asked the one that has died
         try:
-            repair.future.result()
+            mended = repair.future.result()
         except Exception as error:  # whatever it is, it is said, and tried again
             self._health.trouble(name, "dead", reason_of(error))
             self._say(f"model `{name}` could not be repaired, next try in {wait:.0f} s: {reason_of(error)}")
+            return
+        if not mended:
+            self._leave(name)
             return
         seconds = time.monotonic() - repair.began
         self._health.repaired(name, seconds)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from pixelis.errors import PixelisError
-from pixelis.schema import Action, Event
+from pixelis.schema import Action, Event, PreparedRequest
 from pixelis.settings import Settings
 from python_backends.deadlines import Job
 from python_backends.images import DecodedImages
@@ -46,6 +47,7 @@ class Agent:
         config: Settings,
         decoded: DecodedImages | None = None,
         requests: RequestCache | None = None,
+        lease: Callable[[PreparedRequest], AbstractContextManager[bool]] | None = None,
     ) -> Agent:
         """The steps for a checkpoint.
 
@@ -55,12 +57,13 @@ class Agent:
             config: limits and retrieval weights.
             decoded: the process's decoded pictures; none = a cache of its own.
             requests: what was answered before; none = nothing is kept.
+            lease: see `Reasoner`.
         """
         pictures = decoded or DecodedImages()
         return cls(
             models=models,
             preparer=Preparer(voice.profile, config.limits, pictures),
-            reasoner=Reasoner(models, voice, pictures),
+            reasoner=Reasoner(models, voice, pictures, lease),
             finisher=Finisher(models, voice.profile, pictures, config.retrieval),
             requests=requests,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -54,12 +55,20 @@ class Reasoner:
         models: the sibling models.
         voice: the checkpoint's tokenizer and profile.
         decoded: the process's decoded pictures, for crops.
+        lease: keeps the checkpoint in memory for a request, and gives whether that was asked for; none = it is there.
     """
 
-    def __init__(self, models: Models, voice: Voice, decoded: DecodedImages) -> None:
+    def __init__(
+        self,
+        models: Models,
+        voice: Voice,
+        decoded: DecodedImages,
+        lease: Callable[[PreparedRequest], AbstractContextManager[bool]] | None = None,
+    ) -> None:
         self._models = models
         self._voice = voice
         self._decoded = decoded
+        self._lease = lease or (lambda _: nullcontext(False))
 
     def run(
         self,
@@ -88,7 +97,11 @@ class Reasoner:
             PixelisError: the policy or the vision encoder failed.
         """
         acting = Acting(self._models, self._voice.profile, self._decoded, images, request)
-        return _Episode(self._voice, acting, stream, cancelled).run(views)
+        asked = time.perf_counter()
+        with self._lease(request) as leased:
+            if leased:
+                acting.watch.add("residency", asked)
+            return (yield from _Episode(self._voice, acting, stream, cancelled).run(views))
 
 
 @dataclass

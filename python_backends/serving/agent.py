@@ -34,7 +34,9 @@ class Agent(StreamModel):
         self._listener = self._listen()
         models, requests = self._kept.siblings(self._listener), self._kept.requests()
         self._steps = self._kept.each(
-            lambda name, at: Steps.wire(models.of(name), Voice.load(at), settings(), decoded, requests)
+            lambda name, at: Steps.wire(
+                models.of(name), Voice.load(at), settings(), decoded, requests, self._kept.lease(name)
+            )
         )
         self._kept.start()
         self._pool = Pool(STREAMS, "agent")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,6 +31,7 @@ from python_backends.pipeline.recall import recall
 from python_backends.pipeline.request_cache import CODEC, RequestCache
 from python_backends.pipeline.words import TextTokens
 from python_backends.policy.profile import Profile
+from python_backends.residency.leases import Leases
 from python_backends.rows import Row, Tensors, json_text, text
 
 T = TypeVar("T")
@@ -52,6 +55,8 @@ class Kept:
         self._model = model
         self.caches = Caches(settings(), model.instance)
         self.origins = Origins(model.repository, model.caller.ready)
+        budget = settings().server.model_memory_bytes is not None
+        self._leases = Leases(model.caller, model.caller.ready, budget)
 
     def siblings(self, listener: Listener | None = None) -> TritonModels:
         """The other models of the repository, by BLS, behind the caches of embeddings.
@@ -75,6 +80,10 @@ class Kept:
             return make(name, self.origins.reads(models_of(name)[0], folder))
 
         return of_checkpoint(self._model, noted)
+
+    def lease(self, checkpoint: str | None) -> Callable[[PreparedRequest], AbstractContextManager[bool]]:
+        """Keeps a checkpoint in memory for a request. See `Leases.of`."""
+        return partial(self._leases.of, checkpoint)
 
     def requests(self) -> RequestCache:
         """What the agent answered before."""
@@ -164,7 +173,9 @@ class Reason(Timed):
         """Read the checkpoint's tokenizer and profile."""
         self._kept = Kept(self)
         models, decoded = self._kept.siblings(), DecodedImages()
-        self._reasoner = self._kept.each(lambda name, at: Reasoner(models.of(name), Voice.load(at), decoded))
+        self._reasoner = self._kept.each(
+            lambda name, at: Reasoner(models.of(name), Voice.load(at), decoded, self._kept.lease(name))
+        )
         self._requests = self._kept.requests()
         self._kept.start()
 

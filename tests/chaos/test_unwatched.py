@@ -55,7 +55,7 @@ def repair(triton: EmbeddedTriton) -> Iterator[Repairer]:
     """Loads again by hand."""
     control = Control(triton.grpc_url, triton.key)
     models = {model.name: model for model in scan(triton.repository)}
-    yield Repairer(control, Prober(control), models, 60)
+    yield Repairer(control, Prober(control), models, 60, triton.state, triton.server_id)
     control.close()
 
 

@@ -77,7 +77,7 @@ def test_a_repository_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "a" / "1").mkdir(parents=True)
     (tmp_path / "a" / "config.pbtxt").write_text('name: "a" backend: "python"')
     (model,) = scan(tmp_path)
-    repair = Repairer(control, Prober(control), {"a": model}, 5)
+    repair = Repairer(control, Prober(control), {"a": model}, 5, tmp_path, "")
     with pytest.raises(ServingError, match=r"model\.py cannot be touched.*writable"):
         repair("a")
     (tmp_path / "a" / "1" / "model.py").touch()
