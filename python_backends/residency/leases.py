@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Protocol
 
@@ -26,7 +26,7 @@ class Transport(Protocol):
     """What carries the calls: `adapter.Caller` inside Triton."""
 
     def stream(
-        self, model: str, inputs: Tensors, outputs: list[str], deadline: float, bell: Bell[Tensors] | None = None
+        self, model: str, inputs: Tensors, outputs: Sequence[str], deadline: float, bell: Bell[Tensors] | None = None
     ) -> Iterator[Tensors]:
         """Many answers."""
 
