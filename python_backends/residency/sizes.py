@@ -34,13 +34,13 @@ def resident(pids: Iterable[int], proc: Path = Path("/proc")) -> int:
 
 def _of(folder: Path) -> int:
     try:
-        for line in (folder / "smaps_rollup").read_text().splitlines():
+        for line in (folder / "smaps_rollup").read_text(encoding="utf-8").splitlines():
             if line.startswith("Pss:"):
                 return int(line.split()[1]) * 1024
     except (OSError, ValueError):
         pass  # the kernel does not tell, or not us: what is resident is more than its share, and always told
     try:
-        return int((folder / "statm").read_text().split()[1]) * 4096
+        return int((folder / "statm").read_text(encoding="utf-8").split()[1]) * 4096
     except (OSError, ValueError, IndexError):
         return 0
 
