@@ -40,7 +40,9 @@ class Control:
         self._url = url
         self._metadata = ((f"triton-grpc-protocol-{KEY_NAME}", key),)
         # Its own connection: by default all channels of a process to one address share one, and its flow control.
-        self._channel = grpc.insecure_channel(url, options=[("grpc.use_local_subchannel_pool", 1)])
+        own = ("grpc.use_local_subchannel_pool", 1)
+        # A picture's tokens of a large checkpoint are more than gRPC's 4 MiB.
+        self._channel = grpc.insecure_channel(url, options=[own, ("grpc.max_receive_message_length", -1)])
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
 
     def load(self, model: str, timeout_s: float) -> None:
