@@ -17,6 +17,7 @@ class View:
     Attributes:
         hidden: numbers that a visual token has, those of deepstack levels among them.
         sides: of several views every width and height, smallest first; none where there is one view.
+        pairs: whether two frames of a video may be one view.
     """
 
     width: int
@@ -24,6 +25,7 @@ class View:
     tokens: int
     hidden: int
     sides: tuple[int, ...] = ()
+    pairs: bool = False
 
 
 NANO = View(width=168, height=168, tokens=36, hidden=192)
@@ -53,4 +55,4 @@ def read_view(checkpoint: Path | None) -> View:
     profile = Profile.load(checkpoint)
     width, height = profile.view
     sides = tuple(sorted({length for size in profile.sizes for length in size})) if len(profile.sizes) > 1 else ()
-    return View(width, height, (width // side) * (height // side), hidden, sides)
+    return View(width, height, (width // side) * (height // side), hidden, sides, profile.video == "pairs")

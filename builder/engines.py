@@ -11,6 +11,8 @@ KEY = 1664
 """Width of a retrieval key: 1280 visual + 384 text."""
 SENTENCES = (32, 64, 128, 256)
 """Tokens to which callers pad a sentence."""
+STILL_OR_PAIR = (3, 6)
+"""Channels of a view: of a picture, or of two frames one behind the other."""
 
 
 def engines(batch: int, view: View) -> tuple[ModelSpec, ...]:
@@ -47,9 +49,15 @@ def _embeddings(batch: int) -> tuple[ModelSpec, ...]:
 
 def _vision(batch: int, view: View) -> ModelSpec:
     height, width, count = (-1, -1, -1) if view.sides else (view.height, view.width, view.tokens)
-    pixels, tokens = _t("VIEW", "UINT8", height, width, 3), _t("TOKENS", "FP32", count, view.hidden)
+    channels = -1 if view.pairs else 3
+    pixels, tokens = _t("VIEW", "UINT8", height, width, channels), _t("TOKENS", "FP32", count, view.hidden)
     made = _engine("vision_encoder", "vision_encoder:VisionEncoder", batch, (pixels,), (tokens,))
-    return _padded(made, VIEW=view.sides) if view.sides else made
+    if view.pairs:
+        apart = {"VIEW": STILL_OR_PAIR} if view.sides else {}
+        said = {"channels": ",".join(map(str, STILL_OR_PAIR))}
+        made = made.model_copy(update={"channels": apart, "parameters": said})
+    varying = view.sides or (STILL_OR_PAIR if view.pairs else ())
+    return _padded(made, VIEW=varying) if varying else made
 
 
 def _dynamics(batch: int) -> ModelSpec:

@@ -70,6 +70,7 @@ class ModelSpec(_Frozen):
         queue_delay_us: how long the dynamic batcher waits for company, idle or not.
         instances: processes.
         buckets: sizes to which callers pad the axes that vary, where the model is not ragged.
+        channels: sizes of an input's last axis, fewest first, where that varies and is none of its buckets.
         batch_invariant: the gate holds one request's answer equal to its answer in a batch.
         tolerance, tolerances: what every output is held to, in every precision or in one, instead of the precision's.
         output_tolerances, precise_tolerances: the same for single outputs, in every precision or in one.
@@ -101,6 +102,7 @@ class ModelSpec(_Frozen):
     allowed_drops: dict[str, float] = Field(default_factory=dict)
     batch_invariant: bool = True
     buckets: dict[str, tuple[int, ...]] = Field(default_factory=dict)
+    channels: dict[str, tuple[int, ...]] = Field(default_factory=dict)
     parameters: dict[str, str] = Field(default_factory=dict)
     calls: tuple[Call, ...] = ()
     steps: tuple[Step, ...] = ()
@@ -158,6 +160,12 @@ class ModelSpec(_Frozen):
             if asked == (form, precision, how):
                 return f": {exclusion.reason}"
         return ""
+
+    def shape(self, tensor: TensorSpec, size: int, *, most: bool = False) -> tuple[int, ...]:
+        """`tensor` without its batch axis, every axis that varies at `size`, its channels at their fewest or most."""
+        dims = tuple(size if dim == -1 else dim for dim in tensor.dims)
+        channels = self.channels.get(tensor.name)
+        return dims if channels is None else (*dims[:-1], channels[-1 if most else 0])
 
     @property
     def batchable(self) -> bool:

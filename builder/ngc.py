@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from builder.candidate import FormatName
-from builder.model_spec import ModelSpec, TensorSpec
+from builder.model_spec import ModelSpec
 from pixelis.errors import BuildError
 from pixelis.settings import Settings
 
@@ -155,12 +155,13 @@ def _buckets(spec: ModelSpec) -> Iterator[Shapes]:
     """Shapes of the inputs, smallest first; axes that vary take sizes of their bucket together."""
     steps = max((len(sizes) for sizes in spec.buckets.values()), default=1)
     for step in range(steps):
-        yield {tensor.name: _shape(tensor, spec.buckets.get(tensor.name, (1,)), step) for tensor in spec.inputs}
+        yield _shapes(spec, step)
 
 
-def _shape(tensor: TensorSpec, sizes: tuple[int, ...], step: int) -> tuple[int, ...]:
-    size = sizes[min(step, len(sizes) - 1)]
-    return tuple(size if dim == -1 else dim for dim in tensor.dims)
+def _shapes(spec: ModelSpec, step: int, most: bool = False) -> Shapes:
+    sizes = {tensor.name: spec.buckets.get(tensor.name, (1,)) for tensor in spec.inputs}
+    at = {name: known[min(step, len(known) - 1)] for name, known in sizes.items()}
+    return {tensor.name: spec.shape(tensor, at[tensor.name], most=most) for tensor in spec.inputs}
 
 
 def _elements(shape: tuple[int, ...]) -> int:
@@ -175,7 +176,8 @@ def profile(spec: ModelSpec) -> tuple[Shapes, Shapes, Shapes]:
     batch and the middle one, a full batch and the largest one.
     """
     shapes, batch = list(_buckets(spec)), max(spec.max_batch_size, 1)
-    chosen = ((1, shapes[0]), (max(batch // 2, 1), shapes[len(shapes) // 2]), (batch, shapes[-1]))
+    largest_shapes = _shapes(spec, len(shapes) - 1, most=True)
+    chosen = ((1, shapes[0]), (max(batch // 2, 1), shapes[len(shapes) // 2]), (batch, largest_shapes))
     smallest, usual, largest = (
         {name: (rows, *shape) if spec.max_batch_size else shape for name, shape in at.items()} for rows, at in chosen
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from builder.model_spec import ModelSpec, TensorSpec
+    from builder.model_spec import ModelSpec
 
 Shapes = dict[str, tuple[int, ...]]
 """Input -> its shape, batch axis first where there is one."""
@@ -53,13 +53,9 @@ def profiles(spec: ModelSpec) -> tuple[Profile, ...]:
 def _profile(spec: ModelSpec, bucket: str, size: dict[str, int], smallest: dict[str, int]) -> Profile:
     batch = max(spec.max_batch_size, 1)
 
-    def shapes(rows: int, sizes: dict[str, int]) -> Shapes:
-        return {t.name: _shape(t, rows if spec.max_batch_size else None, sizes.get(t.name, 1)) for t in spec.inputs}
+    def shapes(rows: int, sizes: dict[str, int], most: bool = False) -> Shapes:
+        batched = (rows,) if spec.max_batch_size else ()
+        return {t.name: (*batched, *spec.shape(t, sizes.get(t.name, 1), most=most)) for t in spec.inputs}
 
     least = {t.name: size.get(t.name, 1) if t.dims.count(-1) == 1 else smallest.get(t.name, 1) for t in spec.inputs}
-    return Profile(bucket, shapes(1, least), shapes(max(batch // 2, 1), size), shapes(batch, size))
-
-
-def _shape(tensor: TensorSpec, rows: int | None, size: int) -> tuple[int, ...]:
-    dims = tuple(size if dim == -1 else dim for dim in tensor.dims)
-    return dims if rows is None else (rows, *dims)
+    return Profile(bucket, shapes(1, least), shapes(max(batch // 2, 1), size), shapes(batch, size, most=True))

@@ -363,6 +363,13 @@ class Sampling(TokenChoice):
     stream: bool = Field(True, description="one event a token; else a single event with all of them")
     deadline: float | None = Field(None, description="seconds since the epoch")
     grammar: bool = Field(False, description="decode tool calls under the grammar; the checkpoint's profile allows it")
+    patch_seconds: float | None = Field(
+        None,
+        gt=0,
+        le=86_400,
+        description="seconds from one temporal patch to the next, of images whose grid has several (Qwen2.5-VL's "
+        "videos); none = one position",
+    )
     channel: str | None = Field(
         None,
         pattern="^[a-z0-9]{16,64}$",

@@ -100,10 +100,12 @@ def _buckets(spec: ModelSpec, sample: Tensors) -> list[Case]:
 
 def _sized(spec: ModelSpec, name: str, array: NDArray[np.generic], size: int | None) -> NDArray[np.generic]:
     """`array` with every axis that varies cut or repeated to `size`."""
-    dims = next((tensor.dims for tensor in spec.inputs if tensor.name == name), ())
-    for axis, dim in enumerate(dims, 1):
-        if dim == -1 and size is not None:
-            array = np.take(array, np.arange(size) % array.shape[axis], axis=axis)
+    tensor = next((tensor for tensor in spec.inputs if tensor.name == name), None)
+    if tensor is None or size is None:
+        return np.ascontiguousarray(array)
+    for axis, (dim, length) in enumerate(zip(tensor.dims, spec.shape(tensor, size), strict=True), 1):
+        if dim == -1:
+            array = np.take(array, np.arange(length) % array.shape[axis], axis=axis)
     return np.ascontiguousarray(array)
 
 

@@ -31,6 +31,7 @@ from builder.sources.checkpoint import (
 from builder.sources.pictures import photographs, scene
 from builder.sources.task import Task
 from python_backends.policy.geometry import Geometry, Size
+from python_backends.policy.patches import normalised, patchified
 from python_backends.policy.profile import Profile
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 class VisionEncoder(TorchSource):
     """VIEW UINT8 `[B, H, W, 3]` RGB to TOKENS FP32 `[B, n, width]`.
+
+    Where the profile reads videos in pairs, VIEW may also be `[B, H, W, 6]`: two frames that are one temporal patch.
 
     `width` is the decoder's; of Qwen3-VL its multiple, because the features of each deepstack level stand behind a
     token.
@@ -61,7 +64,8 @@ class VisionEncoder(TorchSource):
 
     def files(self) -> Sequence[Path]:
         """The checkpoint's files, and the code that rewrites its tower."""
-        towers = [Path(__file__).with_name(f"vision_tower{kind}.py") for kind in ("", "_any", "_qwen3")]
+        names = ("tower", "tower_any", "tower_qwen3", "patches")
+        towers = [Path(__file__).with_name(f"vision_{name}.py") for name in names]
         return [*checkpoint_files(self.checkpoint), *towers]
 
     def module(self) -> torch.nn.Module:
@@ -78,24 +82,30 @@ class VisionEncoder(TorchSource):
         for size in sizes:
             check_view(size, pixels)
         tower = load_model(self.checkpoint).model.visual
-        fixed = sizes[0] if len(sizes) == 1 else None
+        fixed, frames = sizes[0] if len(sizes) == 1 else None, 2 if self.pairs else 1
         if read_architecture(self.checkpoint).family == "qwen3_vl":
-            return InterpolatedTower(tower, fixed, pixels.mean, pixels.std).eval()
+            return InterpolatedTower(tower, fixed, pixels.mean, pixels.std, frames).eval()
         if fixed is None:
-            return AnyGridTower(tower, pixels.mean, pixels.std).eval()
-        return FixedGridTower(tower, *fixed, pixels.mean, pixels.std).eval()
+            return AnyGridTower(tower, pixels.mean, pixels.std, frames).eval()
+        return FixedGridTower(tower, *fixed, pixels.mean, pixels.std, frames).eval()
 
     @property
     def sizes(self) -> tuple[Size, ...]:
         """(width, height) of the policy's views."""
         return Profile.load(self.checkpoint).sizes
 
+    @property
+    def pairs(self) -> bool:
+        """Whether two frames of a video may be one view."""
+        return Profile.load(self.checkpoint).video == "pairs"
+
     def dynamic_axes(self) -> dict[str, dict[int, str]]:
-        """The batch; of several views, whole visual tokens as well."""
-        if len(self.sizes) == 1:
-            return super().dynamic_axes()
-        unit = Geometry.load(self.checkpoint).factor
-        return {"VIEW": {0: "batch", 1: f"{unit} height", 2: f"{unit} width"}}
+        """The batch; of several views, whole visual tokens as well; of pairs, the frames."""
+        axes = {0: "batch"}
+        if len(self.sizes) > 1:
+            unit = Geometry.load(self.checkpoint).factor
+            axes |= {1: f"{unit} height", 2: f"{unit} width"}
+        return {"VIEW": axes | ({3: "3 frames"} if self.pairs else {})}
 
     def reference(self, inputs: Tensors) -> Tensors:
         """transformers' processor and tower."""
@@ -105,7 +115,10 @@ class VisionEncoder(TorchSource):
         return {"TOKENS": tokens.reshape(len(views), -1, tokens.shape[-1])}
 
     def samples(self) -> list[Tensors]:
-        """Pictures in batches of 1, 3 and 8; black, white, noise; photographs. Of further views, two pictures each."""
+        """Pictures in batches of 1, 3 and 8; black, white, noise; photographs. Of further views, two pictures each.
+
+        Of pairs, one, three and a pair of each further view besides.
+        """
         (width, height), *others = self.sizes
         rng = np.random.default_rng(0)
         samples: list[Tensors] = [
@@ -117,7 +130,15 @@ class VisionEncoder(TorchSource):
         flat = [np.zeros_like(noise), np.full_like(noise, 255), noise]
         samples.append({"VIEW": np.concatenate(flat).astype(np.uint8)})
         samples.append({"VIEW": photographs(("chelsea", "coffee", "rocket", "camera"), width, height)})
-        return samples + [{"VIEW": np.stack([scene(*size, seed=i) for i in (900, 901)])} for size in others]
+        samples += [{"VIEW": np.stack([scene(*size, seed=i) for i in (900, 901)])} for size in others]
+        if self.pairs:
+            samples += [{"VIEW": _pairs(batch, (width, height))} for batch in (1, 3)]
+            samples += [{"VIEW": _pairs(1, size)} for size in others]
+        return samples
+
+    def example(self) -> Tensors:
+        """Pictures, or pairs where there are some: no axis that varies may be of length 1 in its own units."""
+        return {"VIEW": _pairs(2, self.sizes[0])} if self.pairs else super().example()
 
     def tasks(self) -> list[Task]:
         """The nano's turns behind this tower; nobody knows the right ones of another checkpoint."""
@@ -144,7 +165,7 @@ class VisionEncoder(TorchSource):
 
         from builder.formats.onnx import export_module
 
-        example = torch.from_numpy(self.samples()[1]["VIEW"])
+        example = torch.from_numpy(self.example()["VIEW"])
         path = directory / "model.onnx"
         export_module(self.module(), [example], self.inputs, self.outputs, self.dynamic_axes(), path)
 
@@ -157,9 +178,29 @@ class VisionEncoder(TorchSource):
             yield ask
 
     def pixels(self, views: NDArray[np.uint8]) -> tuple[Any, Any]:
-        """Patches and grids that the checkpoint's own image processor makes of views `[N, H, W, 3]`."""
+        """Patches and grids that the checkpoint's own image processor makes of views `[N, H, W, 3]`.
+
+        Of pairs `[N, H, W, 6]`, those of a video of two frames each, by `policy.patches`, which is held equal to it.
+        """
+        if views.shape[-1] == 6:
+            return self._video_pixels(views)
         batch = load_processor(self.checkpoint)(images=list(views), return_tensors="pt")
         return batch["pixel_values"], batch["image_grid_thw"]
+
+    def _video_pixels(self, views: NDArray[np.uint8]) -> tuple[Any, Any]:
+        import torch
+
+        geometry = Geometry.load(self.checkpoint)
+        clips = [np.stack([view[..., :3], view[..., 3:]]) for view in views]
+        made = [patchified(normalised(clip, geometry), geometry) for clip in clips]
+        patches = np.concatenate([patches for patches, _ in made])
+        return torch.from_numpy(patches), torch.tensor([grid for _, grid in made])
+
+
+def _pairs(count: int, size: Size) -> NDArray[np.uint8]:
+    """`[count, H, W, 6]`: two frames of a shifted scene, another one for each pair."""
+    first = np.stack([scene(*size, seed=700 + i) for i in range(count)])
+    return np.concatenate([first, np.roll(first, size[0] // 8, axis=2) // 2 + 40], axis=-1)
 
 
 def visual_features(model: Any, pixels: Any, grids: Any) -> NDArray[np.float32]:

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers.models.qwen2_5_vl import modeling_qwen2_5_vl as qwen
 
+from builder.sources.vision_patches import normalised, patch_embedding
+
 
 class FixedGridTower(nn.Module):
     """Pixels to visual tokens for one resolution.
@@ -20,6 +22,7 @@ class FixedGridTower(nn.Module):
         height: pixels of the view.
         mean: of each channel, for values in 0-1.
         std: of each channel.
+        frames: of one patch: 1 = stills alone, 2 = stills and pairs of frames (see `normalised`).
     """
 
     window_index: Tensor
@@ -27,13 +30,15 @@ class FixedGridTower(nn.Module):
     cos: Tensor
     sin: Tensor
 
-    def __init__(self, tower: Any, width: int, height: int, mean: Sequence[float], std: Sequence[float]) -> None:
+    def __init__(
+        self, tower: Any, width: int, height: int, mean: Sequence[float], std: Sequence[float], frames: int = 1
+    ) -> None:
         super().__init__()
-        self.patch, self.merge = tower.patch_size, tower.spatial_merge_size
+        self.patch, self.merge, self.frames = tower.patch_size, tower.spatial_merge_size, frames
         self.rows, self.columns = height // self.patch, width // self.patch
         self.register_buffer("scale", 1.0 / (255.0 * torch.tensor(std)), persistent=False)
         self.register_buffer("shift", -torch.tensor(mean) / torch.tensor(std), persistent=False)
-        self.embed = _patch_embedding(tower)
+        self.embed = patch_embedding(tower, frames)
         self.full = set(tower.fullatt_block_indexes)
         self.blocks = tower.blocks
         self.merger = tower.merger
@@ -58,7 +63,7 @@ class FixedGridTower(nn.Module):
         self.register_buffer("mask", mask if self.window is None else None, persistent=False)
 
     def forward(self, view: Tensor) -> Tensor:
-        """view uint8 `[B, H, W, 3]` to tokens `[B, rows * columns / merge^2, hidden]`."""
+        """view uint8 `[B, H, W, 3]` (of two frames 6) to tokens `[B, rows * columns / merge^2, hidden]`."""
         hidden = self.embed(self._patches(view))
         batch, unit = hidden.shape[0], self.merge**2
         tokens = self.rows * self.columns // unit
@@ -73,15 +78,16 @@ class FixedGridTower(nn.Module):
         return out
 
     def _patches(self, view: Tensor) -> Tensor:
-        """Normalised patches `[B, rows * columns, patch * patch * 3]`, the patches of one token side by side.
+        """Normalised patches `[B, rows * columns, patch * patch * 3 * frames]`, those of one token side by side.
 
-        The processor's layout, at rank 7: channels stay beside their pixel, and the doubled frame is in the weight.
+        The processor's layout, at rank 7: channels stay beside their pixel, and a still's doubled frame is in the
+        weight.
         """
-        side, merge = self.patch, self.merge
-        x = view.to(torch.float32) * self.scale + self.shift
-        x = x.reshape(-1, self.rows // merge, merge, side, self.columns // merge, merge, side * 3)
+        side, merge, depth = self.patch, self.merge, 3 * self.frames
+        x = normalised(view, self.scale, self.shift, self.frames)
+        x = x.reshape(-1, self.rows // merge, merge, side, self.columns // merge, merge, side * depth)
         x = x.permute(0, 1, 4, 2, 5, 3, 6)
-        return x.reshape(-1, self.rows * self.columns, side * side * 3)
+        return x.reshape(-1, self.rows * self.columns, side * side * depth)
 
     def _attend(self, attention: Any, hidden: Tensor, full: bool) -> Tensor:
         """Attention of a layer over all patches, or inside each window."""
@@ -111,12 +117,3 @@ class FixedGridTower(nn.Module):
         """Rotary positions (row and column) of `[B, heads, length, head_dim]`."""
         rotated: Tensor = x * self.cos + qwen.rotate_half(x) * self.sin
         return rotated
-
-
-def _patch_embedding(tower: Any) -> nn.Linear:
-    """The patch convolution as a matrix over (row, column, channel), both frames of a still image added up."""
-    weight = tower.patch_embed.proj.weight.detach()
-    flat = weight.sum(dim=2).permute(0, 2, 3, 1).reshape(weight.shape[0], -1)
-    linear = nn.Linear(flat.shape[1], flat.shape[0], bias=False)
-    linear.weight = nn.Parameter(flat.contiguous(), requires_grad=False)
-    return linear

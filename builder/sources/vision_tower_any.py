@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from builder.sources.vision_tower_qwen3 import patch_embedding, rotated
+from builder.sources.vision_patches import normalised, patch_embedding
+from builder.sources.vision_tower_qwen3 import rotated
 
 
 class AnyGridTower(nn.Module):
@@ -23,22 +24,23 @@ class AnyGridTower(nn.Module):
         tower: transformers' tower; its weights are shared.
         mean: of each channel, for values in 0-1.
         std: of each channel.
+        frames: of one patch: 1 = stills alone, 2 = stills and pairs of frames (see `normalised`).
     """
 
-    def __init__(self, tower: Any, mean: Sequence[float], std: Sequence[float]) -> None:
+    def __init__(self, tower: Any, mean: Sequence[float], std: Sequence[float], frames: int = 1) -> None:
         super().__init__()
-        self.patch, self.merge = tower.patch_size, tower.spatial_merge_size
+        self.patch, self.merge, self.frames = tower.patch_size, tower.spatial_merge_size, frames
         self.window = tower.window_size // self.merge // self.patch
         self.register_buffer("scale", 1.0 / (255.0 * torch.tensor(std)), persistent=False)
         self.register_buffer("shift", -torch.tensor(mean) / torch.tensor(std), persistent=False)
         self.register_buffer("frequencies", tower.rotary_pos_emb.inv_freq.detach().float(), persistent=False)
-        self.embed = patch_embedding(tower, frames=1)
+        self.embed = patch_embedding(tower, frames)
         self.full = set(tower.fullatt_block_indexes)
         self.blocks = tower.blocks
         self.merger = tower.merger
 
     def forward(self, view: Tensor) -> Tensor:
-        """view uint8 `[B, H, W, 3]` to tokens `[B, rows * columns / merge^2, hidden]`."""
+        """view uint8 `[B, H, W, 3]` (of two frames 6) to tokens `[B, rows * columns / merge^2, hidden]`."""
         rows, columns = view.shape[1] // self.patch // self.merge, view.shape[2] // self.patch // self.merge
         hidden = self.embed(self._patches(view, rows, columns))
         cos, sin = self._rotary(rows, columns)
@@ -56,11 +58,11 @@ class AnyGridTower(nn.Module):
         return out
 
     def _patches(self, view: Tensor, rows: int, columns: int) -> Tensor:
-        """Normalised patches `[B, n, patch * patch * 3]` of `rows` x `columns` tokens, those of one together."""
-        side, merge = self.patch, self.merge
-        x = view.to(torch.float32) * self.scale + self.shift
-        x = x.reshape(-1, rows, merge, side, columns, merge, side * 3).permute(0, 1, 4, 2, 5, 3, 6)
-        return x.reshape(-1, rows * columns * merge**2, side * side * 3)
+        """Normalised patches `[B, n, patch * patch * 3 * frames]` of `rows` x `columns` tokens, one's together."""
+        side, merge, depth = self.patch, self.merge, 3 * self.frames
+        x = normalised(view, self.scale, self.shift, self.frames)
+        x = x.reshape(-1, rows, merge, side, columns, merge, side * depth).permute(0, 1, 4, 2, 5, 3, 6)
+        return x.reshape(-1, rows * columns * merge**2, side * side * depth)
 
     def _rotary(self, rows: int, columns: int) -> tuple[Tensor, Tensor]:
         """Cosines and sines `[n, head_dim]` of the patches' rows and columns."""

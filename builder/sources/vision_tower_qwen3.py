@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from builder.sources.vision_patches import normalised, patch_embedding
+
 
 class InterpolatedTower(nn.Module):
     """Pixels to visual tokens.
@@ -22,7 +24,7 @@ class InterpolatedTower(nn.Module):
         size: (width, height) of the view; none = of each batch, whole visual tokens, read when it runs.
         mean: of each channel, for values in 0-1.
         std: of each channel.
-        frames: of one patch: 1 = stills, of which the tower sees every one twice.
+        frames: of one patch: 1 = stills alone, 2 = stills and pairs of frames (see `normalised`).
     """
 
     def __init__(
@@ -49,11 +51,11 @@ class InterpolatedTower(nn.Module):
             self.register_buffer(name, table, persistent=False)
 
     def forward(self, view: Tensor) -> Tensor:
-        """view uint8 `[B, H, W, 3]` (of two frames `[B, 2, H, W, 3]`) to tokens `[B, n, hidden * (1 + levels)]`.
+        """view uint8 `[B, H, W, 3]` (of two frames `[B, H, W, 6]`) to tokens `[B, n, hidden * (1 + levels)]`.
 
         The features of each deepstack level stand behind the tokens, in the order of the decoder's layers.
         """
-        rows, columns = view.shape[-3] // self.patch, view.shape[-2] // self.patch
+        rows, columns = view.shape[1] // self.patch, view.shape[2] // self.patch
         places, cos, sin = (self.places, self.cos, self.sin) if self.fixed else self._tables(rows, columns)
         hidden = self.embed(self._patches(view, rows, columns)) + places
         found = []
@@ -91,9 +93,7 @@ class InterpolatedTower(nn.Module):
     def _patches(self, view: Tensor, rows: int, columns: int) -> Tensor:
         """Normalised patches `[B, rows * columns, patch * patch * 3 * frames]`, each pixel's channels side by side."""
         side, merge = self.patch, self.merge
-        x = view.to(torch.float32) * self.scale + self.shift
-        if self.frames > 1:
-            x = x.permute(0, 2, 3, 1, 4)
+        x = normalised(view, self.scale, self.shift, self.frames)
         x = x.reshape(-1, rows // merge, merge, side, columns // merge, merge, side * 3 * self.frames)
         x = x.permute(0, 1, 4, 2, 5, 3, 6)
         return x.reshape(-1, rows * columns, side * side * 3 * self.frames)
@@ -119,19 +119,6 @@ class InterpolatedTower(nn.Module):
             together = merger.norm(together)
         out: Tensor = merger.linear_fc2(merger.act_fn(merger.linear_fc1(together)))
         return out
-
-
-def patch_embedding(tower: Any, frames: int) -> nn.Linear:
-    """The patch convolution as a matrix over (row, column, frame, channel); of stills, both frames added up."""
-    convolution = tower.patch_embed.proj
-    weight = convolution.weight.detach()
-    kept = weight.sum(dim=2, keepdim=True) if frames == 1 else weight
-    flat = kept.permute(0, 3, 4, 2, 1).reshape(weight.shape[0], -1)
-    linear = nn.Linear(flat.shape[1], flat.shape[0], bias=convolution.bias is not None)
-    linear.weight = nn.Parameter(flat.contiguous(), requires_grad=False)
-    if convolution.bias is not None:
-        linear.bias = nn.Parameter(convolution.bias.detach(), requires_grad=False)
-    return linear
 
 
 def rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

@@ -1,12 +1,14 @@
 """Part `equality`: the artifacts that are served write what `transformers.generate` writes, token for token.
 
-Both in fp32 and greedily. The pictures' visual tokens are those of the built `vision_encoder`, the text is decoded by
-the built `policy`: once a prompt alone and read whole, once many at a time and read in small chunks between the steps,
+Both in fp32 and greedily. The visual tokens of pictures and clips are those of the built `vision_encoder` (of a
+checkpoint whose profile shows frames one by one, it is built as if they were read in pairs), the text is decoded by the
+built `policy`: once a prompt alone and read whole, once many at a time and read in small chunks between the steps,
 with drafts and with what prompts have in common kept.
 """
 
 from __future__ import annotations
 
+import json
 import queue
 import tempfile
 from collections.abc import Callable, Sequence
@@ -21,11 +23,12 @@ from builder.formats import open_format
 from builder.sources.decoder import Decoder
 from builder.sources.vision_encoder import VisionEncoder
 from perf.checkpoint.part import Asked, Found
-from perf.checkpoint.prompts import KINDS, Prompt, held_out_prompts
+from perf.checkpoint.prompts import FRAMES, KINDS, Prompt, clip_seconds, held_out_prompts
 from perf.checkpoint.reference import Reference, Written
 from pixelis.errors import PixelisError
 from pixelis.schema import Claim, PolicyEvent, Sampling
 from python_backends.engine.onnxruntime_engine import open_session
+from python_backends.policy.profile import Profile
 from python_backends.policy.request import PolicyRequest
 from python_backends.policy.runtime import PolicyRuntime
 
@@ -52,8 +55,9 @@ def equality(asked: Asked) -> Found:
         policy, encoder = (Path(scratch) / name for name in ("policy", "vision_encoder"))
         form = Candidate(format="onnx")
         open_format("onnx").export(Decoder(asked.checkpoint), policy, form)
-        open_format("onnx").export(VisionEncoder(asked.checkpoint), encoder, form)
-        seen = visual(prompts, encoder, reference, asked.threads)
+        paired = reading_pairs(asked.checkpoint, Path(scratch) / "checkpoint")
+        open_format("onnx").export(VisionEncoder(paired), encoder, form)
+        seen = visual(prompts, encoder, asked.threads)
         asked.watch(NAME, "transformers.generate")
         wanted = [reference.generate(prompt, asked.tokens) for prompt in prompts]
         got = {}
@@ -93,7 +97,8 @@ def decode(policy: Path, prompts: Sequence[Prompt], seen: Seen, way: str, count:
         endings: list[queue.SimpleQueue[list[int]]] = []
         for number, (prompt, tokens) in enumerate(zip(prompts, seen, strict=True)):
             grids = np.array(prompt.grids, np.int32).reshape(-1)
-            sampling = Sampling(request_id=f"{NAME}-{number}", max_tokens=count, stream=False)
+            apart = clip_seconds(2) if prompt.clip else None
+            sampling = Sampling(request_id=f"{NAME}-{number}", max_tokens=count, stream=False, patch_seconds=apart)
             endings.append(queue.SimpleQueue())
             runtime.submit(PolicyRequest(prompt.ids, tokens, grids, sampling), _taking(endings[-1]))
         return [ending.get() for ending in endings]
@@ -107,18 +112,27 @@ def _taking(ending: queue.SimpleQueue[list[int]]) -> Callable[[PolicyEvent | Pix
     return take
 
 
-def visual(prompts: Sequence[Prompt], encoder: Path, reference: Reference, threads: int) -> Seen:
-    """Visual tokens of each prompt: of pictures by the built tower in `encoder`."""
+def reading_pairs(checkpoint: Path, twin: Path) -> Path:
+    """`checkpoint`, or where its profile shows frames one by one, `twin`: its files, with a profile that says pairs."""
+    if Profile.load(checkpoint).video == "pairs":
+        return checkpoint
+    twin.mkdir(parents=True)
+    for path in checkpoint.iterdir():
+        (twin / path.name).symlink_to(path.absolute())
+    profile, said = twin / "pixelis.json", checkpoint / "pixelis.json"
+    known = json.loads(said.read_text(encoding="utf-8")) if said.is_file() else {}
+    profile.unlink(missing_ok=True)
+    profile.write_text(json.dumps({**known, "video": "pairs", "video_frames": FRAMES}), encoding="utf-8")
+    return twin
+
+
+def visual(prompts: Sequence[Prompt], encoder: Path, threads: int) -> Seen:
+    """Visual tokens of each prompt by the built tower in `encoder`, which reads pairs."""
     session = open_session(encoder / "model.onnx", threads)
     made: list[NDArray[np.float32] | None] = []
     for prompt in prompts:
-        if prompt.clip:
-            made.append(reference.clip_tokens(prompt))
-        elif len(prompt.views):
-            (tokens,) = session.run(["TOKENS"], {"VIEW": prompt.views})
-            made.append(tokens.reshape(-1, tokens.shape[-1]))
-        else:
-            made.append(None)
+        tokens = session.run(["TOKENS"], {"VIEW": prompt.seen})[0] if len(prompt.views) else None
+        made.append(None if tokens is None else tokens.reshape(-1, tokens.shape[-1]))
     return made
 
 

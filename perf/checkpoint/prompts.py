@@ -3,13 +3,13 @@
 text           no picture
 image          one
 two images     the second one is of another scene
-video          a clip: one visual token is two frames, its positions in time a quarter of a second apart
+video          a clip: one visual token is two frames, a quarter of a second apart in time or by the text before each
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,14 +22,15 @@ from python_backends.pipeline.views import view
 from python_backends.policy import conversation
 from python_backends.policy.checkpoint import CheckpointConfig
 from python_backends.policy.geometry import Geometry
-from python_backends.policy.patches import Grid
+from python_backends.policy.positions import Grid, visual_tokens
 from python_backends.policy.profile import Profile
 from python_backends.policy.tokenizer import PolicyTokenizer
-from python_backends.policy.video import seconds_per_patch
+from python_backends.policy.video import seconds_per_patch, timestamps
 
 KINDS = ("text", "image", "two images", "video")
 FRAMES = 8
 """Of a clip: the shortest has more."""
+_NO_IDS = np.zeros(0, np.int64)
 _STILL = tuple(family for family in FAMILIES if family != "leaves")
 
 
@@ -42,12 +43,14 @@ class Prompt:
         ids: `[S]`, the image token repeated once a visual token (of a clip too).
         views: `[n, H, W, 3]` uint8, pictures or the frames of one clip; none of a text.
         grid: (frames, rows, columns) in patches of each picture, or of the clip.
+        apart: whether each temporal patch of the clip is an image of its own, with its time before it (Qwen3-VL).
     """
 
     kind: str
     ids: NDArray[np.int64]
     views: NDArray[np.uint8]
     grid: Grid
+    apart: bool = False
 
     @property
     def clip(self) -> bool:
@@ -56,8 +59,15 @@ class Prompt:
 
     @property
     def grids(self) -> list[Grid]:
-        """Of each picture or clip."""
-        return [self.grid] if self.clip else [self.grid] * len(self.views)
+        """Of each picture or clip, as the runtime is told them."""
+        if self.clip:
+            return [(1, *self.grid[1:])] * self.grid[0] if self.apart else [self.grid]
+        return [self.grid] * len(self.views)
+
+    @property
+    def seen(self) -> NDArray[np.uint8]:
+        """What a tower that reads pairs is shown: pictures `[n, H, W, 3]`, or a clip's pairs `[n, H, W, 6]`."""
+        return np.concatenate([self.views[::2], self.views[1::2]], axis=-1) if self.clip else self.views
 
 
 def held_out_prompts(checkpoint: Path, count: int) -> list[Prompt]:
@@ -76,10 +86,11 @@ def held_out_prompts(checkpoint: Path, count: int) -> list[Prompt]:
         question = ask(family, "held_out", seed)
         views = _VIEWS[kind](question, seed, profile.view)
         grid = geometry.grid(profile.view, FRAMES if kind == "video" else 1)
-        pictures = min(len(views), 1) if kind == "video" else len(views)
-        tokens = grid[0] * (grid[1] // merge) * (grid[2] // merge)
-        ids = tokenizer.encode(conversation.opening(profile, question.text, pictures), [tokens] * pictures)
-        made.append(Prompt(kind, ids.astype(np.int64), views, grid))
+        prompt = Prompt(kind, _NO_IDS, views, grid, apart=kind == "video" and profile.times == "text")
+        times = timestamps(range(FRAMES), FPS, geometry.temporal) if prompt.apart else ()
+        text = conversation.opening(profile, question.text, len(prompt.grids), times)
+        ids = tokenizer.encode(text, [visual_tokens(one, merge) for one in prompt.grids])
+        made.append(replace(prompt, ids=ids.astype(np.int64)))
     return made
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from builder.sources.checkpoint import load_model
 from builder.sources.vision_encoder import VisionEncoder
@@ -74,17 +73,6 @@ class Reference:
         top = torch.stack([step[0] for step in out.logits]).topk(2, dim=1).values
         return Written(out.sequences[0, len(ids) :].tolist(), (top[:, 0] - top[:, 1]).tolist())
 
-    def clip_tokens(self, prompt: Prompt) -> NDArray[np.float32]:
-        """Visual tokens `[n, hidden]` of a clip, by transformers' tower: the served one takes pictures."""
-        import torch
-
-        seen = self._seen(prompt)
-        with torch.inference_mode():
-            tower = self._model.model.visual
-            made = tower(seen["pixel_values_videos"], grid_thw=seen["video_grid_thw"]).pooler_output
-        tokens: NDArray[np.float32] = made.numpy()
-        return tokens
-
     def _seen(self, prompt: Prompt) -> dict[str, Any]:
         """Patches and grids as arguments of the model."""
         import torch
@@ -92,11 +80,10 @@ class Reference:
         if prompt.clip:
             size = prompt.views.shape[2], prompt.views.shape[1]
             patches, grid = video_patches(prompt.views, size, self._geometry)
-            return {
-                "pixel_values_videos": torch.from_numpy(patches),
-                "video_grid_thw": torch.tensor([grid]),
-                "second_per_grid_ts": torch.tensor([clip_seconds(self._geometry.temporal)]),
-            }
+            seen = {"pixel_values_videos": torch.from_numpy(patches), "video_grid_thw": torch.tensor([grid])}
+            if not prompt.apart:
+                seen["second_per_grid_ts"] = torch.tensor([clip_seconds(self._geometry.temporal)])
+            return seen
         if not len(prompt.views):
             return {}
         pixels, grids = VisionEncoder(self._checkpoint).pixels(prompt.views)

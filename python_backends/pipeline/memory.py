@@ -44,9 +44,9 @@ class Voice:
         patch, merge = int(vision["patch_size"]), int(vision["spatial_merge_size"])
         return cls(profile, PolicyTokenizer(directory), patch, merge)
 
-    def grid(self, view: Size) -> Grid:
-        """(t, h, w) in patches of a view."""
-        return 1, view[1] // self.patch, view[0] // self.patch
+    def grid(self, view: Size, patches: int = 1) -> Grid:
+        """(t, h, w) in patches of a view, or of so many temporal patches of a video."""
+        return patches, view[1] // self.patch, view[0] // self.patch
 
     def visual_tokens(self, view: Size) -> int:
         """Visual tokens of a view."""
@@ -62,10 +62,10 @@ class Memory:
     visual: list[Floats] = field(default_factory=list)
     frames: list[Frame] = field(default_factory=list)
 
-    def open(self, question: str, tokens: Floats, frames: Sequence[Frame]) -> None:
-        """The opening: all images, then the question."""
+    def open(self, question: str, tokens: Floats, frames: Sequence[Frame], times: Sequence[float] = ()) -> None:
+        """The opening: all images, each behind its time where `times` (seconds) says it, then the question."""
         asked = self.voice.tokenizer.neutral(question)
-        self._append(conversation.opening(self.voice.profile, asked, len(frames)), tokens, frames)
+        self._append(conversation.opening(self.voice.profile, asked, len(frames), times), tokens, frames)
 
     def said(self, ids: Sequence[int]) -> None:
         """The policy's own turn, as it wrote it."""
@@ -79,7 +79,7 @@ class Memory:
     @property
     def grids(self) -> NDArray[np.int32]:
         """`[images * 3]`, the patch grid of every image."""
-        return np.array([self.voice.grid(frame.view) for frame in self.frames], np.int32).reshape(-1)
+        return np.array([self.voice.grid(frame.view, frame.patches) for frame in self.frames], np.int32).reshape(-1)
 
     @property
     def visual_tokens(self) -> Floats:
@@ -87,14 +87,15 @@ class Memory:
         return np.concatenate(self.visual)
 
     def _append(self, text: str, tokens: Floats, frames: Sequence[Frame]) -> None:
-        """Add rendered text; `tokens` are `[len(frames), tokens, hidden]` of frames whose views are of one size."""
+        """Add rendered text; `tokens` are `[patches, tokens, hidden]` of frames whose views are of one size."""
         each = self.voice.visual_tokens(frames[0].view) if frames else 0
-        if len(tokens) != len(frames) or (len(frames) and tokens.shape[1] != each):
+        patches = [frame.patches for frame in frames]
+        if len(tokens) != sum(patches) or (len(frames) and tokens.shape[1] != each):
             raise ServingError(
-                f"vision_encoder answered {list(tokens.shape)} for {len(frames)} views of {each} tokens.",
+                f"vision_encoder answered {list(tokens.shape)} for {sum(patches)} views of {each} tokens.",
                 mend="Build vision_encoder and policy from the same checkpoint.",
             )
-        added = self.voice.tokenizer.encode(text, [each] * len(frames))
+        added = self.voice.tokenizer.encode(text, [each * count for count in patches])
         self.ids = np.concatenate([self.ids, added])
         if len(frames):
             self.visual.append(np.ascontiguousarray(tokens.reshape(-1, tokens.shape[-1]), np.float32))

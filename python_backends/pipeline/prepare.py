@@ -15,7 +15,8 @@ from pixelis.schema import Options, PreparedRequest
 from pixelis.settings import Limits
 from python_backends.images import DecodedImages
 from python_backends.pipeline.encoded import about, digest, unwrap
-from python_backends.pipeline.views import Pixels, retrieval_view, shown, view
+from python_backends.pipeline.showing import Showing
+from python_backends.pipeline.views import Pixels, retrieval_view, view
 from python_backends.policy.profile import Profile
 
 
@@ -26,7 +27,7 @@ class Prepared:
     Attributes:
         request: checked options and clock.
         images: the encoded images, unwrapped; of a video, its frames.
-        views: `[n, H, W, 3]` uint8, the policy's view of each image that it is shown (`views.shown`).
+        views: `[n, H, W, 3]` uint8, the policy's view of each image that it is shown (`Showing`).
         retrieval_view: `[224, 224, 3]` uint8.
     """
 
@@ -74,13 +75,13 @@ class Preparer:
         """
         started = time.time() if arrived is None else arrived
         clock = time.perf_counter()
-        parsed = Options.parse(options)
+        parsed = self._timed(Options.parse(options))
         asked = self._question(question)
         images = unwrap(elements, self._limits, parsed.media)
         pictures = [self._decode(image, i) for i, image in enumerate(images)]
         if parsed.media == "video":
             _require_one_size(pictures)
-        seen = shown(len(pictures), parsed.media, self._profile.video_frames)
+        seen = Showing.of(len(pictures), parsed, self._profile).indexes
         size = self._profile.fitting([(pictures[i].shape[1], pictures[i].shape[0]) for i in seen])
         views = np.stack([view(pictures[i], size, self._profile.resampling) for i in seen])
         retrieval = retrieval_view(pictures)
@@ -95,6 +96,12 @@ class Preparer:
             elapsed_ms=round(1000 * (time.perf_counter() - clock), 3),
         )
         return Prepared(request, images, views, retrieval)
+
+    def _timed(self, options: Options) -> Options:
+        """Frames in pairs whose rate is not said are as far apart as the checkpoint reads a video."""
+        if options.media == "images" or self._profile.video == "frames" or "fps" in options.model_fields_set:
+            return options
+        return options.model_copy(update={"fps": self._profile.video_fps})
 
     def _question(self, question: bytes) -> str:
         if len(question) > self._limits.question_bytes:

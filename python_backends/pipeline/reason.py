@@ -20,9 +20,9 @@ from python_backends.pipeline.dialect import Answer, Call, Malformed, Turn, oper
 from python_backends.pipeline.grounding import located
 from python_backends.pipeline.memory import Memory, Voice
 from python_backends.pipeline.models import Models
+from python_backends.pipeline.showing import Showing
 from python_backends.pipeline.spaces import Frame
 from python_backends.pipeline.turn import TurnText
-from python_backends.pipeline.views import shown
 from python_backends.policy import conversation
 
 Reasoning = Generator[Event, None, AgentOutcome]
@@ -115,6 +115,7 @@ class _Episode:
     steps: int = 0
     turns: int = 0
     tokens: int = 0
+    patch_seconds: float | None = None
     unfinished: TurnText | None = None
     evidence: Evidence = field(default_factory=Evidence)
 
@@ -134,10 +135,10 @@ class _Episode:
 
     def _loop(self, memory: Memory, views: NDArray[np.uint8]) -> Reasoning:
         profile, sizes = self.voice.profile, self.request.sizes
-        seen = shown(len(sizes), self.request.options.media, profile.video_frames)
-        frames = [Frame(i, (0, 0, *sizes[i]), (views.shape[2], views.shape[1])) for i in seen]
+        showing = Showing.of(len(sizes), self.request.options, profile)
+        frames, self.patch_seconds = showing.frames(sizes, (views.shape[2], views.shape[1])), showing.patch_seconds
         self._check()
-        memory.open(self.request.question, self.acting.see(views), frames)
+        memory.open(self.request.question, self.acting.see(showing.seen(views)), frames, showing.times)
         while True:
             turn = yield from self._speak(memory)
             parsed = parse_turn(turn.text, profile.dialect)
@@ -202,6 +203,7 @@ class _Episode:
             stream=self.stream,
             deadline=self.acting.deadline,
             grammar=self.voice.profile.grammar,
+            patch_seconds=self.patch_seconds,
             **chosen,
         )
 

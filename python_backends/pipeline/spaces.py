@@ -33,12 +33,14 @@ class Frame:
         region: the part of it, in pixels of the original.
         view: (width, height) that the policy sees.
         whole: whether the region is the whole image.
+        patches: temporal patches of a video that are one image together, of which it shows the first frame.
     """
 
     image_index: int
     region: Box
     view: tuple[int, int]
     whole: bool = True
+    patches: int = 1
 
     def units(self, space: Space) -> Point:
         """Extent of the view, (x, y), in the units of `space`."""

@@ -26,6 +26,7 @@ class CheckpointConfig:
         image_token: id of `<|image_pad|>`.
         merge: patches merged into one visual token, along one side.
         end_ids: ids that end a turn.
+        tokens_per_second: positions of a second of a video (Qwen2.5-VL).
         deepstack: features that a visual token brings for the first layers, besides its embedding (Qwen3-VL).
     """
 
@@ -39,6 +40,7 @@ class CheckpointConfig:
     merge: int
     end_ids: frozenset[int]
     deepstack: int = 0
+    tokens_per_second: float = 4
 
     @property
     def visual_width(self) -> int:
@@ -72,6 +74,7 @@ class CheckpointConfig:
                 image_token=config["image_token_id"],
                 merge=config["vision_config"]["spatial_merge_size"],
                 end_ids=_end_ids(directory, config, text),
+                tokens_per_second=config["vision_config"].get("tokens_per_second", 4),
                 deepstack=len(config["vision_config"].get("deepstack_visual_indexes") or ()),
             )
         except (OSError, KeyError, ValueError) as error:

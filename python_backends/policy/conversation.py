@@ -7,22 +7,33 @@ to what the checkpoint's own chat template renders. Training (`builder/nano`) an
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from pixelis.errors import from_wire
 from python_backends.policy.profile import Profile
+from python_backends.policy.video import timed_prompt
 
-IMAGE = "<|vision_start|><|image_pad|><|vision_end|>"
+PAD = "<|image_pad|>"
+IMAGE = f"<|vision_start|>{PAD}<|vision_end|>"
 """One image in the text; the tokenizer's single `<|image_pad|>` is repeated once a visual token later."""
 
 END = "<|im_end|>"
 GENERATE = "<|im_start|>assistant\n"
 
 
-def opening(profile: Profile, question: str, images: int) -> str:
-    """System turn (if any), user turn with `images` images and the question, and the generation prompt."""
+def opening(profile: Profile, question: str, images: int, times: Sequence[float] = ()) -> str:
+    """System turn (if any), user turn with `images` images and the question, and the generation prompt.
+
+    Args:
+        profile: the checkpoint's.
+        question: the user's, neutral.
+        images: how many.
+        times: seconds of each image, where they are a video's; written before it, as Qwen3-VL reads them.
+    """
     system = f"<|im_start|>system\n{profile.system}{END}\n" if profile.system else ""
-    return f"{system}<|im_start|>user\n{IMAGE * images}{question}{END}\n{GENERATE}"
+    shown = timed_prompt(times, 1, PAD) if times else IMAGE * images
+    return f"{system}<|im_start|>user\n{shown}{question}{END}\n{GENERATE}"
 
 
 def tool_call(name: str, arguments: dict[str, Any]) -> str:

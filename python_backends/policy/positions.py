@@ -52,7 +52,12 @@ def visual_tokens(grid: Grid, merge: int) -> int:
 
 
 def mrope_positions(
-    ids: NDArray[np.int64], grids: Sequence[Grid], image_token: int, merge: int, videos: Videos | None = None
+    ids: NDArray[np.int64],
+    grids: Sequence[Grid],
+    image_token: int,
+    merge: int,
+    videos: Videos | None = None,
+    step: float = 1.0,
 ) -> tuple[NDArray[np.int64], int]:
     """Positions of a prompt, and the position of the token that follows it.
 
@@ -61,7 +66,8 @@ def mrope_positions(
         grids: patch grid of each image, in order.
         image_token: id that stands for a visual token.
         merge: patches a visual token covers along one side.
-        videos: those of the prompt, where it has any.
+        videos: those of the prompt, where it has any with a token of their own.
+        step: positions from one temporal patch to the next, of images that have several.
 
     Returns:
         positions `[3, S]`, and the next position (the same on the three axes).
@@ -71,11 +77,11 @@ def mrope_positions(
     """
     positions = np.empty((3, len(ids)), np.int64)
     at = start = 0
-    for first, grid, step in _places(ids, grids, image_token, merge, videos):
+    for first, grid, apart in _places(ids, grids, image_token, merge, videos, step):
         count, text = visual_tokens(grid, merge), first - at
         positions[:, at:first] = np.arange(start, start + text)
         start += text
-        positions[:, first : first + count] = _grid_positions(grid, merge, step) + start
+        positions[:, first : first + count] = _grid_positions(grid, merge, apart) + start
         start += max(grid[1], grid[2]) // merge
         at = first + count
     rest = len(ids) - at
@@ -84,10 +90,10 @@ def mrope_positions(
 
 
 def _places(
-    ids: NDArray[np.int64], grids: Sequence[Grid], image_token: int, merge: int, videos: Videos | None
+    ids: NDArray[np.int64], grids: Sequence[Grid], image_token: int, merge: int, videos: Videos | None, step: float
 ) -> Iterator[tuple[int, Grid, float]]:
     """Where images and videos begin, as they come: (index of the first token, grid, positions between its frames)."""
-    found = list(_places_of(ids == image_token, grids, [1.0] * len(grids), merge, "image"))
+    found = list(_places_of(ids == image_token, grids, [step] * len(grids), merge, "image"))
     if videos is not None:
         found += _places_of(ids == videos.token, videos.grids, videos.steps, merge, "video")
     yield from sorted(found)

@@ -68,7 +68,16 @@ class Profile(BaseModel):
     calibration: Calibration | None = Field(
         None, description="makes a probability of the policy's log-probabilities; none = their exponential as it is"
     )
+    video: Literal["frames", "pairs"] = Field(
+        "frames", description="what is seen of a video: each frame as an image, or two frames as one temporal patch"
+    )
     video_frames: int = Field(8, ge=1, description="frames of a video that the policy is shown, the first among them")
+    video_fps: float = Field(2.0, gt=0, le=240, description="frames a second that are read of a video, of `pairs`")
+    times: Literal["positions", "text"] = Field(
+        "positions",
+        description="what says when a pair was: positions in time (Qwen2.5-VL), or text before it (Qwen3-VL); in the "
+        "file none = the family's",
+    )
     grammar: bool = Field(True, description="tool calls are decoded under a grammar: see docs/policy.md")
     observation_fields: dict[str, dict[str, str]] | None = Field(
         None,
@@ -96,6 +105,12 @@ class Profile(BaseModel):
             return {**said, "view": view[0], "views": view}
         return said
 
+    @model_validator(mode="after")
+    def _whole_pairs(self) -> Profile:
+        if self.video == "pairs" and self.video_frames % 2:
+            raise ValueError(f"`video_frames` is {self.video_frames}; of a video in pairs it must be even")
+        return self
+
     @property
     def sizes(self) -> tuple[Size, ...]:
         """(width, height) of every view, at least one."""
@@ -115,7 +130,10 @@ class Profile(BaseModel):
         path = directory / "pixelis.json"
         said = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         if isinstance(said, dict):
-            said = said if "view" in said else {**_family_views(directory), **said}
+            family = _family(directory)
+            said = said if "view" in said else {**_family_views(family), **said}
+            if family.get("model_type") == "qwen3_vl":
+                said = {"times": "text", **said}
             named = said.get("dialect")
             if named is None:
                 said["dialect"] = dialect_of(directory)
@@ -124,13 +142,20 @@ class Profile(BaseModel):
         return cls.model_validate(said)
 
 
-def _family_views(directory: Path) -> dict[str, Any]:
-    """Views of whole visual tokens where the profile names none; nothing where config.json is of no known family."""
+def _family(directory: Path) -> dict[str, Any]:
+    """config.json of a checkpoint of a known family; nothing of another."""
     try:
         config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
-        if config["model_type"] not in _FAMILIES:
-            return {}
-        unit = int(config["vision_config"]["patch_size"]) * int(config["vision_config"]["spatial_merge_size"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return config if isinstance(config, dict) and config.get("model_type") in _FAMILIES else {}
+    except (OSError, ValueError):
         return {}
-    return {"view": [[columns * unit, rows * unit] for columns, rows in _SHAPES], "resampling": "bicubic"}
+
+
+def _family_views(config: dict[str, Any]) -> dict[str, Any]:
+    """Views of whole visual tokens, and videos in pairs, where the profile names no view."""
+    try:
+        unit = int(config["vision_config"]["patch_size"]) * int(config["vision_config"]["spatial_merge_size"])
+    except (ValueError, KeyError, TypeError):
+        return {}
+    views = [[columns * unit, rows * unit] for columns, rows in _SHAPES]
+    return {"view": views, "resampling": "bicubic", "video": "pairs"}

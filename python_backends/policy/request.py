@@ -209,12 +209,12 @@ def prepare(
     Raises:
         InvalidRequest: ids outside the vocabulary, visual tokens or grids that do not match the prompt, a grammar that
             the checkpoint is decoded without, or stop texts where nobody knows what its tokens say.
-        LimitExceeded: the prompt is longer than a row of the cache.
+        LimitExceeded: the prompt is longer than a row of the cache, or a video in it lasts too long.
     """
     ids = np.array(request.prompt_ids, np.int64)
     _check_prompt(ids, config, max_len)
     grids = _grids(request.grids)
-    positions, following = mrope_positions(ids, grids, config.image_token, config.merge)
+    positions, following = _positions(ids, grids, request.sampling.patch_seconds, config)
     embeds = embeddings[ids]
     is_image = ids == config.image_token
     visual = None
@@ -228,7 +228,7 @@ def prepare(
     ends = frozenset() if request.sampling.ignore_end else config.end_ids
     stops = ends | frozenset(request.sampling.stop_ids)
     # the last token generated is never read back, so it needs no place in the cache
-    limit = min(request.sampling.max_tokens, max_len - len(ids) + 1)
+    limit = min(request.sampling.max_tokens, max_len - len(ids) + 1, config.max_positions - following + 1)
     return Sequence(
         sampling=request.sampling,
         sink=sink,
@@ -258,6 +258,19 @@ def _check_prompt(ids: NDArray[np.int64], config: CheckpointConfig, max_len: int
             f"PROMPT_IDS has ids from {ids.min()} to {ids.max()}, the vocabulary has 0 to {config.vocabulary - 1}.",
             mend="Use the tokenizer.json of the policy that is served.",
         )
+
+
+def _positions(
+    ids: NDArray[np.int64], grids: list[Grid], patch_seconds: float | None, config: CheckpointConfig
+) -> tuple[NDArray[np.int64], int]:
+    step = 1.0 if patch_seconds is None else config.tokens_per_second * patch_seconds
+    positions, following = mrope_positions(ids, grids, config.image_token, config.merge, step=step)
+    if following > config.max_positions:  # only time can be ahead of the tokens
+        raise LimitExceeded(
+            f"The prompt ends at position {following}, the policy knows {config.max_positions}.",
+            mend="Send a shorter video, or say more frames a second (`fps`).",
+        )
+    return positions, following
 
 
 def _grammar(grammar: CallGrammar | None) -> CallGrammar:

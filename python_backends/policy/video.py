@@ -64,14 +64,15 @@ def timestamps(frames: Sequence[int], fps: float, temporal: int = 2) -> list[flo
     return [(seconds[i] + seconds[i + temporal - 1]) / 2 for i in range(0, len(seconds), temporal)]
 
 
-def timed_prompt(seconds: Sequence[float], tokens: int) -> str:
+def timed_prompt(seconds: Sequence[float], tokens: int, pad: str = PAD) -> str:
     """What stands for a video in a prompt of Qwen3-VL.
 
     Args:
         seconds: of each temporal patch.
         tokens: visual tokens of one temporal patch.
+        pad: what stands for a visual token.
     """
-    return "".join(f"<{at:.1f} seconds>{START}{PAD * tokens}{END}" for at in seconds)
+    return "".join(f"<{at:.1f} seconds>{START}{pad * tokens}{END}" for at in seconds)
 
 
 def seconds_per_patch(fps: float, temporal: int = 2) -> float:

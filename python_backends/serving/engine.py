@@ -23,6 +23,7 @@ class Engine(UnaryModel):
         self._engine = load_engine(self.directory, self.threads)
         self._names = [description.name for description in self._engine.inputs]
         self._multiple = int(self.parameters.get("sides_multiple_of", "1"))
+        self._channels = [int(count) for count in self.parameters.get("channels", "").split(",") if count]
 
     def finalize(self) -> None:
         """Let go of the artifact."""
@@ -47,6 +48,10 @@ class Engine(UnaryModel):
         if self._multiple > 1 and any(side < 1 or side % self._multiple for side in shape[:2]):
             raise InvalidRequest(
                 f"Input {name} is {shape[1]}x{shape[0]}.", mend=f"Its sides must be multiples of {self._multiple}."
+            )
+        if self._channels and shape[-1] not in self._channels:
+            raise InvalidRequest(
+                f"Input {name} has {shape[-1]} channels.", mend=f"It takes {' or '.join(map(str, self._channels))}."
             )
         return shape
 

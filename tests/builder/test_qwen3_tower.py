@@ -65,17 +65,22 @@ def test_tokens_and_features_equal_transformers(width: int, height: int, fixed: 
     np.testing.assert_allclose(got.reshape(wanted.shape), wanted, atol=2e-5 * np.abs(wanted).max())
 
 
-def test_pairs_of_frames_equal_a_video() -> None:
+@pytest.mark.parametrize("fixed", [True, False], ids=["fixed", "any size"])
+def test_stills_and_pairs_of_frames_equal_transformers(fixed: bool) -> None:
     import torch
 
     tower = _tower()
     frames = np.stack([scene(128, 96, seed) for seed in range(4)])
-    patches, grid = video_patches(frames, (128, 96), Geometry(16, 2, 2, 1, 1, MEAN, STD))
-    wanted = _wanted(tower, patches, [grid])
-    module = InterpolatedTower(tower, (128, 96), MEAN, STD, frames=2).eval()
-    with torch.inference_mode():
-        got = module(torch.from_numpy(frames.reshape(2, 2, 96, 128, 3))).numpy()
-    np.testing.assert_allclose(got.reshape(wanted.shape), wanted, atol=2e-5 * np.abs(wanted).max())
+    geometry = Geometry(16, 2, 2, 128 * 96, 128 * 96, MEAN, STD)
+    patches, grid = video_patches(frames, (128, 96), geometry)
+    module = InterpolatedTower(tower, (128, 96) if fixed else None, MEAN, STD, frames=2).eval()
+    for view, wanted in (
+        (np.concatenate([frames[::2], frames[1::2]], axis=-1), _wanted(tower, patches, [grid])),
+        (frames, _wanted(tower, *still_patches(list(frames), geometry))),
+    ):
+        with torch.inference_mode():
+            got = module(torch.from_numpy(view)).numpy()
+        np.testing.assert_allclose(got.reshape(wanted.shape), wanted, atol=2e-5 * np.abs(wanted).max())
 
 
 @pytest.mark.parametrize("fixed", [True, False], ids=["fixed", "any size"])

@@ -15,7 +15,7 @@ from builder.formats import open_format
 from builder.sources.checkpoint import NANO
 from builder.sources.vision_encoder import VisionEncoder
 from perf.bench_checkpoint import app
-from perf.checkpoint.equality import CHUNK, WAYS, compared, decode, visual
+from perf.checkpoint.equality import CHUNK, WAYS, compared, decode, reading_pairs, visual
 from perf.checkpoint.prompts import FRAMES, KINDS, Prompt, held_out_prompts
 from perf.checkpoint.reference import Reference, Written
 from pixelis.errors import InvalidRequest
@@ -52,8 +52,9 @@ def test_the_nano_writes_what_transformers_generates(
 ) -> None:
     encoder = tmp_path / "vision_encoder"
     policy = write_artifact("onnx", tmp_path / "policy", NANO)
-    open_format("onnx").export(VisionEncoder(NANO), encoder, Candidate(format="onnx"))
-    seen = visual(prompts, encoder, reference, 1)
+    paired = reading_pairs(NANO, tmp_path / "checkpoint")
+    open_format("onnx").export(VisionEncoder(paired), encoder, Candidate(format="onnx"))
+    seen = visual(prompts, encoder, 1)
     wanted = [reference.generate(prompt, TOKENS) for prompt in prompts]
     found = compared(prompts, wanted, {way: decode(policy, prompts, seen, way, TOKENS, 1) for way in WAYS})
     assert len(found.rows) == len(WAYS) * len(KINDS)

@@ -35,6 +35,16 @@ def test_a_list_of_views(tmp_path: Path) -> None:
     assert Profile.model_validate(profile.model_dump()) == profile
 
 
+def test_frames_are_images_unless_the_profile_says_pairs(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "qwen3_vl"}))
+    assert _load(tmp_path, {"view": [448, 448]}).video == "frames"
+    said = _load(tmp_path, {"view": [448, 448], "video": "pairs", "video_frames": 6})
+    assert (said.video, said.times, said.video_frames) == ("pairs", "text", 6)
+    assert _load(tmp_path, {"view": [448, 448], "video": "pairs", "times": "positions"}).times == "positions"
+    with pytest.raises(ValueError, match="`video_frames` is 5; of a video in pairs it must be even"):
+        _load(tmp_path, {"view": [448, 448], "video": "pairs", "video_frames": 5})
+
+
 @pytest.mark.parametrize(
     ("family", "patch", "square", "space"),
     [("qwen2_5_vl", 14, 448, "view_pixels"), ("qwen3_vl", 16, 512, "relative_1000")],
@@ -45,6 +55,7 @@ def test_a_checkpoint_without_a_profile(family: str, patch: int, square: int, sp
     profile = Profile.load(tmp_path)
     assert (profile.view, profile.coordinates, profile.resampling) == ((square, square), space, "bicubic")
     assert all(side % (2 * patch) == 0 for size in profile.sizes for side in size)
+    assert (profile.video, profile.times) == ("pairs", "text" if family == "qwen3_vl" else "positions")
     assert profile.fitting([(1920, 1080)])[0] > profile.fitting([(800, 600)])[0] > square
     (tmp_path / "config.json").write_text("{}")
     assert Profile.load(tmp_path) == Profile()
