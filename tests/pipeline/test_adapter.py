@@ -145,15 +145,18 @@ def test_side_by_side_each_request_is_answered_when_it_is_done(adapter: ModuleTy
     assert [len(request.sender.sent) for request in requests] == [1] * 6
 
 
-def test_a_picture_whose_sides_the_graph_cannot_take(adapter: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_picture_that_the_graph_cannot_take(adapter: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "python_backends.serving.engine", raising=False)
     engine = importlib.import_module("python_backends.serving.engine").Engine()
     sys.modules.pop("python_backends.serving.engine")
-    engine._names, engine._multiple = ["IMAGE"], 32
+    engine._names, engine._multiple, engine._channels = ["IMAGE"], 32, [3, 6]
     assert engine._shape(Row({"IMAGE": np.zeros((32, 64, 3))}), "IMAGE") == (32, 64, 3)
     for height, width in ((40, 64), (64, 31), (0, 32)):
         with pytest.raises(InvalidRequest, match=rf"IMAGE is {width}x{height}.*multiples of 32"):
             engine._shape(Row({"IMAGE": np.zeros((height, width, 3))}), "IMAGE")
+    assert engine._shape(Row({"IMAGE": np.zeros((32, 64, 6))}), "IMAGE") == (32, 64, 6)
+    with pytest.raises(InvalidRequest, match=r"IMAGE has 4 channels\. It takes 3 or 6"):
+        engine._shape(Row({"IMAGE": np.zeros((32, 64, 4))}), "IMAGE")
 
 
 def test_errors_carry_a_status_and_are_counted(adapter: ModuleType) -> None:
