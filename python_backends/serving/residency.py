@@ -75,6 +75,8 @@ class Residency(StreamModel):
     def _stats(self) -> ResidencyResult:
         now, found = time.monotonic(), []
         for kept in self._keeper.all():
+            if kept.state is State.RESIDENT:
+                self._loader.look(kept.name)
             size, there = self._loader.size(kept.name), kept.state is not State.ABSENT
             self._told.takes(kept.name, size.bytes if there else 0)
             found.append(
