@@ -119,11 +119,11 @@ def _recovered(directory: Path, make: Maker, width: int, sound: list[Held], said
         if not generations(directory):
             _refuse_other_widths(directory, said)
     wrong = []
-    last = wal.last_commit(path)
+    log_seen = wal.look(path)
     try:
         database = Database(path)
         try:
-            passed_over = wal.unread(database.connection, last)
+            passed_over = wal.unread(database.connection, path, log_seen)
             if passed_over:
                 said.append(_kept_log(path, passed_over))
             migrate(database.connection)
