@@ -60,6 +60,8 @@ def same(result: PipelineResult) -> dict[str, Any]:
 
 
 def test_a_repeat_comes_from_the_cache_with_its_own_id(client: PixelisClient) -> None:
+    # On a busy machine the first contact with Redis may be late, and is a miss: here both processes share it.
+    assert until(lambda: all(client.ask(example(2), OTHER).from_cache for _ in range(4)), 30)
     first = client.ask(example(1), QUESTION, request_id="one")
     for name in ("two", "three", "four"):  # whichever process of `reason` answers
         again = client.ask(example(1), QUESTION, request_id=name)
@@ -194,8 +196,8 @@ def kept_again(client: PixelisClient, redis: Server, names: int) -> bool:
 
 
 def test_operators_make_it_forget(triton: EmbeddedTriton, client: PixelisClient, redis: Server) -> None:
-    client.ask(example(1), OTHER)
-    assert client.ask(example(1), OTHER).from_cache
+    # Redis was killed just now: until its links are closed again each process of `reason` has its own memory alone.
+    assert until(lambda: client.ask(example(1), OTHER).from_cache)
     redis.client.flushall()
     give(triton.config.state / FOLDER, Order(prefix="request"))
     time.sleep(2.2)
