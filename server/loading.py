@@ -54,10 +54,6 @@ def targets(config: Settings, url: str = "", key: str = "") -> list[Target]:
     return [replace(there, key=key or there.key)]
 
 
-def _url(config: Settings, record: remains.Record) -> str:
-    return f"{config.server.host}:{record.ports[1]}"
-
-
 def load_newest(target: Target, models: Sequence[str], timeout_s: float) -> list[Loaded]:
     """Load each of `models`, one after the other.
 

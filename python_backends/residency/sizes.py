@@ -9,6 +9,7 @@ not foresee it would be exceeded then.
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def _of(folder: Path) -> int:
     except (OSError, ValueError):
         pass  # the kernel does not tell, or not us: what is resident is more than its share, and always told
     try:
-        return int((folder / "statm").read_text(encoding="utf-8").split()[1]) * 4096
+        return int((folder / "statm").read_text(encoding="utf-8").split()[1]) * mmap.PAGESIZE
     except (OSError, ValueError, IndexError):
         return 0
 
