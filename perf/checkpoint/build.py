@@ -19,7 +19,7 @@ from builder.checkpoints.using import settings_of
 from builder.spec import pipeline
 from builder.store import Store
 from builder.storing.manifest import Manifest
-from perf.checkpoint.part import Asked, Found
+from perf.checkpoint.part import Asked, Found, claim
 from pixelis.errors import BuildError
 from pixelis.schema import Claim
 from pixelis.settings import settings
@@ -82,8 +82,8 @@ def _gates(manifests: list[Manifest]) -> list[Claim]:
         cosine = min((one.cosine for one in found if one.cosine is not None), default=0.0)
         agreed = min((one.argmax for one in found if one.argmax is not None), default=0.0)
         claims += [
-            _claim(f"{manifest.model}: least cosine to transformers in fp32", COSINE, cosine, "", cosine >= COSINE),
-            _claim(
+            claim(f"{manifest.model}: least cosine to transformers in fp32", COSINE, cosine, "", cosine >= COSINE),
+            claim(
                 f"{manifest.model}: arg-max as transformers', pictures among the prompts",
                 1,
                 agreed,
@@ -97,7 +97,7 @@ def _gates(manifests: list[Manifest]) -> list[Claim]:
 def _takings(taken: Taken, budget: float) -> list[Claim]:
     said, used = taken.plan, taken.used
     claims = [
-        _claim(
+        claim(
             "memory of the largest process of the build, against 1.3 x the largest shard + 2 GiB",
             round(budget / 2**30, 3),
             round(used.memory_bytes / 2**30, 3),
@@ -110,9 +110,5 @@ def _takings(taken: Taken, budget: float) -> list[Claim]:
         ("disk", said.disk_bytes, used.disk_bytes),
     ):
         off = abs(planned - real) / max(real, 1)
-        claims.append(_claim(f"planned {what} off what was used", WITHIN, round(off, 4), "share", off <= WITHIN))
+        claims.append(claim(f"planned {what} off what was used", WITHIN, round(off, 4), "share", off <= WITHIN))
     return claims
-
-
-def _claim(claim: str, target: float, measured: float, unit: str, met: bool) -> Claim:
-    return Claim(claim=claim, target=target, measured=measured, unit=unit, met=met)

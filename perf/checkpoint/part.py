@@ -41,3 +41,8 @@ class Found:
 
 
 Part = Callable[[Asked], Found]
+
+
+def claim(text: str, target: float, measured: float, unit: str, met: bool) -> Claim:
+    """One of `Found.claims`."""
+    return Claim(claim=text, target=target, measured=measured, unit=unit, met=met)

@@ -25,11 +25,11 @@ from builder.nano.questions import ask as question_about
 from builder.nano.render import render
 from builder.sources.decoder import Decoder
 from clients.client import PixelisClient
-from perf.checkpoint.part import Asked, Found
+from perf.checkpoint.part import Asked, Found, claim
 from perf.checkpoint.prompts import Prompt, held_out_prompts
 from perf.ports import free_ports
 from pixelis.errors import BuildError, PixelisError
-from pixelis.schema import Claim, PolicyEvent, Sampling
+from pixelis.schema import PolicyEvent, Sampling
 from server.control import Control
 from server.embedded import EmbeddedTriton
 
@@ -95,11 +95,19 @@ def serve(asked: Asked) -> Found:
     return Found(
         rows=[{"row": f"{NAME} start", "ready s": round(ready_s, 1)}, *rows, *questions],
         claims=[
-            _claim("tokens that Triton wrote greedily, the likeliest to transformers in fp32", written, sum(likeliest)),
-            _claim(
+            claim(
+                "tokens that Triton wrote greedily, the likeliest to transformers in fp32",
+                written,
+                sum(likeliest),
+                "tokens",
+                0 < written == sum(likeliest),
+            ),
+            claim(
                 "questions that the pipeline answered",
-                len(questions),
+                QUESTIONS,
                 sum(not row["error"] for row in questions),
+                "questions",
+                not any(row["error"] for row in questions),
             ),
         ],
     )
@@ -172,7 +180,3 @@ def _questions(triton: EmbeddedTriton, asked: Asked) -> list[dict[str, Any]]:
             seconds = round(time.perf_counter() - started, 2)
             rows.append({"row": f"{NAME} question", "steps": steps, "seconds": seconds, "error": error})
     return rows
-
-
-def _claim(claim: str, target: int, measured: int) -> Claim:
-    return Claim(claim=claim, target=target, measured=measured, unit="", met=measured == target)

@@ -29,12 +29,12 @@ from builder.named.specs import specs_of
 from builder.pipeline import Pipeline
 from builder.spec import pipeline
 from clients.client import PixelisClient
-from perf.checkpoint.part import Asked, Found
+from perf.checkpoint.part import Asked, Found, claim
 from perf.environment import environment
 from perf.policy.checkpoint import decoded_checkpoint
 from perf.ports import free_ports
 from pixelis.errors import BuildError, PixelisError
-from pixelis.schema import Claim, Options, ResidencyCommand, ResidencyResult
+from pixelis.schema import Options, ResidencyCommand, ResidencyResult
 from pixelis.settings import Settings, settings
 from python_backends.checkpoints import DEFAULT, PAIR, models_of
 from python_backends.residency.sizes import resident
@@ -198,16 +198,16 @@ def _found(times: dict[str, Times], most: int, budget: int, sizes: dict[str, int
     return Found(
         rows=rows,
         claims=[
-            _claim("checkpoints that answer, of two that exceed the budget together", 2, answering, "", answering == 2),
-            _claim(
+            claim("checkpoints that answer, of two that exceed the budget together", 2, answering, "", answering == 2),
+            claim(
                 "times that each was loaded for a cold answer, at least",
                 ROUNDS,
                 min(one.loaded for one in times.values()),
                 "",
                 all(one.loaded >= ROUNDS for one in times.values()),
             ),
-            _claim("requests that failed", 0, failed, "requests", failed == 0),
-            _claim(
+            claim("requests that failed", 0, failed, "requests", failed == 0),
+            claim(
                 "memory of all checkpoints' processes at the highest, against the budget",
                 round(budget / 2**30, 3),
                 round(most / 2**30, 3),
@@ -216,7 +216,3 @@ def _found(times: dict[str, Times], most: int, budget: int, sizes: dict[str, int
             ),
         ],
     )
-
-
-def _claim(claim: str, target: float, measured: float, unit: str, met: bool) -> Claim:
-    return Claim(claim=claim, target=target, measured=measured, unit=unit, met=met)
