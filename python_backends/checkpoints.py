@@ -38,11 +38,6 @@ def models_of(name: str | None) -> tuple[str, str]:
     return (POLICY, ENCODER) if name is None else (f"{POLICY}.{name}", f"{ENCODER}.{name}")
 
 
-def base(model: str) -> str:
-    """What a model is, whichever checkpoint it was made of: `policy.NAME` is a `policy`."""
-    return model.partition(".")[0]
-
-
 def names(repository: Path) -> list[str]:
     """The named checkpoints of which both models are published, in order."""
     found = [path.name.partition(".")[2] for path in repository.glob(f"{POLICY}.*") if path.is_dir()]

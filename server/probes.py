@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelis.errors import DeadlineExceeded, ServingError, Unavailable, code_of
+from pixelis.model_name import base
 from pixelis.schema import (
     PROBE_ID,
     AgentOutcome,
@@ -136,11 +137,6 @@ class Prober:
         except ServingError:
             return None  # that step has its own watch; of this one nothing is known
         return {**self._answers["prepare"], **self._answers["recall"]}
-
-
-def base(model: str) -> str:
-    """What a model is, whichever checkpoint it was made of: `policy.NAME` is a `policy`."""
-    return model.partition(".")[0]
 
 
 def _batch(inputs: Tensors) -> Tensors:

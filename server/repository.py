@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pixelis.errors import NotFound, SetupError
+from pixelis.model_name import base
 
 ARTIFACT = "artifact"
 """Parameter of config.pbtxt that names a file which the served version must have; code alone has none."""
@@ -117,7 +118,7 @@ def ancestors(models: Sequence[Model], name: str) -> list[str]:
     found: list[str] = []
     level = {name}
     while level:
-        called = level | {one.partition(".")[0] for one in level}  # who calls `policy` calls `policy.NAME`
+        called = level | {base(one) for one in level}  # who calls `policy` calls `policy.NAME`
         level = {model.name for model in models if called & set(model.children)} - {name, *found}
         found += sorted(level)
     return found

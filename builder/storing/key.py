@@ -16,7 +16,7 @@ from builder.formats.onnx_saturation import saturates
 from builder.model_spec import Kind, ModelSpec
 from builder.shapes import profiles
 from pixelis.machine import this_machine
-from python_backends.checkpoints import base
+from pixelis.model_name import base
 
 LIBRARIES: dict[Kind, tuple[str, ...]] = {
     "engine": ("numpy", "onnx", "onnxruntime", "onnxscript", "torch", "transformers"),

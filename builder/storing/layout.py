@@ -11,8 +11,8 @@ from builder.spec import Pipeline
 from builder.store import SHIM, Store
 from builder.triton_config import Target, config, native, text
 from pixelis.errors import BuildError
+from pixelis.model_name import base
 from pixelis.settings import settings
-from python_backends.checkpoints import base
 from python_backends.visual_ops.pair import PAIR
 
 HOME = Path(__file__).parents[2] / "model_repository"

@@ -34,6 +34,7 @@ from perf.environment import environment
 from perf.policy.checkpoint import decoded_checkpoint
 from perf.ports import free_ports
 from pixelis.errors import BuildError, PixelisError
+from pixelis.model_name import base
 from pixelis.schema import Options, ResidencyCommand, ResidencyResult
 from pixelis.settings import Settings, settings
 from python_backends.checkpoints import DEFAULT, PAIR, models_of
@@ -164,10 +165,7 @@ def _sampled(server_id: str) -> Iterator[list[int]]:
     def look() -> None:
         while not ended.wait(_SAMPLE_S):
             processes = [
-                stub.pid
-                for model, ours in stubs.find(server_id).items()
-                for stub in ours
-                if model.partition(".")[0] in PAIR
+                stub.pid for model, ours in stubs.find(server_id).items() for stub in ours if base(model) in PAIR
             ]
             found.append(resident(processes))
 

@@ -13,9 +13,10 @@ import mmap
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from pixelis.model_name import base
 from pixelis.settings import Decoding
 from python_backends.artifacts import artifact
-from python_backends.checkpoints import POLICY, base
+from python_backends.checkpoints import POLICY
 from python_backends.policy.checkpoint import CheckpointConfig
 from python_backends.residency.kept import Size
 

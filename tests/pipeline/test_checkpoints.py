@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from pixelis.errors import InvalidRequest, NotFound
+from pixelis.model_name import base
 from pixelis.schema import Options
 from python_backends.caching.key import Key, meant, split
-from python_backends.checkpoints import OfCheckpoint, base, is_name, models_of, names
+from python_backends.checkpoints import OfCheckpoint, is_name, models_of, names
 
 
 class Place:
