@@ -128,10 +128,10 @@ class _Episode:
         try:
             return (yield from self._loop(memory, views))
         except DeadlineExceeded as error:
-            text = self.unfinished.text if self.unfinished else ""
-            if not text.strip() and not self.acting.actions:
-                raise
-            return self._cut_off(parse_turn(text, self.voice.profile.dialect), memory, error)
+            said = parse_turn(self.unfinished.text if self.unfinished else "", self.voice.profile.dialect)
+            if self.acting.actions or self._words(said, memory):
+                return self._cut_off(said, memory, error)
+            raise
 
     def _loop(self, memory: Memory, views: NDArray[np.uint8]) -> Reasoning:
         profile, sizes = self.voice.profile, self.request.sizes
@@ -249,10 +249,13 @@ class _Episode:
         """What there is, of which nothing is certain."""
         if said.thought:
             self.acting.actions.append(Action(type="REASONING", text=said.thought))
-        answer = said.thought
+        return self._outcome(self._words(said, memory), "timeout", error.wire())
+
+    def _words(self, said: Turn, memory: Memory) -> str:
+        """What a turn that was cut off answers: nothing where it came no further than a tag that opens."""
         if isinstance(said.act, Answer) and said.act.text:
-            answer = located(said.act.text, memory.frames, self.voice.profile.coordinates)
-        return self._outcome(answer, "timeout", error.wire())
+            return located(said.act.text, memory.frames, self.voice.profile.coordinates)
+        return said.thought
 
     def _outcome(self, answer: str, finish: str, error: str | None = None) -> AgentOutcome:
         acting = self.acting

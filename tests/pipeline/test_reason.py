@@ -188,7 +188,7 @@ def test_an_operation_that_takes_too_long_ends_the_trajectory(voice: Voice, prep
 
 
 def test_a_deadline_before_there_is_anything_is_an_error(voice: Voice, prepare: Callable[..., Prepared]) -> None:
-    for text in ("", "\n"):
+    for text in ("", "\n", "<tool_call>\n{", ZOOM, "<answer>", "<think>"):
         with pytest.raises(DeadlineExceeded, match="did not finish its turn"):
             run(late(voice, text), prepare())
     models = ScriptedModels(voice, ["red"])
