@@ -24,7 +24,7 @@ $(VENV)/.setup: pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "No $(PYTHON): install Python 3.10 or newer, or say PYTHON=..."; exit 1; }
 	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	@echo "Installing Triton, PyTorch and the builder into $(VENV) (about 2 GB on disk) ..."
-	@$(PIP) --editable '.[embedded,build]' torch==2.13.0
+	@$(PIP) --editable '.[embedded,build,gateway]' torch==2.13.0
 	@# rapidocr brings a second build of OpenCV over the contrib one: put that back where it was lost.
 	@$(BIN)/python -c 'import cv2; cv2.legacy.TrackerMedianFlow_create' 2>/dev/null || $(PIP) --force-reinstall --no-deps opencv-contrib-python-headless==4.11.0.86
 	@touch $@
@@ -32,7 +32,7 @@ $(VENV)/.setup: pyproject.toml constraints.txt
 setup-dev: $(VENV)/.setup-dev $(VENV)/.setup-formats  ## add what tests, lint and benchmarks need
 
 $(VENV)/.setup-dev: $(VENV)/.setup
-	@$(PIP) --editable '.[dev,bench]'
+	@$(PIP) --editable '.[dev,bench,gateway]'
 	@# The outlined photograph of python -m perf.ops.segment_quality: its files are read, its other OpenCV is not wanted.
 	@$(PIP) --no-deps imgaug || echo "imgaug cannot be installed here: its photograph is not measured."
 	@$(PIP) --editable '.[hnswlib]' || echo "hnswlib cannot be compiled here: pixelis bench knn goes without it."

@@ -105,8 +105,14 @@ class AioGrpcTransport:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._channel = grpc.aio.insecure_channel(url, options=_CHANNEL)
-        self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+        self._channel: grpc.aio.Channel | None = None
+
+    @property
+    def _stub(self) -> Any:
+        if self._channel is None:  # made here, because a channel belongs to the loop that runs
+            self._channel = grpc.aio.insecure_channel(self._url, options=_CHANNEL)
+            self._made = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+        return self._made
 
     async def infer(self, call: Call[Any]) -> Tensors:
         """One answer."""
@@ -139,4 +145,5 @@ class AioGrpcTransport:
 
     async def close(self) -> None:
         """Close the channel."""
-        await self._channel.close()
+        if self._channel is not None:
+            await self._channel.close()

@@ -67,6 +67,7 @@ COMMANDS: dict[str, Entry] = {
         ("builder.nano.commands", "perf.nano_commands"), "The default checkpoint: train, evaluate.", "build", group=True
     ),
     "serve": Entry(("server.commands",), "Start the embedded Triton and wait."),
+    "gateway": Entry(("clients.gateway.commands",), "Serve REST before Triton.", "gateway"),
     "doctor": Entry(("server.commands",), "Check this machine; every finding says its mend."),
     "ask": Entry(("clients.commands",), "Ask a question about an image."),
     "ops": Entry(("clients.commands",), "Run one visual operation on an image."),

@@ -5,6 +5,8 @@
     |   |- InvalidRequest      400  a field is malformed, unknown or out of bounds
     |   |- InvalidImage        400  bytes that are not a picture we decode
     |   |- InvalidOperation    400  a visual operation's arguments (becomes an observation in the agent loop)
+    |   |- Unauthorized        401  no API key, or one that is not known or has expired
+    |   |- RateLimited         429  more requests than the caller's key allows
     |   |- LimitExceeded       413  too many bytes, pixels, frames or characters
     |   `- NotFound            404  a model, version or experience that does not exist
     |- ServingError        our fault: the request may be retried
@@ -24,6 +26,11 @@ from __future__ import annotations
 import re
 
 _AGAIN = re.compile(r"\bTry again in (\d+(?:\.\d+)?) s\b")
+
+
+def _said_again(text: str) -> float | None:
+    said = _AGAIN.search(text)
+    return float(said[1]) if said else None
 
 
 class PixelisError(Exception):
@@ -82,6 +89,28 @@ class LimitExceeded(RequestError):
     status = 413
 
 
+class Unauthorized(RequestError):
+    """No API key, or one that is not known or has expired."""
+
+    code = "unauthorized"
+    status = 401
+
+
+class RateLimited(RequestError):
+    """More requests than the caller may make; the same request is taken later.
+
+    Args:
+        retry_after_s: seconds after which it is; by default what the text says, "Try again in 2 s".
+    """
+
+    code = "rate_limited"
+    status = 429
+
+    def __init__(self, message: str, *, mend: str | None = None, retry_after_s: float | None = None) -> None:
+        super().__init__(message, mend=mend)
+        self.retry_after_s = _said_again(str(self)) if retry_after_s is None else retry_after_s
+
+
 class NotFound(RequestError):
     """A model, version or experience that does not exist."""
 
@@ -107,8 +136,7 @@ class Unavailable(ServingError):
 
     def __init__(self, message: str, *, mend: str | None = None, retry_after_s: float | None = None) -> None:
         super().__init__(message, mend=mend)
-        said = _AGAIN.search(str(self)) if retry_after_s is None else None
-        self.retry_after_s = float(said[1]) if said else retry_after_s
+        self.retry_after_s = _said_again(str(self)) if retry_after_s is None else retry_after_s
 
 
 class DeadlineExceeded(ServingError):

@@ -20,6 +20,7 @@ import pytest
 import tritonclient.grpc as grpc
 from tritonclient.utils import InferenceServerException
 
+from clients.client import PixelisClient
 from pixelis.schema import Event, KnnCommand, KnnResult, PipelineResult
 from pixelis.settings import Settings
 from python_backends.artifacts import artifact
@@ -27,7 +28,8 @@ from python_backends.pipeline.agent import Agent
 from python_backends.pipeline.local import LocalModels
 from python_backends.pipeline.memory import Voice
 from server.embedded import EmbeddedTriton
-from tests.triton.built import ask, configured, inputs, link_repository, stream, tensor, texts
+from tests.triton.built import ask, configured, example, inputs, link_repository, stream, tensor, texts
+from tests.triton.gateways import gateway, posted
 
 pytestmark = [pytest.mark.triton, pytest.mark.timeout(300)]
 
@@ -211,3 +213,23 @@ def test_experiences_are_inserted_found_and_counted(client: grpc.InferenceServer
         assert found.as_numpy("IDS").shape == (1, 0)
     with pytest.raises(InferenceServerException, match="invalid_request: "):
         client.infer("knn", [tensor("KEY", key[:, :5], "FP32")])
+
+
+def test_the_gateway_answers_as_triton_does(triton: EmbeddedTriton, tmp_path: Path) -> None:
+    image, question = example(3), "How many blue shapes does the image show?"
+    with PixelisClient(triton.grpc_url) as direct, gateway(18123, triton, tmp_path) as url:
+        want = direct.ask(image, question, k=3, read_only=False, use_cache=False)
+        said = {"image": base64.b64encode(image).decode(), "question": question, "k": 3}
+        status, found = posted(url, "/infer", {**said, "use_cache": False})
+        assert status == 200
+        assert comparable(PipelineResult.model_validate(found))["answer"] == want.answer
+        assert posted(url, "/health", None) == (200, {"live": True, "ready": True, "degraded": []})
+        status, found = posted(url, "/batch_infer", {"requests": [said, {**said, "image": "AAAA"}, said]})
+        assert [one["status"] for one in found["answers"]] == [200, 400, 200]
+        assert found["answers"][1]["error"]["code"] == "invalid_image"
+        assert {one["result"]["answer"] for one in found["answers"][::2]} == {want.answer}
+        status, found = posted(url, "/feedback", {"request_id": want.request_id, "correct": True})
+        assert (status, found["judgement"]["correct"]) == (200, True)
+        hits = posted(url, "/stats", None)[1]["cached"]
+        assert posted(url, "/infer", said)[1]["from_cache"]
+        assert posted(url, "/stats", None)[1]["cached"]["hit"] == hits.get("hit", 0) + 1

@@ -1,0 +1,15 @@
+"""REST before Triton: `POST /infer`, `POST /batch_infer`, OpenAI's chat completions, health, metrics.
+
+It is what faces people who are not trusted. Triton 2.51's own HTTP frontend can be killed by a malformed body; here a
+request is read within bounds, checked against the typed objects of `pixelis.schema`, admitted under the limits of its
+caller, and only then sent on, over gRPC.
+
+    limits.py     what arrives within bounds of bytes and time (ASGI middleware, and uvicorn's protocol)
+    body.py       bytes to JSON: depth, duplicate keys, UTF-8
+    requests.py   the typed bodies, made from `Options`
+    pictures.py   base64 and `data:` URLs to encoded images
+    keys.py       who asks; rates.py how often; admission.py whose turn it is
+    upstream.py   Triton, as the routes see it
+    routes/       one file for each kind of request
+    app.py        all of it together; commands.py `pixelis gateway`
+"""

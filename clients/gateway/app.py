@@ -1,0 +1,116 @@
+"""The ASGI application."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from clients.aio import AsyncPixelisClient
+from clients.gateway.admission import Admission
+from clients.gateway.answers import REQUEST_ID, answer, outcome
+from clients.gateway.desk import Desk
+from clients.gateway.health import Doctor
+from clients.gateway.keys import Keys
+from clients.gateway.limits import Bounded
+from clients.gateway.metrics import Metrics
+from clients.gateway.openapi import ERRORS
+from clients.gateway.rates import Rates
+from clients.gateway.routes import infer, state
+from clients.gateway.upstream import Upstream
+from clients.gateway.watched import Watched
+from pixelis import __version__
+from pixelis.errors import InvalidRequest, NotFound, PixelisError
+from pixelis.gateway_config import Gateway
+from pixelis.settings import Limits
+
+CLOSED = 499
+"""As nginx calls it: the client has gone; nobody reads it."""
+
+
+def application(config: Gateway, limits: Limits) -> FastAPI:
+    """The gateway.
+
+    Args:
+        config: its settings.
+        limits: of what a request carries.
+
+    Raises:
+        SetupError: the API keys cannot be read.
+    """
+    metrics = Metrics()
+    client = AsyncPixelisClient(config.triton, metrics_url=config.triton_metrics)
+    admission = Admission(config.in_flight, config.waiting)
+    desk = Desk(
+        config=config,
+        limits=limits,
+        keys=Keys(config.keys) if config.keys is not None else None,
+        rates=Rates(),
+        upstream=Upstream(client, admission, metrics),
+        metrics=metrics,
+        doctor=Doctor(client),
+    )
+    metrics.in_flight.set_function(lambda: admission.in_flight)
+    metrics.waiting.labels("urgent").set_function(lambda: admission.waiting(urgent=True))
+    metrics.waiting.labels("ordinary").set_function(lambda: admission.waiting(urgent=False))
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await client.close()
+
+    app = FastAPI(
+        title="Pixelis",
+        version=__version__,
+        summary="Questions about images, answered by an agent that acts on their pixels.",
+        responses=ERRORS,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.include_router(infer.routes(desk))
+    app.include_router(state.routes(desk))
+    app.add_middleware(Bounded, headers=config.header_bytes, most=config.body_bytes, timeout_s=config.body_timeout_s)
+    if config.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=config.origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", REQUEST_ID],
+            expose_headers=[REQUEST_ID, "Retry-After"],
+        )
+    app.add_middleware(Watched, metrics=metrics)  # outermost: what the others refuse is seen too
+    app.add_exception_handler(PixelisError, _refused)
+    app.add_exception_handler(HTTPException, _unknown)
+    app.add_exception_handler(ClientDisconnect, _left)
+    return app
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, PixelisError)
+    request.state.outcome = outcome(error)
+    return answer(error, request.state.request_id)
+
+
+def _unknown(request: Request, error: Exception) -> Response:
+    """What Starlette refuses by itself: paths, methods, malformed forms."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == 404:
+        refusal: PixelisError = NotFound("There is no such path.", mend="`/openapi.json` lists them.")
+    else:
+        refusal = InvalidRequest(f"{error.detail}.")
+    response = _refused(request, refusal)
+    response.status_code = error.status_code
+    for name, value in (error.headers or {}).items():
+        response.headers[name] = value
+    return response
+
+
+def _left(request: Request, error: Exception) -> Response:
+    request.state.outcome = outcome(error)
+    return Response(status_code=CLOSED)

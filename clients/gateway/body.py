@@ -1,0 +1,59 @@
+"""Bytes to JSON that is fit to be checked."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pixelis.errors import InvalidRequest
+
+
+def parse(data: bytes, depth: int) -> dict[str, Any]:
+    """The object in `data`.
+
+    Args:
+        data: a body.
+        depth: objects and lists that may lie within each other.
+
+    Raises:
+        InvalidRequest: not UTF-8, not JSON, not an object, too deep, a key twice, or a number that is none.
+    """
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(f"The body is not UTF-8 at byte {error.start}.", mend="Send JSON as UTF-8.") from None
+    try:
+        found = json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
+    except RecursionError:
+        raise _deep(depth) from None
+    except ValueError as error:
+        raise InvalidRequest(f"The body is not JSON: {str(error)[:120]}.", mend="Send one JSON object.") from None
+    if not isinstance(found, dict):
+        raise InvalidRequest("The body is JSON, but no object.", mend="Send one JSON object.")
+    _bound(found, depth, depth)
+    return found
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InvalidRequest(f"The key `{twice[:80]}` occurs twice in one object.", mend="Send it once.")
+    return found
+
+
+def _constant(name: str) -> Any:
+    raise InvalidRequest(f"`{name}` is not JSON.", mend="Send numbers that are finite.")
+
+
+def _bound(value: Any, left: int, depth: int) -> None:
+    if isinstance(value, (dict, list)):
+        if not left:
+            raise _deep(depth)
+        for one in value.values() if isinstance(value, dict) else value:
+            _bound(one, left - 1, depth)
+
+
+def _deep(depth: int) -> InvalidRequest:
+    return InvalidRequest(f"The JSON is more than {depth} levels deep.", mend="No request needs so many.")

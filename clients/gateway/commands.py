@@ -1,0 +1,66 @@
+"""`pixelis gateway`."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pixelis.errors import InvalidRequest, SetupError
+from pixelis.settings import settings
+
+app = typer.Typer()
+
+EXAMPLES = """Examples:
+
+pixelis gateway
+
+pixelis gateway --port 9000 --triton localhost:8001
+
+pixelis gateway --keys keys.json --add-key alice --rate 60 --expires 2027-01-31
+
+pixelis gateway --keys keys.json
+
+curl -F image=@label.png -F question="What is written on the red label?" localhost:8080/infer
+"""
+
+
+@app.command("gateway", epilog=EXAMPLES)
+def gateway(
+    host: Annotated[str | None, typer.Option(help="Address to listen on; default from the settings.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Default from the settings: 8080.")] = None,
+    triton: Annotated[str | None, typer.Option(help="host:port of Triton's gRPC; default from the settings.")] = None,
+    keys: Annotated[Path | None, typer.Option(dir_okay=False, help="JSON file of API keys; none = no keys.")] = None,
+    add_key: Annotated[str, typer.Option(metavar="NAME", help="Make a key, print it this once, and end.")] = "",
+    rate: Annotated[float | None, typer.Option(min=0.1, help="With --add-key: its requests a minute.")] = None,
+    expires: Annotated[str, typer.Option(metavar="DATE", help="With --add-key: its last day, as 2027-01-31.")] = "",
+) -> None:
+    """Serve REST before Triton: /infer, /batch_infer, /feedback, /health, /metrics, /stats, /openapi.json.
+
+    Upon Ctrl-C or SIGTERM, what is under way ends first.
+    """
+    config = settings().gateway
+    said = {"host": host, "port": port, "triton": triton, "keys": keys}
+    config = config.model_copy(update={name: value for name, value in said.items() if value is not None})
+    if add_key:
+        _add(config.keys, add_key, rate, expires)
+        return
+    if rate is not None or expires:
+        raise InvalidRequest("`--rate` and `--expires` are of a new key.", mend="Name it: --add-key NAME.")
+    from clients.gateway.serving import serve
+
+    serve(config, settings().limits)
+
+
+def _add(path: Path | None, name: str, rate: float | None, expires: str) -> None:
+    from clients.gateway.keys import add
+
+    if path is None:
+        raise SetupError("There is no file for keys.", mend="Name it: --keys keys.json.")
+    try:
+        last = datetime.date.fromisoformat(expires) if expires else None
+    except ValueError:
+        raise InvalidRequest(f"{expires!r} is no date.", mend="As 2027-01-31.") from None
+    typer.echo(add(path, name, rate, last))

@@ -1,0 +1,118 @@
+"""What every route has at hand, and the way a request takes through it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.datastructures import FormData, UploadFile
+from starlette.requests import Request
+
+from clients.gateway import body, pictures
+from clients.gateway.health import Doctor
+from clients.gateway.keys import Keys
+from clients.gateway.metrics import Metrics
+from clients.gateway.rates import Rates
+from clients.gateway.requests import InferRequest, validated
+from clients.gateway.upstream import Upstream
+from pixelis.errors import InvalidRequest, LimitExceeded
+from pixelis.gateway_config import Gateway
+from pixelis.schema import Options
+from pixelis.settings import Limits
+
+FIELD_BYTES = 64 * 2**10
+"""Of one field of a form that is no file."""
+FIELDS = 64
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request for the pipeline, checked."""
+
+    images: list[bytes]
+    question: str
+    options: Options
+    request_id: str
+    stream: bool
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What every route has at hand."""
+
+    config: Gateway
+    limits: Limits
+    keys: Keys | None
+    rates: Rates
+    upstream: Upstream
+    metrics: Metrics
+    doctor: Doctor
+
+    def caller(self, request: Request, count: int = 1) -> str:
+        """Whose request it is, counted.
+
+        Raises:
+            Unauthorized: keys are needed, and it has none that is taken.
+            RateLimited: it has had its share.
+        """
+        per_minute = self.config.requests_per_minute
+        if self.keys is None:
+            name = f"address {request.client.host if request.client else ''}"
+        else:
+            key = self.keys.caller(request.headers.get("authorization"))
+            name, per_minute = f"key {key.name}", key.requests_per_minute or per_minute
+        self.rates.take(name, per_minute, count)
+        return name
+
+    async def json(self, request: Request) -> dict[str, Any]:
+        """The body, an object of JSON. Raises `InvalidRequest`."""
+        kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+        if kind != "application/json":
+            raise InvalidRequest(f"The body is `{kind[:80]}`.", mend="Send `Content-Type: application/json`.")
+        return body.parse(await request.body(), self.config.json_depth)
+
+    async def asked(self, request: Request) -> Asked:
+        """The body of `/infer`: JSON, or a form with files. Raises `RequestError`."""
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "multipart/form-data":
+            return self.checked(await self.json(request), request.state.request_id)
+        async with request.form(max_files=self.limits.frames, max_fields=FIELDS, max_part_size=FIELD_BYTES) as form:
+            return await self._filled(form, request.state.request_id)
+
+    def checked(self, said: dict[str, Any], request_id: str) -> Asked:
+        """One body of `/infer`. Raises `RequestError`."""
+        one = validated(InferRequest, said, "The request")
+        return self._made(one, pictures.decode(one.pictures(), self.limits), request_id)
+
+    async def _filled(self, form: FormData, request_id: str) -> Asked:
+        files: list[UploadFile | str] = []
+        said: dict[str, Any] = {}
+        for name in form:
+            values = form.getlist(name)
+            if name in ("image", "images"):
+                files += values
+            elif any(isinstance(value, UploadFile) for value in values):
+                raise InvalidRequest(f"The field `{name[:80]}` is a file.", mend="Files are named `image`.")
+            elif name == "stop":
+                said[name] = values
+            elif len(values) > 1:
+                raise InvalidRequest(f"The field `{name[:80]}` occurs twice.", mend="Send it once.")
+            else:
+                said[name] = values[0]
+        pictures.counted(len(files), self.limits)
+        images = []
+        for file in files:
+            if isinstance(file, UploadFile):
+                pictures.sized(file.size or 0, self.limits)
+                images.append(await file.read())
+            else:
+                images += pictures.decode([file], self.limits)
+        return self._made(validated(InferRequest, said, "The form"), images, request_id)
+
+    def _made(self, one: InferRequest, images: list[bytes], request_id: str) -> Asked:
+        size = len(one.question.encode("utf-8", "surrogatepass"))
+        if size > self.limits.question_bytes:
+            raise LimitExceeded(
+                f"The question has {size} bytes; {self.limits.question_bytes} are taken.", mend="Ask in fewer words."
+            )
+        return Asked(images, one.question, one.options(), one.request_id or request_id, one.stream)

@@ -1,0 +1,43 @@
+"""Server-sent events."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+
+from clients.gateway.answers import detail
+from clients.gateway.requests import ErrorBody
+from pixelis.errors import PixelisError
+from pixelis.schema import Event
+
+MEDIA_TYPE = "text/event-stream"
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+
+async def written(
+    first: Event, events: AsyncIterator[Event], request_id: str, failed: Callable[[BaseException], None]
+) -> AsyncIterator[bytes]:
+    """Each event as `event: NAME` and `data: JSON`; an error is the last one.
+
+    Args:
+        first: the first event, which was waited for so that an error before it has its own status.
+        events: those that follow.
+        request_id: the request's name.
+        failed: told what it ended with, where that is no answer.
+    """
+    try:
+        async with aclosing(events):  # type: ignore[type-var]
+            yield _event(first)
+            async for event in events:
+                yield _event(event)
+    except PixelisError as error:
+        failed(error)
+        body = ErrorBody(error=detail(error, request_id))
+        yield f"event: error\ndata: {body.model_dump_json()}\n\n".encode()
+    except BaseException as error:
+        failed(error)
+        raise
+
+
+def _event(event: Event) -> bytes:
+    return f"event: {event.event}\ndata: {event.model_dump_json(exclude_defaults=True)}\n\n".encode()

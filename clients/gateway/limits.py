@@ -1,0 +1,116 @@
+"""What arrives, within bounds of bytes and time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from pixelis.errors import DeadlineExceeded, LimitExceeded
+
+
+class Bounded:
+    """ASGI middleware: what has too many bytes is refused before it is held, and a body that trickles is left.
+
+    Args:
+        app: what comes behind.
+        headers: bytes of address and headers.
+        most: bytes of a body.
+        timeout_s: from the headers to the body's end.
+    """
+
+    def __init__(self, app: ASGIApp, headers: int, most: int, timeout_s: float) -> None:
+        self._app, self._headers, self._most, self._timeout_s = app, headers, most, timeout_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        size = len(scope["raw_path"]) + len(scope["query_string"])
+        if size + sum(len(name) + len(value) for name, value in scope["headers"]) > self._headers:
+            # h11 bounds what it waits for; headers that arrive at once are not within its bound.
+            raise LimitExceeded(f"The headers are larger than {self._headers} bytes.", mend="Send fewer.")
+        body = _Body(receive, self._most, self._timeout_s)
+        declared = dict(scope["headers"]).get(b"content-length", b"0")
+        if int(declared) > self._most:
+            raise body.too_large()
+        expected = int(declared) > 0 or b"transfer-encoding" in dict(scope["headers"])
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start" and expected and not body.over:
+                message["headers"] = [*message["headers"], (b"connection", b"close")]  # the rest is not read
+            await send(message)
+
+        await self._app(scope, body.receive, sending)
+
+
+class _Body:
+    """A request's body as it comes; `over` when its end was seen."""
+
+    def __init__(self, receive: Receive, most: int, timeout_s: float) -> None:
+        self._receive, self._most, self._timeout_s = receive, most, timeout_s
+        self._deadline = asyncio.get_running_loop().time() + timeout_s
+        self._held = 0
+        self.over = False
+
+    async def receive(self) -> Message:
+        if self.over:  # what is waited for now is that the client goes
+            return await self._receive()
+        left = self._deadline - asyncio.get_running_loop().time()
+        try:
+            message = await asyncio.wait_for(self._receive(), max(left, 0))
+        except asyncio.TimeoutError:
+            raise DeadlineExceeded(
+                f"The body did not arrive within {self._timeout_s:g} s.", mend="Send it at once."
+            ) from None
+        self._held += len(message.get("body", b""))
+        if self._held > self._most:
+            raise self.too_large()
+        self.over = not message.get("more_body", False)
+        return message
+
+    def too_large(self) -> LimitExceeded:
+        return LimitExceeded(f"The body is larger than {self._most} bytes.", mend="Send fewer or smaller images.")
+
+
+def protocol(header_timeout_s: float) -> type[H11Protocol]:
+    """uvicorn's protocol for HTTP/1.1, which closes a connection whose headers do not come in time.
+
+    uvicorn bounds how long an idle connection is kept between requests, not how long one takes to say what it wants.
+    """
+
+    class Hasty(H11Protocol):
+        _alarm: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self._wait()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._heard()
+            super().connection_lost(exc)
+
+        def data_received(self, data: bytes) -> None:
+            if self._alarm is None and (self.cycle is None or self.cycle.response_complete):
+                self._wait()
+            super().data_received(data)
+            if self.cycle is not None and not self.cycle.response_complete:
+                self._heard()
+
+        def _wait(self) -> None:
+            self._alarm = self.loop.call_later(header_timeout_s, self._close)
+
+        def _heard(self) -> None:
+            if self._alarm is not None:
+                self._alarm.cancel()
+                self._alarm = None
+
+        def _close(self) -> None:
+            self._alarm = None
+            if self.cycle is None or self.cycle.response_complete:
+                self.transport.close()
+
+    return Hasty

@@ -1,0 +1,102 @@
+"""`POST /infer`, `POST /batch_infer`, `POST /feedback`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from clients.gateway import events
+from clients.gateway.answers import REQUEST_ID, detail, outcome, status
+from clients.gateway.desk import Asked, Desk
+from clients.gateway.openapi import taking
+from clients.gateway.requests import BatchAnswer, BatchMember, BatchRequest, FeedbackRequest, InferRequest, validated
+from clients.gateway.upstream import while_there
+from pixelis.errors import InvalidRequest, LimitExceeded, PixelisError
+from pixelis.schema import Event, KnnResult, PipelineResult
+
+
+def routes(desk: Desk) -> APIRouter:
+    """The routes of questions."""
+    router = APIRouter(tags=["questions"])
+
+    @router.post("/infer", response_model=PipelineResult, openapi_extra=taking(InferRequest, form=True), summary="Ask")
+    async def infer(request: Request) -> Response:
+        """A question about one or several images, answered whole or, with `stream`, step by step."""
+        caller = desk.caller(request)
+        asked = await desk.asked(request)
+        request.state.request_id = asked.request_id
+        if asked.stream:
+            return await _streamed(desk, request, caller, asked)
+        result = await while_there(request, _ask(desk, caller, asked))
+        return Response(result.model_dump_json(), media_type="application/json")
+
+    @router.post(
+        "/batch_infer", response_model=BatchAnswer, openapi_extra=taking(BatchRequest), summary="Ask several at once"
+    )
+    async def batch_infer(request: Request) -> Response:
+        """Several questions; each has its own result or error, in the order of the requests."""
+        said = validated(BatchRequest, await desk.json(request), "The batch").requests
+        if len(said) > desk.config.batch:
+            raise LimitExceeded(
+                f"{len(said)} requests in one batch; {desk.config.batch} are taken.", mend="Send several batches."
+            )
+        caller = desk.caller(request, len(said))
+        desk.metrics.members.observe(len(said))
+        name = request.state.request_id
+        members = (_member(desk, caller, one, f"{name}-{number}") for number, one in enumerate(said))
+        found = await while_there(request, _together(members))
+        return JSONResponse(BatchAnswer(answers=found).model_dump(mode="json", exclude_none=True))
+
+    @router.post(
+        "/feedback", response_model=KnnResult, openapi_extra=taking(FeedbackRequest), summary="Say what is right"
+    )
+    async def feedback(request: Request) -> Response:
+        """Whether the answer to a request was right, or what is right."""
+        desk.caller(request)
+        said = validated(FeedbackRequest, await desk.json(request), "The feedback")
+        result = await while_there(request, desk.upstream.feedback(said.request_id, said.correct, said.answer))
+        return Response(result.model_dump_json(), media_type="application/json")
+
+    return router
+
+
+async def _ask(desk: Desk, caller: str, asked: Asked) -> PipelineResult:
+    return await desk.upstream.ask(caller, asked.images, asked.question, asked.options, asked.request_id)
+
+
+async def _together(members: Any) -> list[BatchMember]:
+    return list(await asyncio.gather(*members))
+
+
+async def _member(desk: Desk, caller: str, said: dict[str, Any], name: str) -> BatchMember:
+    try:
+        asked = desk.checked(said, name)
+        name = asked.request_id
+        if asked.stream:
+            raise InvalidRequest("A member of a batch is not streamed.", mend="Leave `stream` out, or use `/infer`.")
+        return BatchMember(status=200, result=await _ask(desk, caller, asked))
+    except PixelisError as error:
+        return BatchMember(status=status(error), error=detail(error, name))
+
+
+async def _streamed(desk: Desk, request: Request, caller: str, asked: Asked) -> Response:
+    stream = desk.upstream.stream(caller, asked.images, asked.question, asked.options, asked.request_id)
+    first = await while_there(request, _first(stream))
+
+    def failed(error: BaseException) -> None:
+        request.state.outcome = outcome(error)
+
+    return StreamingResponse(
+        events.written(first, stream, asked.request_id, failed),
+        media_type=events.MEDIA_TYPE,
+        headers={**events.HEADERS, REQUEST_ID: asked.request_id},
+    )
+
+
+async def _first(stream: AsyncIterator[Event]) -> Event:
+    return await anext(stream)

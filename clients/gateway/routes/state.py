@@ -1,0 +1,77 @@
+"""`GET /health`, `GET /metrics`, `GET /stats`."""
+
+from __future__ import annotations
+
+import time
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+from starlette.responses import JSONResponse, Response
+
+from clients.gateway.desk import Desk
+from clients.gateway.health import Health
+from pixelis import __version__
+from pixelis.errors import ServingError
+
+
+class Stats(BaseModel):
+    """Body of `GET /stats`: what `/metrics` has, as JSON."""
+
+    version: str
+    uptime_s: float
+    in_flight: int = Field(description="requests that Triton has from this gateway")
+    waiting: dict[str, int] = Field(description="requests that wait for their turn, by class")
+    requests: dict[str, dict[str, int]] = Field(description="route -> outcome -> requests so far")
+    cached: dict[str, int] = Field(description="`hit`, `miss` -> answers so far")
+    gpus: dict[str, dict[str, float]] | None = Field(
+        None, description="GPU -> `utilization` (0-1), `memory_used_bytes`, `memory_total_bytes`; absent without one"
+    )
+
+
+def routes(desk: Desk) -> APIRouter:
+    """The routes that say how things are."""
+    router, started = APIRouter(tags=["state"]), time.monotonic()
+
+    @router.get("/health", response_model=Health, responses={503: {"model": Health}}, summary="Is it up?")
+    async def health() -> Response:
+        """503 while questions are not answered. `degraded` names models that do not take requests."""
+        found = await desk.doctor.health()
+        return JSONResponse(found.model_dump(), 200 if found.ready else 503)
+
+    @router.get("/metrics", response_class=Response, summary="Prometheus' text")
+    async def metrics() -> Response:
+        """What the gateway counts; Triton's own are on its metrics port."""
+        return Response(desk.metrics.text(), media_type="text/plain; version=0.0.4")
+
+    @router.get("/stats", response_model=Stats, response_model_exclude_none=True, summary="The same as JSON")
+    async def stats() -> Stats:
+        """What `/metrics` has, as JSON."""
+        return Stats(
+            version=__version__,
+            uptime_s=round(time.monotonic() - started, 3),
+            in_flight=desk.upstream.admission.in_flight,
+            waiting={
+                "urgent": desk.upstream.admission.waiting(urgent=True),
+                "ordinary": desk.upstream.admission.waiting(urgent=False),
+            },
+            requests=desk.metrics.requests(),
+            cached=desk.metrics.cached(),
+            gpus=await _gpus(desk),
+        )
+
+    return router
+
+
+async def _gpus(desk: Desk) -> dict[str, dict[str, float]] | None:
+    """What Triton says of its GPUs; nothing where there is none, or nobody to ask."""
+    try:
+        samples = await desk.upstream.client.metrics()
+    except ServingError:
+        return None
+    found: dict[str, dict[str, float]] = {}
+    for name in ("utilization", "memory_used_bytes", "memory_total_bytes"):
+        prefix = f'nv_gpu_{name}{{gpu_uuid="'
+        for sample, value in samples.items():
+            if sample.startswith(prefix):
+                found.setdefault(sample.removeprefix(prefix).partition('"')[0], {})[name] = value
+    return found or None

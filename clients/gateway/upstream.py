@@ -1,0 +1,98 @@
+"""Triton, as the routes see it: admitted, within the deadline, and left when the client leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import aclosing
+from typing import Any, TypeVar
+
+from starlette.requests import ClientDisconnect, Request
+
+from clients.aio import AsyncPixelisClient
+from clients.gateway.admission import Admission
+from clients.gateway.metrics import Metrics
+from pixelis.errors import DeadlineExceeded
+from pixelis.schema import Event, KnnResult, Options, PipelineResult
+
+T = TypeVar("T")
+
+SHORT_S = 0.05
+"""Waiting for a turn that is not worth taking off a request's time."""
+LEAST_S = 1.0
+"""The least time that the pipeline takes a request for."""
+
+
+class Upstream:
+    """The pipeline behind the queue.
+
+    Args:
+        client: of Triton.
+        admission: whose turn it is.
+        metrics: told what came from a cache.
+    """
+
+    def __init__(self, client: AsyncPixelisClient, admission: Admission, metrics: Metrics) -> None:
+        self.client, self.admission, self._metrics = client, admission, metrics
+
+    async def ask(
+        self, caller: str, images: Sequence[bytes], question: str, options: Options, request_id: str
+    ) -> PipelineResult:
+        """One answer. Raises what the client and the queue raise."""
+        deadline = time.monotonic() + options.timeout_s
+        async with self.admission.turn(caller, options.priority, deadline):
+            asked = _within(options, deadline)
+            result = await self.client.ask(images, question, asked, request_id=request_id)
+        self._metrics.answered(result.from_cache)
+        return result
+
+    async def stream(
+        self, caller: str, images: Sequence[bytes], question: str, options: Options, request_id: str
+    ) -> AsyncIterator[Event]:
+        """The same, step by step; closing it cancels."""
+        deadline = time.monotonic() + options.timeout_s
+        async with self.admission.turn(caller, options.priority, deadline):
+            asked = _within(options, deadline)
+            async with aclosing(self.client.stream(images, question, asked, request_id=request_id)) as events:  # type: ignore[type-var]
+                async for event in events:
+                    if event.result is not None:
+                        self._metrics.answered(event.result.from_cache)
+                    yield event
+
+    async def feedback(self, request_id: str, correct: bool | None, answer: str | None) -> KnnResult:
+        """What the experiences make of it."""
+        return await self.client.feedback(request_id, correct=correct, answer=answer)
+
+
+def _within(options: Options, deadline: float) -> Options:
+    """`options` with the time that is left."""
+    left = deadline - time.monotonic()
+    if left < LEAST_S:
+        if options.timeout_s - left < SHORT_S:  # it asked for no more
+            return options
+        raise DeadlineExceeded("The request's turn came too late.", mend="Raise `timeout_s`.")
+    return options if options.timeout_s - left < SHORT_S else options.model_copy(update={"timeout_s": left})
+
+
+async def while_there(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """`work`, cancelled when the client goes. Its body must have been read.
+
+    Raises:
+        ClientDisconnect: it has gone.
+    """
+    task, gone = asyncio.ensure_future(work), asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientDisconnect
+        return task.result()
+    finally:
+        for one in (task, gone):
+            one.cancel()
+        await asyncio.gather(task, gone, return_exceptions=True)
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
