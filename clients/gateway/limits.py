@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from pixelis.errors import DeadlineExceeded, LimitExceeded
 
@@ -31,7 +30,6 @@ class Bounded:
             return
         size = len(scope["raw_path"]) + len(scope["query_string"])
         if size + sum(len(name) + len(value) for name, value in scope["headers"]) > self._headers:
-            # h11 bounds what it waits for; headers that arrive at once are not within its bound.
             raise LimitExceeded(f"The headers are larger than {self._headers} bytes.", mend="Send fewer.")
         body = _Body(receive, self._most, self._timeout_s)
         declared = dict(scope["headers"]).get(b"content-length", b"0")
@@ -76,41 +74,48 @@ class _Body:
         return LimitExceeded(f"The body is larger than {self._most} bytes.", mend="Send fewer or smaller images.")
 
 
-def protocol(header_timeout_s: float) -> type[H11Protocol]:
-    """uvicorn's protocol for HTTP/1.1, which closes a connection whose headers do not come in time.
+def protocol(header_bytes: int, header_timeout_s: float) -> type[HttpToolsProtocol]:
+    """uvicorn's protocol for HTTP/1.1, with bounds of a request's headers.
 
-    uvicorn bounds how long an idle connection is kept between requests, not how long one takes to say what it wants.
+    uvicorn bounds how long an idle connection is kept between requests, not how long or large a request's beginning is.
+    Its parser in C takes a million chunks of one byte in a second; the one in Python takes half a minute.
+
+    Args:
+        header_bytes: of a request's line and headers, while they arrive.
+        header_timeout_s: a connection whose headers take longer is closed.
     """
 
-    class Hasty(H11Protocol):
+    class Bounded(HttpToolsProtocol):
         _alarm: asyncio.TimerHandle | None = None
+        _head = 0
 
-        def connection_made(self, transport: Any) -> None:
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
-            self._wait()
+            self._await_head()
 
         def connection_lost(self, exc: Exception | None) -> None:
-            self._heard()
+            self._have_head()
             super().connection_lost(exc)
 
         def data_received(self, data: bytes) -> None:
             if self._alarm is None and (self.cycle is None or self.cycle.response_complete):
-                self._wait()
+                self._await_head()
+            self._head += len(data)
             super().data_received(data)
-            if self.cycle is not None and not self.cycle.response_complete:
-                self._heard()
+            if self._alarm is not None and self._head > header_bytes and not self.transport.is_closing():
+                self.send_400_response(f"The headers are larger than {header_bytes} bytes.")
 
-        def _wait(self) -> None:
-            self._alarm = self.loop.call_later(header_timeout_s, self._close)
+        def on_headers_complete(self) -> None:
+            self._have_head()
+            super().on_headers_complete()
 
-        def _heard(self) -> None:
+        def _await_head(self) -> None:
+            self._head = 0
+            self._alarm = self.loop.call_later(header_timeout_s, self.transport.close)
+
+        def _have_head(self) -> None:
             if self._alarm is not None:
                 self._alarm.cancel()
                 self._alarm = None
 
-        def _close(self) -> None:
-            self._alarm = None
-            if self.cycle is None or self.cycle.response_complete:
-                self.transport.close()
-
-    return Hasty
+    return Bounded

@@ -115,6 +115,12 @@ def test_http_that_is_none(gateway: uvicorn.Server, sent: bytes) -> None:
     alive()
 
 
+def test_headers_that_grow_are_cut_off(gateway: uvicorn.Server) -> None:
+    found = raw(b"GET /health HTTP/1.1\r\nHost: x\r\n", *[b"X: " + b"a" * 1000 + b"\r\n"] * 100, pause_s=0.005)
+    assert found == b"" or status(found) == 400
+    alive()
+
+
 def test_other_content_types(gateway: uvicorn.Server) -> None:
     for kind in ("text/plain", "application/x-www-form-urlencoded", "application/json2", "x" * 5000):
         assert ask("/infer", b"a=b", Content_Type=kind)[0] == 400
