@@ -16,6 +16,7 @@ from clients.metrics import read_metrics
 from clients.rest import AioHttpTransport
 from clients.rpc import AioGrpcTransport
 from clients.wire import Call, Picture
+from pixelis.errors import NotFound
 from pixelis.schema import (
     Event,
     GroupResult,
@@ -120,6 +121,14 @@ class AsyncPixelisClient:
     async def is_ready(self, model: str | None = None) -> bool:
         """Whether the server, or one of its models, takes requests."""
         return await self._transport.ready(model)
+
+    async def checkpoints(self) -> list[str]:
+        """Names that the option `model` takes: checkpoints that were published beside the default one."""
+        try:
+            async with aclosing(self._transport.stream(wire.residency())) as answers:
+                return [name async for tensors in answers for name in wire.residency().parse(tensors)]
+        except NotFound:  # a server of one checkpoint has no such model
+            return []
 
     async def metrics(self) -> dict[str, float]:
         """Every sample of the server's Prometheus metrics: `name{labels}` -> value."""

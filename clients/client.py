@@ -15,7 +15,7 @@ from clients.metrics import read_metrics
 from clients.rest import HttpTransport
 from clients.rpc import GrpcTransport
 from clients.wire import Call, Picture
-from pixelis.errors import InvalidRequest
+from pixelis.errors import InvalidRequest, NotFound
 from pixelis.schema import (
     Event,
     GroupResult,
@@ -159,6 +159,14 @@ class PixelisClient:
     def is_ready(self, model: str | None = None) -> bool:
         """Whether the server, or one of its models, takes requests."""
         return self._transport.ready(model)
+
+    def checkpoints(self) -> list[str]:
+        """Names that the option `model` takes: checkpoints that were published beside the default one."""
+        try:
+            with closing(self._transport.stream(wire.residency())) as answers:
+                return [name for tensors in answers for name in wire.residency().parse(tensors)]
+        except NotFound:  # a server of one checkpoint has no such model
+            return []
 
     def metrics(self) -> dict[str, float]:
         """Every sample of the server's Prometheus metrics: `name{labels}` -> value."""

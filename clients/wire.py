@@ -30,6 +30,8 @@ from pixelis.schema import (
     OperationResult,
     Options,
     PipelineResult,
+    ResidencyCommand,
+    ResidencyResult,
     parse_as,
 )
 
@@ -134,6 +136,12 @@ def knn(command: KnnCommand | None, key: ArrayLike | None = None, k: int | None 
     return Call("knn", _batched(inputs), KNN_TIMEOUT_S, lambda out: _object(KnnResult, out))
 
 
+def residency() -> Call[list[str]]:
+    """The names of the checkpoints beside the default one, of `residency`."""
+    inputs = {"COMMAND": text(ResidencyCommand(command="stats").model_dump_json(exclude_none=True))}
+    return Call("residency", inputs, KNN_TIMEOUT_S, _checkpoints)
+
+
 def feedback(request_id: str, correct: bool | None, answer: str | None) -> Call[KnnResult]:
     """Feedback on a request to `knn`. Raises `InvalidRequest` unless exactly one of `correct` and `answer` is said."""
     if (correct is None) == (answer is None):
@@ -143,9 +151,10 @@ def feedback(request_id: str, correct: bool | None, answer: str | None) -> Call[
 
 def generate_body(call: Call[Any]) -> bytes:
     """A streamed call as the JSON of `/generate_stream`: images as `data:` URLs, for JSON holds no raw bytes."""
-    images = [data_url(image) for image in call.inputs["IMAGE"]]
-    rest = {name: array[0].decode() for name, array in call.inputs.items() if name != "IMAGE"}
-    return json.dumps({**({"id": call.request_id} if call.request_id else {}), "IMAGE": images, **rest}).encode()
+    said: dict[str, Any] = {name: array[0].decode() for name, array in call.inputs.items() if name != "IMAGE"}
+    if "IMAGE" in call.inputs:
+        said["IMAGE"] = [data_url(image) for image in call.inputs["IMAGE"]]
+    return json.dumps({**({"id": call.request_id} if call.request_id else {}), **said}).encode()
 
 
 def data_url(image: bytes) -> str:
@@ -192,6 +201,11 @@ def _object(model: type[T], outputs: Tensors, name: str = "RESULT") -> T:
 
 def _result(outputs: Tensors) -> PipelineResult:
     return _object(PipelineResult, outputs)
+
+
+def _checkpoints(outputs: Tensors) -> list[str]:
+    found = _object(ResidencyResult, outputs)
+    return sorted(one.name for one in found.checkpoints if one.name != "default")
 
 
 def _event(outputs: Tensors) -> Event:

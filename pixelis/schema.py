@@ -85,6 +85,14 @@ class TokenChoice(_Wire):
         return self
 
 
+class Exchange(_Wire):
+    """A question that was asked before in the same conversation, and what was answered."""
+
+    question: str = Field(min_length=1, max_length=32_768)
+    answer: str = Field(max_length=32_768)
+    images: int = Field(0, ge=0, le=4096, description="how many of the request's images came with it, in order")
+
+
 class Options(TokenChoice):
     """What a request may ask for. Unknown keys are an error that lists the known ones."""
 
@@ -101,6 +109,17 @@ class Options(TokenChoice):
     model: str | None = Field(
         None, max_length=64, description="a checkpoint of the server by its name; none = the default one"
     )
+    system: str | None = Field(
+        None, max_length=32_768, description="told before everything, behind what the checkpoint itself is told"
+    )
+    history: list[Exchange] = Field(
+        default_factory=list, max_length=64, description="what was said before; images that it does not count are new"
+    )
+
+    @property
+    def alone(self) -> bool:
+        """Whether images and question are all there is; what else was said enters no retrieval key."""
+        return not self.history and not self.system
 
     @classmethod
     def parse(cls, text: str | bytes | None) -> Options:
@@ -285,6 +304,13 @@ class Provenance(_Wire):
     reasons: list[str] = Field(default_factory=list, description="stages that failed and were done without")
 
 
+class Usage(_Wire):
+    """What a request took of the policy."""
+
+    prompt_tokens: int = Field(description="given to it: conversation, visual tokens, observations")
+    completion_tokens: int = Field(description="written by it, in all turns")
+
+
 class PipelineResult(_Wire):
     """`RESULT` of the ensemble `pixelis`, and the final event of `agent`."""
 
@@ -297,6 +323,7 @@ class PipelineResult(_Wire):
     timings_ms: dict[str, float]
     versions: dict[str, str]
     from_cache: bool = False
+    usage: Usage | None = Field(None, description="of the reasoning that made the answer, even where a cache had it")
 
 
 PROBE_ID = "watchdog"
@@ -336,7 +363,8 @@ class AgentOutcome(_Wire):
     finish: Literal["answer", "max_operations", "max_tokens", "stop", "timeout"] = "answer"
     from_cache: bool = Field(False, description="the same was asked before; `elapsed_ms` is of the look-up")
     error: str | None = Field(None, description="with `timeout`: what was not done in time")
-    tokens: int = 0
+    tokens: int = Field(0, description="written by the policy, in all turns")
+    prompt_tokens: int = Field(0, description="given to it, in all turns")
     elapsed_ms: float = 0.0
     timings_ms: dict[str, float] = Field(default_factory=dict)
 

@@ -18,7 +18,7 @@ def detail(error: PixelisError, request_id: str) -> ErrorDetail:
     """An error as the object that travels. What is not one of the caller's own says no more than its message."""
     return ErrorDetail(
         code=error.code,
-        message=error.message,
+        message=str(error),
         mend=error.mend,
         type="invalid_request_error" if isinstance(error, RequestError) else "server_error",
         request_id=request_id,

@@ -21,7 +21,7 @@ from clients.gateway.limits import Bounded
 from clients.gateway.metrics import Metrics
 from clients.gateway.openapi import ERRORS
 from clients.gateway.rates import Rates
-from clients.gateway.routes import infer, state
+from clients.gateway.routes import chat, infer, state
 from clients.gateway.upstream import Upstream
 from clients.gateway.watched import Watched
 from pixelis import __version__
@@ -74,6 +74,7 @@ def application(config: Gateway, limits: Limits) -> FastAPI:
         redoc_url=None,
     )
     app.include_router(infer.routes(desk))
+    app.include_router(chat.routes(desk))
     app.include_router(state.routes(desk))
     app.add_middleware(Bounded, headers=config.header_bytes, most=config.body_bytes, timeout_s=config.body_timeout_s)
     if config.origins:

@@ -110,9 +110,13 @@ class Desk:
         return self._made(validated(InferRequest, said, "The form"), images, request_id)
 
     def _made(self, one: InferRequest, images: list[bytes], request_id: str) -> Asked:
-        size = len(one.question.encode("utf-8", "surrogatepass"))
+        self.worded(one.question)
+        return Asked(images, one.question, one.options(), one.request_id or request_id, one.stream)
+
+    def worded(self, question: str) -> None:
+        """Raises `LimitExceeded` for a question that is too long."""
+        size = len(question.encode("utf-8", "surrogatepass"))
         if size > self.limits.question_bytes:
             raise LimitExceeded(
                 f"The question has {size} bytes; {self.limits.question_bytes} are taken.", mend="Ask in fewer words."
             )
-        return Asked(images, one.question, one.options(), one.request_id or request_id, one.stream)

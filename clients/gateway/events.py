@@ -14,20 +14,25 @@ MEDIA_TYPE = "text/event-stream"
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
+async def first(events: AsyncIterator[Event]) -> Event:
+    """The first event of a stream, whose error is one of the request."""
+    return await anext(events)
+
+
 async def written(
-    first: Event, events: AsyncIterator[Event], request_id: str, failed: Callable[[BaseException], None]
+    begun: Event, events: AsyncIterator[Event], request_id: str, failed: Callable[[BaseException], None]
 ) -> AsyncIterator[bytes]:
     """Each event as `event: NAME` and `data: JSON`; an error is the last one.
 
     Args:
-        first: the first event, which was waited for so that an error before it has its own status.
+        begun: the first event, which was waited for so that an error before it has its own status.
         events: those that follow.
         request_id: the request's name.
         failed: told what it ended with, where that is no answer.
     """
     try:
         async with aclosing(events):  # type: ignore[type-var]
-            yield _event(first)
+            yield _event(begun)
             async for event in events:
                 yield _event(event)
     except PixelisError as error:

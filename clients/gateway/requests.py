@@ -58,8 +58,8 @@ class ErrorDetail(BaseModel):
     """What went wrong."""
 
     code: str = Field(description="stable, for programs")
-    message: str
-    mend: str | None = Field(None, description="what the caller can do")
+    message: str = Field(description="what went wrong, and what the caller can do")
+    mend: str | None = Field(None, description="the latter alone")
     type: str = Field(description="`invalid_request_error` or `server_error`, as OpenAI's clients know them")
     param: str | None = None
     request_id: str

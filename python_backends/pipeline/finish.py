@@ -18,6 +18,7 @@ from pixelis.schema import (
     RecallOutcome,
     Reward,
     RewardRequest,
+    Usage,
     Verdict,
 )
 from pixelis.settings import Retrieval
@@ -80,7 +81,7 @@ class Finisher:
         voted = self._attempt("vote", watch, reasons, lambda: self._vote(request, recalled, outcome))
         verdict = voted or _unvoted(request, outcome, None)
         learned = None
-        if not request.options.read_only:
+        if not request.options.read_only and request.options.alone:
             learned = self._attempt(
                 "learn", watch, reasons, lambda: self._learn(request, recalled, key, outcome, reward, verdict)
             )
@@ -104,6 +105,7 @@ class Finisher:
             timings_ms=_timings(request, recalled, outcome, watch),
             versions=self._models.versions(),
             from_cache=outcome.from_cache,
+            usage=Usage(prompt_tokens=outcome.prompt_tokens, completion_tokens=outcome.tokens),
         )
 
     def _attempt(self, stage: str, watch: Stopwatch, reasons: list[str], work: Callable[[], T]) -> T | None:

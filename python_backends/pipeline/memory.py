@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelis.errors import ServingError
+from pixelis.schema import Options
 from python_backends.pipeline.models import Floats
 from python_backends.pipeline.spaces import Frame
 from python_backends.policy import conversation
@@ -62,10 +63,28 @@ class Memory:
     visual: list[Floats] = field(default_factory=list)
     frames: list[Frame] = field(default_factory=list)
 
-    def open(self, question: str, tokens: Floats, frames: Sequence[Frame], times: Sequence[float] = ()) -> None:
-        """The opening: all images, each behind its time where `times` (seconds) says it, then the question."""
-        asked = self.voice.tokenizer.neutral(question)
-        self._append(conversation.opening(self.voice.profile, asked, len(frames), times), tokens, frames)
+    def open(
+        self,
+        question: str,
+        tokens: Floats,
+        frames: Sequence[Frame],
+        times: Sequence[float] = (),
+        options: Options | None = None,
+    ) -> None:
+        """The opening: what `options` say was said before, images, each behind its time where `times` (seconds) says
+        it, and the question."""
+        plain, options = self.voice.tokenizer.neutral, options or Options()
+        counts = [said.images for said in options.history]
+        if options.media == "video" and counts:  # there is one, and it came first
+            counts = [len(frames), *[0] * (len(counts) - 1)]
+        history = [
+            (plain(said.question), plain(said.answer), count)
+            for said, count in zip(options.history, counts, strict=True)
+        ]
+        text = conversation.opening(
+            self.voice.profile, plain(question), len(frames), times, plain(options.system or ""), history
+        )
+        self._append(text, tokens, frames)
 
     def said(self, ids: Sequence[int]) -> None:
         """The policy's own turn, as it wrote it."""

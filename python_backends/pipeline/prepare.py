@@ -81,6 +81,8 @@ class Preparer:
         pictures = [self._decode(image, i) for i, image in enumerate(images)]
         if parsed.media == "video":
             _require_one_size(pictures)
+        else:
+            _require_enough(parsed, len(pictures))
         seen = Showing.of(len(pictures), parsed, self._profile).indexes
         size = self._profile.fitting([(pictures[i].shape[1], pictures[i].shape[0]) for i in seen])
         views = np.stack([view(pictures[i], size, self._profile.resampling) for i in seen])
@@ -120,6 +122,15 @@ class Preparer:
     def _decode(self, image: bytes, index: int) -> Pixels:
         with about(index):
             return self._decoded.get(image)
+
+
+def _require_enough(options: Options, images: int) -> None:
+    counted = sum(said.images for said in options.history)
+    if counted > images:
+        raise InvalidRequest(
+            f"`history` counts {counted} images, and the request has {images}.",
+            mend="Send all images of the conversation, in order.",
+        )
 
 
 def _require_one_size(frames: Sequence[Pixels]) -> None:

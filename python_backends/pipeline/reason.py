@@ -115,6 +115,8 @@ class _Episode:
     steps: int = 0
     turns: int = 0
     tokens: int = 0
+    given: int = 0
+    said: int = 0
     patch_seconds: float | None = None
     unfinished: TurnText | None = None
     evidence: Evidence = field(default_factory=Evidence)
@@ -138,8 +140,10 @@ class _Episode:
         showing = Showing.of(len(sizes), self.request.options, profile)
         frames, self.patch_seconds = showing.frames(sizes, (views.shape[2], views.shape[1])), showing.patch_seconds
         self._check()
-        memory.open(self.request.question, self.acting.see(showing.seen(views)), frames, showing.times)
+        tokens = self.acting.see(showing.seen(views))
+        memory.open(self.request.question, tokens, frames, showing.times, self.request.options)
         while True:
+            self.given = len(memory.ids) - self.said
             turn = yield from self._speak(memory)
             parsed = parse_turn(turn.text, profile.dialect)
             if not isinstance(parsed.act, Answer):
@@ -157,6 +161,7 @@ class _Episode:
                 # A call that did not fit into `max_tokens` would not fit the next time either.
                 return self._outcome(parsed.thought, "max_tokens")
             memory.said(turn.ids)
+            self.said += len(turn.ids)
             yield from self._act(memory, parsed.act)
 
     def _speak(self, memory: Memory) -> Generator[Event, None, TurnText]:
@@ -270,6 +275,7 @@ class _Episode:
                 "finish": finish,
                 "error": error,
                 "tokens": self.tokens,
+                "prompt_tokens": self.given,
                 "elapsed_ms": acting.watch.elapsed_ms,
                 "timings_ms": acting.watch.ms,
             }

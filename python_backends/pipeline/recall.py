@@ -83,7 +83,7 @@ def _one(
         key, reason = np.zeros(WIDTH, np.float32), "; ".join(reasons)
         return Recalled(_outcome(RecallOutcome(reason=reason), watch), key)
     key = retrieval_key(visual, text, settings().retrieval.visual_weight)
-    if request.options.k == 0:
+    if request.options.k == 0 or not request.options.alone:
         return Recalled(_outcome(RecallOutcome(reason=NO_RETRIEVAL), watch), key)
     started = time.perf_counter()
     count, limit = not request.options.read_only, share(request.deadline, RECALL)

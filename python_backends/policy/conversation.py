@@ -22,18 +22,40 @@ END = "<|im_end|>"
 GENERATE = "<|im_start|>assistant\n"
 
 
-def opening(profile: Profile, question: str, images: int, times: Sequence[float] = ()) -> str:
-    """System turn (if any), user turn with `images` images and the question, and the generation prompt.
+Said = tuple[str, str, int]
+"""A question that was asked before, its answer, and how many images came with it."""
+
+
+def opening(
+    profile: Profile,
+    question: str,
+    images: int,
+    times: Sequence[float] = (),
+    system: str = "",
+    history: Sequence[Said] = (),
+) -> str:
+    """System turn (if any), what was said before, user turn with its images and the question, the generation prompt.
 
     Args:
         profile: the checkpoint's.
         question: the user's, neutral.
-        images: how many.
-        times: seconds of each image, where they are a video's; written before it, as Qwen3-VL reads them.
+        images: how many, those of `history` among them; what it does not count comes with the question.
+        times: seconds of each image, where they are a video's; written before it, as Qwen3-VL reads them. All come
+            with the first question.
+        system: the caller's, neutral; behind the checkpoint's own.
+        history: neutral.
     """
-    system = f"<|im_start|>system\n{profile.system}{END}\n" if profile.system else ""
-    shown = timed_prompt(times, 1, PAD) if times else IMAGE * images
-    return f"{system}<|im_start|>user\n{shown}{question}{END}\n{GENERATE}"
+    told = "\n\n".join(text for text in (profile.system, system) if text)
+    head = f"<|im_start|>system\n{told}{END}\n" if told else ""
+    new = images - sum(count for _, _, count in history)
+    shown = [IMAGE * count for count in (*(count for _, _, count in history), new)]
+    if times:
+        shown = [timed_prompt(times, 1, PAD), *[""] * len(history)]
+    before = "".join(
+        f"<|im_start|>user\n{seen}{asked}{END}\n{GENERATE}{answer}{END}\n"
+        for seen, (asked, answer, _) in zip(shown, history, strict=False)
+    )
+    return f"{head}{before}<|im_start|>user\n{shown[-1]}{question}{END}\n{GENERATE}"
 
 
 def tool_call(name: str, arguments: dict[str, Any]) -> str:

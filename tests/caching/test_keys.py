@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixelis.schema import MAX_SEED, Operation, OperationName, Options, PreparedRequest
+from pixelis.schema import MAX_SEED, Exchange, Operation, OperationName, Options, PreparedRequest
 from python_backends.caching import keys
 from python_backends.caching.origin import Origin
 
@@ -33,6 +33,10 @@ OPTIONS: dict[str, st.SearchStrategy[Any]] = {
     "max_tokens": st.integers(1, 8192),
     "media": st.sampled_from(["images", "video"]),
     "fps": st.floats(0.1, 240),
+    "system": st.none() | st.text(max_size=9),
+    "history": st.lists(
+        st.builds(Exchange, question=st.text(min_size=1, max_size=4), answer=st.text(max_size=4)), max_size=2
+    ),
     "model": st.none() | st.sampled_from(["large", "small"]),
 }
 REQUEST: dict[str, st.SearchStrategy[Any]] = {

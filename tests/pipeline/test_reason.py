@@ -47,6 +47,20 @@ def test_a_trajectory(voice: Voice, prepare: Callable[..., Prepared]) -> None:
     assert set(outcome.timings_ms) == {"vision_encoder", "policy", "visual_ops"}
 
 
+def test_what_was_said_before_comes_first_and_tokens_are_counted(
+    voice: Voice, prepare: Callable[..., Prepared]
+) -> None:
+    models = ScriptedModels(voice, [ZOOM, "red"])
+    history = [{"question": "Which is <|im_end|> red?", "answer": "This.", "images": 1}]
+    _, outcome = run(models, prepare(question="Sure?", system="Be brief.", history=history))
+    text = voice.tokenizer.decode(models.prompts[0], skip_special=False)
+    at = [text.index(word) for word in ("Be brief.", "<|vision_start|>", "red?", "This.", "Sure?")]
+    assert at == sorted(at)
+    assert text.count("<|im_end|>") == 4  # system, two questions, one answer: the one in a question is text
+    assert outcome.prompt_tokens + outcome.tokens == len(models.prompts[1]) + 3  # `red`, and the end of both turns
+    assert len(models.prompts[0]) < outcome.prompt_tokens
+
+
 def test_the_prompt_only_grows_and_says_what_the_template_says(voice: Voice, prepare: Callable[..., Prepared]) -> None:
     models = ScriptedModels(voice, [ZOOM, READ, "red"])
     run(models, prepare(question="What is written on the red label?"))

@@ -230,6 +230,18 @@ def test_the_gateway_answers_as_triton_does(triton: EmbeddedTriton, tmp_path: Pa
         assert {one["result"]["answer"] for one in found["answers"][::2]} == {want.answer}
         status, found = posted(url, "/feedback", {"request_id": want.request_id, "correct": True})
         assert (status, found["judgement"]["correct"]) == (200, True)
+        part = {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{said['image']}"}}
+        first = {"role": "user", "content": [part, {"type": "text", "text": question}]}
+        status, found = posted(url, "/v1/chat/completions", {"messages": [first]})
+        assert (status, found["choices"][0]["message"]["content"]) == (200, want.answer)
+        used = found["usage"]["prompt_tokens"]
+        turns = [{"role": "system", "content": "Be brief."}, first, {"role": "assistant", "content": "4"}]
+        status, found = posted(
+            url, "/v1/chat/completions", {"messages": [*turns, {"role": "user", "content": "Sure?"}]}
+        )
+        assert (status, found["pixelis"]["provenance"]["neighbours"]) == (200, [])
+        assert found["usage"]["prompt_tokens"] > used > 0
+        assert posted(url, "/v1/models", None)[1]["data"][0]["id"] == "pixelis"
         hits = posted(url, "/stats", None)[1]["cached"]
         assert posted(url, "/infer", said)[1]["from_cache"]
         assert posted(url, "/stats", None)[1]["cached"]["hit"] == hits.get("hit", 0) + 1

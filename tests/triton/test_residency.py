@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from clients.aio import AsyncPixelisClient
 from clients.client import PixelisClient
 from pixelis.errors import InvalidRequest
 from pixelis.schema import Event, Options, PipelineResult
@@ -133,3 +135,15 @@ def test_what_was_unloaded_is_not_taken_for_dead(triton: EmbeddedTriton, client:
 def test_an_unknown_name_is_refused_with_those_that_there_are(client: PixelisClient) -> None:
     with pytest.raises(InvalidRequest, match=r"no checkpoint 'other'.*twin"):
         client.ask(example(3), QUESTION, model="other")
+
+
+def test_clients_know_the_names(triton: EmbeddedTriton, client: PixelisClient) -> None:
+    assert client.checkpoints() == ["twin"]
+    with PixelisClient(triton.http_url, "http") as over_http:
+        assert over_http.checkpoints() == ["twin"]
+
+    async def names() -> list[str]:
+        async with AsyncPixelisClient(triton.grpc_url) as asking:
+            return await asking.checkpoints()
+
+    assert asyncio.run(names()) == ["twin"]

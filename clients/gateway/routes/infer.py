@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 from fastapi import APIRouter
@@ -11,13 +10,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from clients.gateway import events
-from clients.gateway.answers import REQUEST_ID, detail, outcome, status
+from clients.gateway.answers import detail, outcome, status
 from clients.gateway.desk import Asked, Desk
 from clients.gateway.openapi import taking
 from clients.gateway.requests import BatchAnswer, BatchMember, BatchRequest, FeedbackRequest, InferRequest, validated
 from clients.gateway.upstream import while_there
 from pixelis.errors import InvalidRequest, LimitExceeded, PixelisError
-from pixelis.schema import Event, KnnResult, PipelineResult
+from pixelis.schema import KnnResult, PipelineResult
 
 
 def routes(desk: Desk) -> APIRouter:
@@ -86,7 +85,7 @@ async def _member(desk: Desk, caller: str, said: dict[str, Any], name: str) -> B
 
 async def _streamed(desk: Desk, request: Request, caller: str, asked: Asked) -> Response:
     stream = desk.upstream.stream(caller, asked.images, asked.question, asked.options, asked.request_id)
-    first = await while_there(request, _first(stream))
+    first = await while_there(request, events.first(stream))
 
     def failed(error: BaseException) -> None:
         request.state.outcome = outcome(error)
@@ -94,9 +93,5 @@ async def _streamed(desk: Desk, request: Request, caller: str, asked: Asked) -> 
     return StreamingResponse(
         events.written(first, stream, asked.request_id, failed),
         media_type=events.MEDIA_TYPE,
-        headers={**events.HEADERS, REQUEST_ID: asked.request_id},
+        headers=events.HEADERS,
     )
-
-
-async def _first(stream: AsyncIterator[Event]) -> Event:
-    return await anext(stream)

@@ -108,6 +108,25 @@ def test_the_conversation_is_what_the_chat_template_renders(model: object, tmp_p
     assert tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True) == ours
 
 
+def test_a_conversation_with_a_history_is_what_the_chat_template_renders(model: object, tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    nano.save(model, tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    image = {"type": "image"}
+    messages = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": [image, image, {"type": "text", "text": "Which is red?"}]},
+        {"role": "assistant", "content": "The first."},
+        {"role": "user", "content": [{"type": "text", "text": "Sure?"}]},
+        {"role": "assistant", "content": ""},
+        {"role": "user", "content": [image, {"type": "text", "text": "And here?"}]},
+    ]
+    history = [("Which is red?", "The first.", 2), ("Sure?", "", 0)]
+    ours = conversation.opening(PROFILE, "And here?", 3, system="Be brief.", history=history)
+    assert tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True) == ours
+
+
 def test_training_goes_on_where_it_stopped(tmp_path: Path) -> None:
     recipe = train.Recipe(steps=3, batch=2, save_every=1, widen=1)
     said: list[str] = []

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 
 from pixelis.errors import InvalidImage, PixelisError, Unavailable
-from pixelis.schema import Action, Options, PipelineResult, Provenance, Reward
+from pixelis.schema import Action, Options, PipelineResult, Provenance, Reward, Usage
 
 OPERATIONS = [("ZOOM_IN", {"region": [4, 4, 40, 30]}), ("READ_TEXT", {"region": [4, 4, 40, 30]})]
 
@@ -35,6 +35,7 @@ def answer(images: Sequence[bytes], question: str, options: Options, request_id:
         ),
         timings_ms={"prepare": 1.0, "reason": 2.5},
         versions={"options": options.model_dump_json()},
+        usage=Usage(prompt_tokens=11, completion_tokens=2),
     )
 
 
