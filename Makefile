@@ -38,6 +38,8 @@ $(VENV)/.setup-dev: $(VENV)/.setup
 	@$(PIP) --editable '.[hnswlib]' || echo "hnswlib cannot be compiled here: pixelis bench knn goes without it."
 	@command -v redis-server >/dev/null || { apt-get update && apt-get install --yes redis-server; } >/dev/null 2>&1 \
 	  || echo "redis-server cannot be installed here (apt-get install redis-server): tests of replicas are skipped."
+	@command -v chromium >/dev/null || { apt-get update && apt-get install --yes --no-install-recommends chromium; } >/dev/null 2>&1 \
+	  || echo "chromium cannot be installed here (apt-get install chromium): the page is not tested."
 	@touch $@
 
 setup-formats: $(VENV)/.setup-formats  ## add OpenVINO, Core ML and TensorRT-RTX, to build those formats

@@ -21,7 +21,7 @@ from clients.gateway.limits import Bounded
 from clients.gateway.metrics import Metrics
 from clients.gateway.openapi import ERRORS
 from clients.gateway.rates import Rates
-from clients.gateway.routes import chat, infer, state
+from clients.gateway.routes import chat, infer, page, state
 from clients.gateway.upstream import Upstream
 from clients.gateway.watched import Watched
 from pixelis import __version__
@@ -76,6 +76,8 @@ def application(config: Gateway, limits: Limits) -> FastAPI:
     app.include_router(infer.routes(desk))
     app.include_router(chat.routes(desk))
     app.include_router(state.routes(desk))
+    app.include_router(page.routes())
+    app.mount("/page", page.Page())
     app.add_middleware(Bounded, headers=config.header_bytes, most=config.body_bytes, timeout_s=config.body_timeout_s)
     if config.origins:
         app.add_middleware(
