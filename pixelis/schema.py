@@ -88,6 +88,8 @@ class TokenChoice(_Wire):
 class Exchange(_Wire):
     """A question that was asked before in the same conversation, and what was answered."""
 
+    model_config = ConfigDict(extra="forbid", strict=True)
+
     question: str = Field(min_length=1, max_length=32_768)
     answer: str = Field(max_length=32_768)
     images: int = Field(0, ge=0, le=4096, description="how many of the request's images came with it, in order")

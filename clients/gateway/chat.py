@@ -20,7 +20,7 @@ MODEL = "pixelis"
 
 
 class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class ImageUrl(_Body):

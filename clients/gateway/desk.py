@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from clients.gateway import body, pictures
 from clients.gateway.health import Doctor
 from clients.gateway.keys import Keys
 from clients.gateway.metrics import Metrics
+from clients.gateway.openapi import inlined
 from clients.gateway.rates import Rates
 from clients.gateway.requests import InferRequest, validated
 from clients.gateway.upstream import Upstream
@@ -22,7 +24,12 @@ from pixelis.settings import Limits
 
 FIELD_BYTES = 64 * 2**10
 """Of one field of a form that is no file."""
-FIELDS = 64
+PARTS = 64
+
+
+_FIELDS = inlined(InferRequest)["properties"]
+TEXTS = frozenset(name for name, one in _FIELDS.items() if "string" in str((one.get("type"), one.get("anyOf"))))
+"""Fields of `/infer` that are text; those of a form are all text, and the others are read as JSON."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +83,7 @@ class Desk:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "multipart/form-data":
             return self.checked(await self.json(request), request.state.request_id)
-        async with request.form(max_files=self.limits.frames, max_fields=FIELDS, max_part_size=FIELD_BYTES) as form:
+        async with request.form(max_files=self.limits.frames, max_fields=PARTS, max_part_size=FIELD_BYTES) as form:
             return await self._filled(form, request.state.request_id)
 
     def checked(self, said: dict[str, Any], request_id: str) -> Asked:
@@ -93,20 +100,17 @@ class Desk:
                 files += values
             elif any(isinstance(value, UploadFile) for value in values):
                 raise InvalidRequest(f"The field `{name[:80]}` is a file.", mend="Files are named `image`.")
-            elif name == "stop":
-                said[name] = values
             elif len(values) > 1:
                 raise InvalidRequest(f"The field `{name[:80]}` occurs twice.", mend="Send it once.")
             else:
-                said[name] = values[0]
+                said[name] = _typed(name, str(values[0]))
         pictures.counted(len(files), self.limits)
         images = []
         for file in files:
-            if isinstance(file, UploadFile):
-                pictures.sized(file.size or 0, self.limits)
-                images.append(await file.read())
-            else:
-                images += pictures.decode([file], self.limits)
+            if not isinstance(file, UploadFile):
+                raise InvalidRequest("The field `image` of a form is no file.", mend="Send files, or base64 as JSON.")
+            pictures.sized(file.size or 0, self.limits)
+            images.append(await file.read())
         return self._made(validated(InferRequest, said, "The form"), images, request_id)
 
     def _made(self, one: InferRequest, images: list[bytes], request_id: str) -> Asked:
@@ -120,3 +124,12 @@ class Desk:
             raise LimitExceeded(
                 f"The question has {size} bytes; {self.limits.question_bytes} are taken.", mend="Ask in fewer words."
             )
+
+
+def _typed(name: str, text: str) -> Any:
+    if name in TEXTS:
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text  # what the field is checked for says what is wrong with it

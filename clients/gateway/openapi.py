@@ -20,6 +20,16 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     504: {"model": ErrorBody, "description": "The request's time ran out"},
 }
 
+_EVENT = {
+    "type": "object",
+    "properties": {"event": {"type": "string"}, "data": {"type": "string"}},
+    "required": ["data"],
+}
+STREAMED: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {"schema": _EVENT}}, "description": "Whole, or with `stream` event by event"}
+}
+"""Of a route that may answer with server-sent events."""
+
 
 def taking(model: type[BaseModel], *, form: bool = False) -> dict[str, Any]:
     """`openapi_extra` of a route whose body is `model`."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pixelis.errors import InvalidRequest
-from pixelis.schema import Options, PipelineResult
+from pixelis.schema import Options, PipelineResult, Strategy
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -16,8 +16,11 @@ RequestId = Annotated[str, Field(max_length=128, pattern=r"^[A-Za-z0-9._:-]*$", 
 
 
 class InferRequest(Options):
-    """Body of `POST /infer`: a question about images, and any of `OPTIONS`."""
+    """Body of `POST /infer`: a question about images, and any of `OPTIONS`. A number in quotes is none."""
 
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
+
+    strategy: Strategy = Field(Strategy.WEIGHTED, strict=False)  # strict would want the enumeration's own objects
     request_id: RequestId = ""
     image: str | None = Field(None, description="base64, or a `data:` URL, of a JPEG, PNG or WebP")
     images: list[str] = Field(default_factory=list, description="instead of `image`: several, or frames in order")
@@ -39,7 +42,7 @@ class InferRequest(Options):
 class BatchRequest(BaseModel):
     """Body of `POST /batch_infer`."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     requests: list[dict[str, Any]] = Field(min_length=1, description="bodies of `POST /infer`, without `stream`")
 
@@ -47,7 +50,7 @@ class BatchRequest(BaseModel):
 class FeedbackRequest(BaseModel):
     """Body of `POST /feedback`: whether the answer to a request was right, or what is right."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     request_id: str = Field(min_length=1, max_length=128, description="of a request asked with `read_only: false`")
     correct: bool | None = None

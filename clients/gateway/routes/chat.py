@@ -10,7 +10,7 @@ from clients.gateway import chat, events
 from clients.gateway.answers import outcome
 from clients.gateway.chunks import Chunks
 from clients.gateway.desk import Desk
-from clients.gateway.openapi import taking
+from clients.gateway.openapi import STREAMED, taking
 from clients.gateway.requests import validated
 from clients.gateway.upstream import while_there
 
@@ -22,6 +22,7 @@ def routes(desk: Desk) -> APIRouter:
     @router.post(
         "/chat/completions",
         response_model=chat.Completion,
+        responses=STREAMED,
         openapi_extra=taking(chat.ChatRequest),
         summary="Ask, in OpenAI's form",
     )

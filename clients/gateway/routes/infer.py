@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from clients.gateway import events
 from clients.gateway.answers import detail, outcome, status
 from clients.gateway.desk import Asked, Desk
-from clients.gateway.openapi import taking
+from clients.gateway.openapi import STREAMED, taking
 from clients.gateway.requests import BatchAnswer, BatchMember, BatchRequest, FeedbackRequest, InferRequest, validated
 from clients.gateway.upstream import while_there
 from pixelis.errors import InvalidRequest, LimitExceeded, PixelisError
@@ -23,7 +23,13 @@ def routes(desk: Desk) -> APIRouter:
     """The routes of questions."""
     router = APIRouter(tags=["questions"])
 
-    @router.post("/infer", response_model=PipelineResult, openapi_extra=taking(InferRequest, form=True), summary="Ask")
+    @router.post(
+        "/infer",
+        response_model=PipelineResult,
+        responses=STREAMED,
+        openapi_extra=taking(InferRequest, form=True),
+        summary="Ask",
+    )
     async def infer(request: Request) -> Response:
         """A question about one or several images, answered whole or, with `stream`, step by step."""
         caller = desk.caller(request)

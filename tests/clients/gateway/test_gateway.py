@@ -73,7 +73,7 @@ def test_a_request_has_a_name_in_any_case(gateway: uvicorn.Server) -> None:
 
 def test_an_upload(gateway: uvicorn.Server) -> None:
     images = [picture(2, "JPEG"), picture(3)]
-    data, kind = form([("image", images[0]), ("image", images[1]), ("question", "?"), ("k", "3"), ("stop", "a")])
+    data, kind = form([("image", images[0]), ("image", images[1]), ("question", "?"), ("k", "3"), ("stop", '["a"]')])
     status, _, found = ask("/infer", data, Content_Type=kind)
     assert status == 200, found
     assert found["provenance"]["reasons"] == [hashlib.sha256(image).hexdigest() for image in images]
@@ -88,6 +88,9 @@ def test_an_upload(gateway: uvicorn.Server) -> None:
         ([("image", b"x"), ("question", b"?")], "`question` is a file"),
         ([("image", b"x"), ("question", "?"), ("question", "?")], "occurs twice"),
         ([("image", b"x"), ("question", "?"), ("k", "many")], "wrong at `k`"),
+        ([("image", b"x"), ("question", "?"), ("k", '"5"')], "wrong at `k`"),
+        ([("image", b"x"), ("question", "?"), ("stream", "yes")], "wrong at `stream`"),
+        ([("image", "YQ=="), ("question", "?")], "no file"),
         ([("image", b"x"), ("question", "?"), ("../k", "1")], "unknown key"),
         ([("image", b"x")] * 5 + [("question", "?")], "[Tt]oo many files"),
     ],
