@@ -88,11 +88,22 @@ COMMANDS: dict[str, Entry] = {
     "bench": Entry(
         tuple(
             f"perf.bench_{name}"
-            for name in ("commands", "cache", "checkpoint", "formats", "fuzz", "knn", "ops", "policy", "rollback")
+            for name in (
+                "commands",
+                "cache",
+                "checkpoint",
+                "formats",
+                "fuzz",
+                "gateway",
+                "knn",
+                "ops",
+                "policy",
+                "rollback",
+            )
         ),
         "What things cost here: the server against the plain pipeline (e2e), the models' forms (formats), decoding "
-        "(policy), retrieval (knn), caches (cache), operations (ops), a rollback; what bad input does (fuzz); what "
-        "holds of a checkpoint once it is built (checkpoint).",
+        "(policy), retrieval (knn), caches (cache), operations (ops), REST before Triton (gateway), a rollback; what "
+        "bad input does (fuzz); what holds of a checkpoint once it is built (checkpoint).",
         "build",
         group=True,
     ),

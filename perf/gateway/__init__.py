@@ -1,0 +1,1 @@
+"""`pixelis bench gateway`: what REST before Triton costs."""

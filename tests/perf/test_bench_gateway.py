@@ -1,0 +1,35 @@
+"""`pixelis bench gateway`, small, on the built repository."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pixelis.schema import Measurement
+from pixelis.settings import settings
+
+pytestmark = [pytest.mark.triton, pytest.mark.long, pytest.mark.timeout(300)]
+
+
+def test_every_part_is_measured(tmp_path: Path) -> None:
+    chosen = ["--rounds", "4", "--seconds", "10", "--open", "8", "--json"]
+    command = [sys.executable, "-m", "pixelis", "bench", "gateway", *chosen]
+    environment = {
+        **os.environ,
+        "PIXELIS_REPOSITORY": str(settings().repository.absolute()),
+        "PIXELIS_STATE": str(tmp_path),
+        "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
+    }
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr[-2000:]
+    measured = Measurement.model_validate_json(done.stdout)
+    assert [row["row"] for row in measured.rows] == ["latency"] * 4 + ["throughput"] * 2 + ["streams"]
+    assert len(measured.claims) == 5
+    assert all(row["p50_ms"] > 0 for row in measured.rows[:4])
+    (open_streams,) = measured.rows[-1:]
+    assert open_streams["answers"] > 0
+    assert open_streams["failed"] == 0
