@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -41,7 +41,8 @@ def gateway(
 
     chosen = parse_among(parts, PARTS, "part")
     pictures = [scene.picture(scene.EXAMPLE, seed) for seed in range(8)]
-    rows, claims = [], list[Claim]()
+    rows: list[dict[str, Any]] = []
+    claims: list[Claim] = []
     with progress(quiet=False) as watch, scene.scene() as running:
         if "overhead" in chosen:
             watch("bench gateway", "overhead")
