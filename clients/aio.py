@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -14,9 +16,10 @@ from clients import wire
 from clients.client import Protocol, address, metrics_address
 from clients.metrics import read_metrics
 from clients.rest import AioHttpTransport
+from clients.retry import Retry, after
 from clients.rpc import AioGrpcTransport
 from clients.wire import Call, Picture
-from pixelis.errors import NotFound
+from pixelis.errors import NotFound, PixelisError
 from pixelis.schema import (
     Event,
     GroupResult,
@@ -41,9 +44,18 @@ class AsyncPixelisClient:
         url: `host:port`; none = the settings' own server.
         protocol: `grpc` or `http`.
         metrics_url: `host:port` of the metrics; none = the settings' port on the same host.
+        retries: as for `PixelisClient`.
     """
 
-    def __init__(self, url: str | None = None, protocol: Protocol = "grpc", metrics_url: str | None = None) -> None:
+    def __init__(
+        self,
+        url: str | None = None,
+        protocol: Protocol = "grpc",
+        metrics_url: str | None = None,
+        *,
+        retries: int = 0,
+    ) -> None:
+        self._retry = Retry(retries)
         self.url = address(url, protocol)
         self._metrics_url = metrics_address(self.url, metrics_url)
         self._transport = AioGrpcTransport(self.url) if protocol == "grpc" else AioHttpTransport(self.url)
@@ -147,4 +159,14 @@ class AsyncPixelisClient:
         await self.close()
 
     async def _infer(self, call: Call[T]) -> T:
-        return call.parse(await self._transport.infer(call))
+        pauses, end = self._retry.pauses(), time.monotonic() + call.timeout_s
+        while True:
+            left = end - time.monotonic()
+            try:
+                return call.parse(await self._transport.infer(replace(call, timeout_s=left)))
+            except PixelisError as error:
+                pause = next(pauses, None)
+                wait = None if pause is None else after(error, call.safe, pause, end - time.monotonic())
+                if wait is None:
+                    raise
+                await asyncio.sleep(wait)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Literal, TypeVar
 
@@ -13,9 +15,10 @@ from numpy.typing import ArrayLike
 from clients import wire
 from clients.metrics import read_metrics
 from clients.rest import HttpTransport
+from clients.retry import Retry, after
 from clients.rpc import GrpcTransport
 from clients.wire import Call, Picture
-from pixelis.errors import InvalidRequest, NotFound
+from pixelis.errors import InvalidRequest, NotFound, PixelisError
 from pixelis.schema import (
     Event,
     GroupResult,
@@ -67,9 +70,19 @@ class PixelisClient:
         url: `host:port`; none = the settings' own server.
         protocol: `grpc`, or `http` (binary tensors, and server-sent events for streams); the answers are the same.
         metrics_url: `host:port` of the metrics; none = the settings' port on the same host.
+        retries: how often what finds the server not up or too busy is asked again, with pauses, within the request's
+            time; only what changes nothing, and no stream.
     """
 
-    def __init__(self, url: str | None = None, protocol: Protocol = "grpc", metrics_url: str | None = None) -> None:
+    def __init__(
+        self,
+        url: str | None = None,
+        protocol: Protocol = "grpc",
+        metrics_url: str | None = None,
+        *,
+        retries: int = 0,
+    ) -> None:
+        self._retry = Retry(retries)
         self.url = address(url, protocol)
         self._metrics_url = metrics_address(self.url, metrics_url)
         self._transport = GrpcTransport(self.url) if protocol == "grpc" else HttpTransport(self.url)
@@ -185,7 +198,17 @@ class PixelisClient:
         self.close()
 
     def _infer(self, call: Call[T]) -> T:
-        return call.parse(self._transport.infer(call))
+        pauses, end = self._retry.pauses(), time.monotonic() + call.timeout_s
+        while True:
+            left = end - time.monotonic()
+            try:
+                return call.parse(self._transport.infer(replace(call, timeout_s=left)))
+            except PixelisError as error:
+                pause = next(pauses, None)
+                wait = None if pause is None else after(error, call.safe, pause, end - time.monotonic())
+                if wait is None:
+                    raise
+                time.sleep(wait)
 
     def _events(self, call: Call[T]) -> Iterator[T]:
         with closing(self._transport.stream(call)) as answers:

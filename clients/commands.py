@@ -28,6 +28,9 @@ MediaKind = Annotated[
 Fps = Annotated[float | None, typer.Option(min=0.001, max=240, help="Frames a second; a video file says it by itself.")]
 Save = Annotated[Path | None, typer.Option(help="Save the picture with what was looked at (.png, .jpg).")]
 
+RETRIES = 2
+"""Of what finds the server not up or too busy; a server that is not there is said after a blink."""
+
 TEXT_OPTIONS = frozenset({"reference_answer", "media", "strategy", "model"})
 
 OVER_TIME = frozenset({OperationName.TRACK_OBJECT.value, OperationName.TEMPORAL_LOCALIZE.value})
@@ -220,7 +223,7 @@ def connect(url: str | None, protocol: str) -> PixelisClient:
     known: dict[str, Literal["grpc", "http"]] = {"grpc": "grpc", "http": "http"}
     if protocol not in known:
         raise typer.BadParameter("grpc or http", param_hint="--protocol")
-    return PixelisClient(url, known[protocol])
+    return PixelisClient(url, known[protocol], retries=RETRIES)
 
 
 def _print(found: PipelineResult, as_json: bool) -> None:

@@ -57,6 +57,7 @@ class Call(Generic[T]):
         timeout_s: how long to wait for the (last) answer.
         parse: output tensors to the answer.
         request_id: the caller's name for it; empty = the server makes one.
+        safe: whether asking twice is the same as asking once.
     """
 
     model: str
@@ -64,6 +65,7 @@ class Call(Generic[T]):
     timeout_s: float
     parse: Callable[[Tensors], T]
     request_id: str = ""
+    safe: bool = True
 
 
 def encoded(pictures: Picture | Sequence[Picture]) -> list[bytes]:
@@ -89,7 +91,7 @@ def options(given: Options | None, changes: dict[str, Any]) -> Options:
 def ask(images: Sequence[bytes], question: str, asked: Options, request_id: str = "") -> Call[PipelineResult]:
     """A question to the ensemble `pixelis`. Only options that were set travel: the rest are the server's defaults."""
     inputs = _batched(_question(images, question, asked))
-    return Call("pixelis", inputs, asked.timeout_s + MARGIN_S, _result, request_id)
+    return Call("pixelis", inputs, asked.timeout_s + MARGIN_S, _result, request_id, safe=asked.read_only)
 
 
 def stream(images: Sequence[bytes], question: str, asked: Options, request_id: str = "") -> Call[Event]:
@@ -133,7 +135,8 @@ def knn(command: KnnCommand | None, key: ArrayLike | None = None, k: int | None 
         inputs["K"] = np.array([k], np.int32)
     if command is not None:
         inputs["COMMAND"] = text(command.model_dump_json(exclude_none=True))
-    return Call("knn", _batched(inputs), KNN_TIMEOUT_S, lambda out: _object(KnnResult, out))
+    safe = command is None or command.command in ("search", "stats", "verify")
+    return Call("knn", _batched(inputs), KNN_TIMEOUT_S, lambda out: _object(KnnResult, out), safe=safe)
 
 
 def residency() -> Call[list[str]]:

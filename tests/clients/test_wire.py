@@ -15,7 +15,7 @@ from clients import PixelisClient, faults, metrics, rest, rpc, wire
 from clients.client import address
 from clients.tensors import Tensors, datatype, pack, text, unpack
 from pixelis.errors import InvalidImage, InvalidRequest, LimitExceeded, NotFound, ServingError, Unavailable
-from pixelis.schema import Operation, Options
+from pixelis.schema import KnnCommand, Operation, Options
 from tests.clients.conftest import picture
 
 
@@ -163,3 +163,11 @@ def test_a_question_that_is_not_utf_8_is_refused() -> None:
 def test_a_refusal_says_why(prefix: bytes) -> None:
     with pytest.raises(Unavailable, match="not healthy"):
         rest.refuse(400, prefix + b'{"error":"Stub process \'agent_0_0\' is not healthy."}\n\n')
+
+
+def test_what_changes_something_is_not_safe_to_ask_twice() -> None:
+    assert wire.ask([b"a"], "?", Options()).safe
+    assert not wire.ask([b"a"], "?", Options(read_only=False)).safe
+    assert wire.knn(None, np.zeros(3), 5).safe
+    assert wire.knn(KnnCommand(command="stats")).safe
+    assert not wire.feedback("r", True, None).safe
