@@ -40,7 +40,10 @@ def serve(config: Gateway, limits: Limits) -> None:
     made = configured(config, limits)
     listening = _bound(config)
     scheme = "https" if config.certificate else "http"
-    print(f"The gateway is on {scheme}://{config.host}:{config.port}, before {address(config.triton, 'grpc')}.")
+    print(
+        f"The gateway is on {scheme}://{config.host}:{config.port}, before {address(config.triton, 'grpc')}.",
+        flush=True,
+    )
     uvicorn.Server(made).run(sockets=[listening])
 
 
