@@ -140,14 +140,17 @@ def parse_as(model: type[_M], text: str | bytes, what: str) -> _M:
     try:
         return model.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part)[:80] for part in first["loc"][:8]) or "JSON"  # a key may be megabytes long
-        known = ", ".join(sorted(model.model_fields))
-        if first["type"] == "extra_forbidden":
-            message = f"{what} has an unknown key `{where}`."
-        else:
-            message = f"{what} is wrong at `{where}`: {first['msg']}."
-        raise InvalidRequest(message, mend=f"Known keys: {known}.") from None
+        raise misfit(model, error, what) from None
+
+
+def misfit(model: type[BaseModel], error: ValidationError, what: str) -> InvalidRequest:
+    """The refusal of what is no `model`: it names the field, the fault and the known fields."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part)[:80] for part in first["loc"][:8]) or "JSON"  # a key may be megabytes long
+    known = f"Known keys: {', '.join(sorted(model.model_fields))}."
+    if first["type"] == "extra_forbidden":
+        return InvalidRequest(f"{what} has an unknown key `{where}`.", mend=known)
+    return InvalidRequest(f"{what} is wrong at `{where}`: {first['msg']}.", mend=known)
 
 
 class Operation(_Wire):

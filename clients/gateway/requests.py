@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pixelis.errors import InvalidRequest
-from pixelis.schema import Options, PipelineResult, Strategy
+from pixelis.schema import Options, PipelineResult, Strategy, misfit
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -93,12 +93,7 @@ def validated(model: type[M], said: dict[str, Any], what: str) -> M:
     try:
         return model.model_validate(said)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part)[:80] for part in first["loc"][:8]) or "the body"
-        known = f"Known keys: {', '.join(sorted(model.model_fields))}."
-        if first["type"] == "extra_forbidden":
-            raise InvalidRequest(f"{what} has an unknown key `{where}`.", mend=known) from None
-        raise InvalidRequest(f"{what} is wrong at `{where}`: {first['msg']}.", mend=known) from None
+        raise misfit(model, error, what) from None
 
 
 def named(header: bytes | None) -> str:
