@@ -10,6 +10,7 @@ import datetime
 import hashlib
 import hmac
 import json
+import logging
 import os
 import secrets
 import tempfile
@@ -20,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pixelis.errors import SetupError, Unauthorized
 
+log = logging.getLogger(__name__)
 PREFIX = "pxl_"
 MEND = "Send `Authorization: Bearer KEY`; `pixelis gateway --add-key NAME` makes one."
 
@@ -54,7 +56,7 @@ class Keys:
 
     def __init__(self, path: Path, today: Callable[[], datetime.date] | None = None) -> None:
         self._path, self._today = path, today or _today
-        self._seen = _stamp(path)
+        self._seen, self._complained = _stamp(path), False
         self._keys = read(path)
 
     def caller(self, authorization: str | None) -> Key:
@@ -85,9 +87,13 @@ class Keys:
         try:
             stamp = _stamp(self._path)
             if stamp != self._seen:
-                self._keys, self._seen = read(self._path), stamp
-        except SetupError:
-            pass  # half-edited: those that were read hold until it can be read again
+                self._seen = stamp
+                self._keys = read(self._path)
+            self._complained = False
+        except SetupError as error:  # half-edited, or gone for a moment: those that were read hold
+            if not self._complained:
+                log.warning("The API keys that were read before hold: %s", error)
+            self._complained = True
 
 
 def digest(key: str) -> str:

@@ -100,7 +100,9 @@ def test_a_key_expires_after_its_last_day(tmp_path: Path) -> None:
         keys.Keys(path, lambda: last + datetime.timedelta(days=1)).caller(f"Bearer {made}")
 
 
-def test_the_file_is_read_again_when_it_changes_and_not_when_it_is_half_written(tmp_path: Path) -> None:
+def test_the_file_is_read_again_when_it_changes_and_not_when_it_is_half_written(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     path = tmp_path / "keys.json"
     alice = keys.add(path, "alice", None, None)
     known = keys.Keys(path)
@@ -109,6 +111,7 @@ def test_the_file_is_read_again_when_it_changes_and_not_when_it_is_half_written(
     whole = path.read_text()
     path.write_text(whole[:40])
     assert known.caller(f"Bearer {alice}").name == "alice"
+    assert "read before hold" in caplog.text
     path.write_text(json.dumps({"keys": json.loads(whole)["keys"][1:]}))
     with pytest.raises(Unauthorized):
         known.caller(f"Bearer {alice}")
