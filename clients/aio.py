@@ -136,9 +136,10 @@ class AsyncPixelisClient:
 
     async def checkpoints(self) -> list[str]:
         """Names that the option `model` takes: checkpoints that were published beside the default one."""
+        call = wire.residency()
         try:
-            async with aclosing(self._transport.stream(wire.residency())) as answers:
-                return [name async for tensors in answers for name in wire.residency().parse(tensors)]
+            async with aclosing(self._transport.stream(call)) as answers:
+                return [name async for tensors in answers for name in call.parse(tensors)]
         except NotFound:  # a server of one checkpoint has no such model
             return []
 
