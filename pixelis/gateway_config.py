@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from ipaddress import ip_address
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic.networks import IPvAnyNetwork
+
+_HOST = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*(:[0-9]{1,5})?", re.IGNORECASE)
+_LITERAL = re.compile(r"\[([0-9a-fA-F:.]+)\](:[0-9]{1,5})?")
 
 
 class Gateway(BaseModel):
@@ -32,4 +38,27 @@ class Gateway(BaseModel):
     origins: list[str] = Field(default_factory=list, description="whose pages may call (CORS); none may by default")
     certificate: Path | None = Field(None, description="PEM file, for TLS")
     certificate_key: Path | None = Field(None, description="PEM file of its private key")
+    image_hosts: list[str] = Field(
+        default_factory=list,
+        description="whose images are fetched by address: names, `*.` before one for all below it, `:port` behind one "
+        "for another than 80 and 443; none by default",
+    )
+    image_networks: list[IPvAnyNetwork] = Field(
+        default_factory=list,
+        description="networks such as 10.20.0.0/16 that those hosts may lead to beside public ones. Dangerous: whoever "
+        "may ask can then have what is inside them asked",
+    )
+    image_timeout_s: float = Field(10.0, gt=0, description="of one fetched image, redirects included")
+    image_fetches: int = Field(16, ge=1, description="images that are fetched at a time")
     drain_s: float = Field(30.0, ge=0, description="upon SIGTERM, requests have so long to end")
+
+    @field_validator("image_hosts")
+    @classmethod
+    def _hosts(cls, hosts: list[str]) -> list[str]:
+        for host in hosts:
+            literal = _LITERAL.fullmatch(host)
+            if literal is not None:
+                ip_address(literal[1])
+            elif not _HOST.fullmatch(host):
+                raise ValueError(f"{host!r} is no host, such as `images.example.org` or `*.example.org:8443`")
+        return hosts

@@ -8,6 +8,7 @@ caller, and only then sent on, over gRPC.
     body.py       bytes to JSON: depth, duplicate keys, UTF-8
     requests.py   the typed bodies, made from `Options`
     pictures.py   base64 and `data:` URLs to encoded images
+    addresses.py  which addresses of images are fetched; networks.py where to; fetching.py how
     keys.py       who asks; rates.py how often; admission.py whose turn it is
     upstream.py   Triton, as the routes see it
     routes/       one file for each kind of request

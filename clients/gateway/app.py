@@ -15,6 +15,7 @@ from clients.aio import AsyncPixelisClient
 from clients.gateway.admission import Admission
 from clients.gateway.answers import REQUEST_ID, answer, outcome
 from clients.gateway.desk import Desk
+from clients.gateway.fetching import Fetcher
 from clients.gateway.health import Doctor
 from clients.gateway.keys import Keys
 from clients.gateway.limits import Bounded
@@ -45,6 +46,7 @@ def application(config: Gateway, limits: Limits) -> FastAPI:
     """
     metrics = Metrics()
     client = AsyncPixelisClient(config.triton, metrics_url=config.triton_metrics)
+    fetcher = Fetcher(config, limits)
     admission = Admission(config.in_flight, config.waiting)
     desk = Desk(
         config=config,
@@ -54,6 +56,7 @@ def application(config: Gateway, limits: Limits) -> FastAPI:
         upstream=Upstream(client, admission, metrics),
         metrics=metrics,
         doctor=Doctor(client),
+        fetcher=fetcher,
     )
     metrics.in_flight.set_function(lambda: admission.in_flight)
     metrics.waiting.labels("urgent").set_function(lambda: admission.waiting(urgent=True))
@@ -63,6 +66,7 @@ def application(config: Gateway, limits: Limits) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
         await client.close()
+        await fetcher.close()
 
     app = FastAPI(
         title="Pixelis",

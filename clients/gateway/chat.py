@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from clients.gateway import pictures
+from clients.gateway.addresses import Address
 from clients.gateway.desk import Asked
 from clients.gateway.requests import validated
 from pixelis.errors import InvalidRequest
@@ -26,7 +28,7 @@ class _Body(BaseModel):
 class ImageUrl(_Body):
     """Where an image is."""
 
-    url: str = Field(description="a `data:` URL")
+    url: str = Field(description="a `data:` URL, or an address that the gateway fetches")
     detail: Literal["auto", "low", "high"] = Field("auto", description="the agent looks as closely as it needs to")
 
 
@@ -153,8 +155,14 @@ class _Turn:
     answer: str | None = None
 
 
-def asked(body: ChatRequest, limits: Limits, request_id: str) -> Asked:
+def asked(body: ChatRequest, limits: Limits, request_id: str, hosts: Sequence[str] = ()) -> Asked[bytes | Address]:
     """A conversation as a question with its history.
+
+    Args:
+        body: the conversation.
+        limits: of images.
+        request_id: the request's name.
+        hosts: whose images are fetched.
 
     Raises:
         RequestError: what is not taken, and why.
@@ -167,7 +175,7 @@ def asked(body: ChatRequest, limits: Limits, request_id: str) -> Asked:
         raise InvalidRequest("The last message is the assistant's.", mend="End with a message of the user.")
     question = _text(last)
     history = [Exchange(question=_text(turn), answer=turn.answer or "", images=len(turn.images)) for turn in turns]
-    images = pictures.decode([image for turn in (*turns, last) for image in turn.images], limits)
+    images = pictures.decode([image for turn in (*turns, last) for image in turn.images], limits, hosts)
     said = dict(body.pixelis)
     chosen = {
         "temperature": body.temperature,

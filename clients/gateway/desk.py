@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 
 from clients.gateway import body, pictures
+from clients.gateway.addresses import Address
+from clients.gateway.fetching import Fetcher, Purse
 from clients.gateway.health import Doctor
 from clients.gateway.keys import Keys
 from clients.gateway.metrics import Metrics
 from clients.gateway.openapi import inlined
 from clients.gateway.rates import Rates
 from clients.gateway.requests import InferRequest, validated
-from clients.gateway.upstream import Upstream
-from pixelis.errors import InvalidRequest, LimitExceeded
+from clients.gateway.upstream import Upstream, while_there, within
+from pixelis.errors import DeadlineExceeded, InvalidRequest, LimitExceeded
 from pixelis.gateway_config import Gateway
 from pixelis.schema import Options
 from pixelis.settings import Limits
@@ -26,6 +30,7 @@ FIELD_BYTES = 64 * 2**10
 """Of one field of a form that is no file."""
 PARTS = 64
 
+P = TypeVar("P")
 
 _FIELDS = inlined(InferRequest)["properties"]
 TEXTS = frozenset(name for name, one in _FIELDS.items() if "string" in str((one.get("type"), one.get("anyOf"))))
@@ -33,10 +38,10 @@ TEXTS = frozenset(name for name, one in _FIELDS.items() if "string" in str((one.
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A request for the pipeline, checked."""
+class Asked(Generic[P]):
+    """A request for the pipeline, checked; `images` are whole, or addresses among them are still to be fetched."""
 
-    images: list[bytes]
+    images: list[P]
     question: str
     options: Options
     request_id: str
@@ -54,6 +59,7 @@ class Desk:
     upstream: Upstream
     metrics: Metrics
     doctor: Doctor
+    fetcher: Fetcher
 
     def caller(self, request: Request, count: int = 1) -> str:
         """Whose request it is, counted.
@@ -78,20 +84,37 @@ class Desk:
             raise InvalidRequest(f"The body is `{kind[:80]}`.", mend="Send `Content-Type: application/json`.")
         return body.parse(await request.body(), self.config.json_depth)
 
-    async def asked(self, request: Request) -> Asked:
+    async def asked(self, request: Request) -> Asked[bytes]:
         """The body of `/infer`: JSON, or a form with files. Raises `RequestError`."""
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "multipart/form-data":
-            return self.checked(await self.json(request), request.state.request_id)
+            said = self.checked(await self.json(request), request.state.request_id)
+            return await while_there(request, self.fetched(said, self.purse()))
         async with request.form(max_files=self.limits.frames, max_fields=PARTS, max_part_size=FIELD_BYTES) as form:
             return await self._filled(form, request.state.request_id)
 
-    def checked(self, said: dict[str, Any], request_id: str) -> Asked:
+    def checked(self, said: dict[str, Any], request_id: str) -> Asked[bytes | Address]:
         """One body of `/infer`. Raises `RequestError`."""
         one = validated(InferRequest, said, "The request")
-        return self._made(one, pictures.decode(one.pictures(), self.limits), request_id)
+        return self._made(one, pictures.decode(one.pictures(), self.limits, self.config.image_hosts), request_id)
 
-    async def _filled(self, form: FormData, request_id: str) -> Asked:
+    def purse(self) -> Purse:
+        """What one request may have fetched: as much as it may send."""
+        return Purse(self.config.body_bytes)
+
+    async def fetched(self, asked: Asked[bytes | Address], purse: Purse) -> Asked[bytes]:
+        """The same with all images there; what it waited for them is taken off its time. Raises `PixelisError`."""
+        whole = [image for image in asked.images if isinstance(image, bytes)]
+        if len(whole) == len(asked.images):
+            return Asked(whole, asked.question, asked.options, asked.request_id, asked.stream)
+        options, deadline = asked.options, time.monotonic() + asked.options.timeout_s
+        try:
+            images = await asyncio.wait_for(self.fetcher.all(asked.images, purse), options.timeout_s)
+        except asyncio.TimeoutError:
+            raise DeadlineExceeded("The images were not fetched in time.", mend="Raise `timeout_s`.") from None
+        return Asked(images, asked.question, within(options, deadline), asked.request_id, asked.stream)
+
+    async def _filled(self, form: FormData, request_id: str) -> Asked[bytes]:
         files: list[UploadFile | str] = []
         said: dict[str, Any] = {}
         for name in form:
@@ -113,7 +136,7 @@ class Desk:
             images.append(await file.read())
         return self._made(validated(InferRequest, said, "The form"), images, request_id)
 
-    def _made(self, one: InferRequest, images: list[bytes], request_id: str) -> Asked:
+    def _made(self, one: InferRequest, images: list[P], request_id: str) -> Asked[P]:
         self.worded(one.question)
         return Asked(images, one.question, one.options(), one.request_id or request_id, one.stream)
 

@@ -1,4 +1,4 @@
-"""Pictures as they stand in JSON: base64, bare or as a `data:` URL."""
+"""Pictures as they stand in JSON: base64, bare or as a `data:` URL, or an address that may be fetched."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import base64
 import binascii
 from collections.abc import Sequence
 
+from clients.gateway.addresses import SCHEMES, Address, allowed
 from pixelis.errors import InvalidImage, InvalidRequest, LimitExceeded
 from pixelis.settings import Limits
 
@@ -13,20 +14,21 @@ HEAD = 256
 """Characters within which the comma of a `data:` URL is looked for."""
 
 
-def decode(texts: Sequence[str], limits: Limits) -> list[bytes]:
-    """The encoded images.
+def decode(texts: Sequence[str], limits: Limits, hosts: Sequence[str] = ()) -> list[bytes | Address]:
+    """The encoded images, and addresses of those that are still to be fetched.
 
     Args:
         texts: as sent.
         limits: of one request.
+        hosts: whose images are fetched.
 
     Raises:
         LimitExceeded: too many, or one that is too large; judged before anything is decoded.
         InvalidImage: what is not base64.
-        InvalidRequest: an address that would have to be fetched.
+        InvalidRequest: an address that is not fetched.
     """
     counted(len(texts), limits)
-    return [_decode(text, limits) for text in texts]
+    return [_decode(text, limits, hosts) for text in texts]
 
 
 def counted(count: int, limits: Limits) -> None:
@@ -45,8 +47,10 @@ def sized(size: int, limits: Limits) -> None:
         )
 
 
-def _decode(text: str, limits: Limits) -> bytes:
-    if text[:8].lower().startswith(("http://", "https:/", "file:", "ftp:")):
+def _decode(text: str, limits: Limits, hosts: Sequence[str]) -> bytes | Address:
+    if text[:8].lower().startswith(SCHEMES):
+        return allowed(text, hosts)
+    if text[:8].lower().startswith(("http:", "https:", "file:", "ftp:")):
         raise InvalidRequest(
             "An image's address is not fetched.", mend="Send the picture itself: base64, or a `data:` URL."
         )

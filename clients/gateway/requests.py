@@ -22,7 +22,10 @@ class InferRequest(Options):
 
     strategy: Strategy = Field(Strategy.WEIGHTED, strict=False)  # strict would want the enumeration's own objects
     request_id: RequestId = ""
-    image: str | None = Field(None, description="base64, or a `data:` URL, of a JPEG, PNG or WebP")
+    image: str | None = Field(
+        None,
+        description="base64, or a `data:` URL, of a JPEG, PNG or WebP; or an address that the gateway fetches",
+    )
     images: list[str] = Field(default_factory=list, description="instead of `image`: several, or frames in order")
     question: str = Field(min_length=1)
     stream: bool = Field(False, description="answer with server-sent events, one for each step")

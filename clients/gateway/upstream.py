@@ -42,7 +42,7 @@ class Upstream:
         """One answer. Raises what the client and the queue raise."""
         deadline = time.monotonic() + options.timeout_s
         async with self.admission.turn(caller, options.priority, deadline):
-            asked = _within(options, deadline)
+            asked = within(options, deadline)
             result = await self.client.ask(images, question, asked, request_id=request_id)
         self._metrics.answered(result.from_cache)
         return result
@@ -53,7 +53,7 @@ class Upstream:
         """The same, step by step; closing it cancels."""
         deadline = time.monotonic() + options.timeout_s
         async with self.admission.turn(caller, options.priority, deadline):
-            asked = _within(options, deadline)
+            asked = within(options, deadline)
             async with aclosing(self.client.stream(images, question, asked, request_id=request_id)) as events:  # type: ignore[type-var]
                 async for event in events:
                     if event.result is not None:
@@ -65,13 +65,13 @@ class Upstream:
         return await self.client.feedback(request_id, correct=correct, answer=answer)
 
 
-def _within(options: Options, deadline: float) -> Options:
+def within(options: Options, deadline: float) -> Options:
     """`options` with the time that is left."""
     left = deadline - time.monotonic()
     if left < LEAST_S:
         if options.timeout_s - left < SHORT_S:  # it asked for no more
             return options
-        raise DeadlineExceeded("The request's turn came too late.", mend="Raise `timeout_s`.")
+        raise DeadlineExceeded("The request's time ran out before its turn.", mend="Raise `timeout_s`.")
     return options if options.timeout_s - left < SHORT_S else options.model_copy(update={"timeout_s": left})
 
 

@@ -30,8 +30,9 @@ def routes(desk: Desk) -> APIRouter:
         """A conversation with images, answered whole or, with `stream`, in chunks."""
         caller = desk.caller(request)
         body = validated(chat.ChatRequest, await desk.json(request), "The request")
-        asked = chat.asked(body, desk.limits, request.state.request_id)
-        desk.worded(asked.question)
+        said = chat.asked(body, desk.limits, request.state.request_id, desk.config.image_hosts)
+        desk.worded(said.question)
+        asked = await while_there(request, desk.fetched(said, desk.purse()))
         if not asked.stream:
             work = desk.upstream.ask(caller, asked.images, asked.question, asked.options, asked.request_id)
             done = chat.completion(await while_there(request, work), body.model)

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from clients.gateway import events
 from clients.gateway.answers import detail, outcome, status
 from clients.gateway.desk import Asked, Desk
+from clients.gateway.fetching import Purse
 from clients.gateway.openapi import STREAMED, taking
 from clients.gateway.requests import BatchAnswer, BatchMember, BatchRequest, FeedbackRequest, InferRequest, validated
 from clients.gateway.upstream import while_there
@@ -53,7 +54,8 @@ def routes(desk: Desk) -> APIRouter:
         caller = desk.caller(request, len(said))
         desk.metrics.members.observe(len(said))
         name = request.state.request_id
-        members = (_member(desk, caller, one, f"{name}-{number}") for number, one in enumerate(said))
+        purse = desk.purse()
+        members = (_member(desk, caller, one, f"{name}-{number}", purse) for number, one in enumerate(said))
         found = await while_there(request, _together(members))
         return JSONResponse(BatchAnswer(answers=found).model_dump(mode="json", exclude_none=True))
 
@@ -70,7 +72,7 @@ def routes(desk: Desk) -> APIRouter:
     return router
 
 
-async def _ask(desk: Desk, caller: str, asked: Asked) -> PipelineResult:
+async def _ask(desk: Desk, caller: str, asked: Asked[bytes]) -> PipelineResult:
     return await desk.upstream.ask(caller, asked.images, asked.question, asked.options, asked.request_id)
 
 
@@ -78,18 +80,19 @@ async def _together(members: Any) -> list[BatchMember]:
     return list(await asyncio.gather(*members))
 
 
-async def _member(desk: Desk, caller: str, said: dict[str, Any], name: str) -> BatchMember:
+async def _member(desk: Desk, caller: str, said: dict[str, Any], name: str, purse: Purse) -> BatchMember:
     try:
-        asked = desk.checked(said, name)
-        name = asked.request_id
-        if asked.stream:
+        checked = desk.checked(said, name)
+        name = checked.request_id
+        if checked.stream:
             raise InvalidRequest("A member of a batch is not streamed.", mend="Leave `stream` out, or use `/infer`.")
+        asked = await desk.fetched(checked, purse)
         return BatchMember(status=200, result=await _ask(desk, caller, asked))
     except PixelisError as error:
         return BatchMember(status=status(error), error=detail(error, name))
 
 
-async def _streamed(desk: Desk, request: Request, caller: str, asked: Asked) -> Response:
+async def _streamed(desk: Desk, request: Request, caller: str, asked: Asked[bytes]) -> Response:
     stream = desk.upstream.stream(caller, asked.images, asked.question, asked.options, asked.request_id)
     first = await while_there(request, events.first(stream))
 

@@ -31,7 +31,8 @@ def running(url: str, **changes: Any) -> Iterator[uvicorn.Server]:
     config = Gateway(
         port=PORT, triton=url, triton_metrics=f"127.0.0.1:{PORTS['metrics']}", body_bytes=2**20, json_depth=8
     )
-    server = uvicorn.Server(configured(config.model_copy(update=changes), LIMITS))
+    changed = Gateway.model_validate({**config.model_dump(), **changes})
+    server = uvicorn.Server(configured(changed, LIMITS))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     end = time.monotonic() + 20
