@@ -28,9 +28,10 @@ class Gateway(BaseModel):
     body_timeout_s: float = Field(30.0, gt=0, description="a body that takes longer is refused")
     json_depth: int = Field(16, ge=4, description="objects and lists within each other")
     batch: int = Field(64, ge=1, description="members of one `/batch_infer`")
-    in_flight: int = Field(32, ge=1, description="requests that Triton has from one worker at a time; more wait here")
+    workers: int = Field(1, ge=1, le=64, description="processes that serve; bounds are of all together")
+    in_flight: int = Field(32, ge=1, description="requests that Triton has at a time; more wait here")
     waiting: int = Field(256, ge=0, description="ordinary requests that may wait here; as many urgent ones more")
-    connections: int = Field(2048, ge=1, description="open at a time; more are refused with 503")
+    connections: int = Field(2048, ge=1, description="open at a time, divided among workers; more are refused with 503")
     keys: Path | None = Field(None, description="JSON file of API keys; none = nobody needs one")
     requests_per_minute: float | None = Field(
         None, gt=0, description="of a caller without limits of its own: a key, or an address where there are no keys"
@@ -49,7 +50,7 @@ class Gateway(BaseModel):
         "may ask can then have what is inside them asked",
     )
     image_timeout_s: float = Field(10.0, gt=0, description="of one fetched image, redirects included")
-    image_fetches: int = Field(16, ge=1, description="images that are fetched at a time")
+    image_fetches: int = Field(16, ge=1, description="images that are fetched at a time, by each worker")
     drain_s: float = Field(30.0, ge=0, description="upon SIGTERM, requests have so long to end")
 
     @field_validator("image_hosts")

@@ -10,7 +10,9 @@ caller, and only then sent on, over gRPC.
     pictures.py   base64 and `data:` URLs to encoded images
     addresses.py  which addresses of images are fetched; networks.py where to; fetching.py how
     keys.py       who asks; rates.py how often; admission.py whose turn it is
+    ledger.py     what all requests are counted against; of several workers: clerk.py, remote.py, link.py
     upstream.py   Triton, as the routes see it
     routes/       one file for each kind of request
-    app.py        all of it together; commands.py `pixelis gateway`
+    app.py        all of it together; commands.py `pixelis gateway`: opening.py, and
+    workers.py    several processes behind one port; worker.py is one of them
 """

@@ -12,16 +12,15 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from clients.aio import AsyncPixelisClient
-from clients.gateway.admission import Admission
 from clients.gateway.answers import REQUEST_ID, answer, outcome
 from clients.gateway.desk import Desk
 from clients.gateway.fetching import Fetcher
 from clients.gateway.health import Doctor
 from clients.gateway.keys import Keys
+from clients.gateway.ledger import Ledger
 from clients.gateway.limits import Bounded
 from clients.gateway.metrics import Metrics
 from clients.gateway.openapi import ERRORS
-from clients.gateway.rates import Rates
 from clients.gateway.routes import chat, infer, page, state
 from clients.gateway.upstream import Upstream
 from clients.gateway.watched import Watched
@@ -34,39 +33,38 @@ CLOSED = 499
 """As nginx calls it: the client has gone; nobody reads it."""
 
 
-def application(config: Gateway, limits: Limits) -> FastAPI:
+def application(config: Gateway, limits: Limits, ledger: Ledger, metrics: Metrics) -> FastAPI:
     """The gateway.
 
     Args:
         config: its settings.
         limits: of what a request carries.
+        ledger: what requests are counted against.
+        metrics: what is counted.
 
     Raises:
         SetupError: the API keys cannot be read.
     """
-    metrics = Metrics()
     client = AsyncPixelisClient(config.triton, metrics_url=config.triton_metrics)
     fetcher = Fetcher(config, limits)
-    admission = Admission(config.in_flight, config.waiting)
     desk = Desk(
         config=config,
         limits=limits,
         keys=Keys(config.keys) if config.keys is not None else None,
-        rates=Rates(),
-        upstream=Upstream(client, admission, metrics),
+        ledger=ledger,
+        upstream=Upstream(client, ledger, metrics),
         metrics=metrics,
         doctor=Doctor(client),
         fetcher=fetcher,
     )
-    metrics.in_flight.set_function(lambda: admission.in_flight)
-    metrics.waiting.labels("urgent").set_function(lambda: admission.waiting(urgent=True))
-    metrics.waiting.labels("ordinary").set_function(lambda: admission.waiting(urgent=False))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await ledger.open()
         yield
         await client.close()
         await fetcher.close()
+        await ledger.close()
 
     app = FastAPI(
         title="Pixelis",

@@ -19,6 +19,8 @@ pixelis gateway
 
 pixelis gateway --port 9000 --triton localhost:8001
 
+pixelis gateway --workers 4
+
 pixelis gateway --keys keys.json --add-key alice --rate 60 --expires 2027-01-31
 
 pixelis gateway --keys keys.json
@@ -32,6 +34,7 @@ def gateway(
     host: Annotated[str | None, typer.Option(help="Address to listen on; default from the settings.")] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Default from the settings: 8080.")] = None,
     triton: Annotated[str | None, typer.Option(help="host:port of Triton's gRPC; default from the settings.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, max=64, help="Processes that serve; default 1.")] = None,
     keys: Annotated[Path | None, typer.Option(dir_okay=False, help="JSON file of API keys; none = no keys.")] = None,
     add_key: Annotated[str, typer.Option(metavar="NAME", help="Make a key, print it this once, and end.")] = "",
     rate: Annotated[float | None, typer.Option(min=0.1, help="With --add-key: its requests a minute.")] = None,
@@ -42,16 +45,16 @@ def gateway(
     Upon Ctrl-C or SIGTERM, what is under way ends first.
     """
     config = settings().gateway
-    said = {"host": host, "port": port, "triton": triton, "keys": keys}
+    said = {"host": host, "port": port, "triton": triton, "workers": workers, "keys": keys}
     config = config.model_copy(update={name: value for name, value in said.items() if value is not None})
     if add_key:
         _add(config.keys, add_key, rate, expires)
         return
     if rate is not None or expires:
         raise InvalidRequest("`--rate` and `--expires` are of a new key.", mend="Name it: --add-key NAME.")
-    from clients.gateway.serving import serve
+    from clients.gateway.opening import serve
 
-    serve(config, settings().limits)
+    serve(config, settings().limits, settings().state)
 
 
 def _add(path: Path | None, name: str, rate: float | None, expires: str) -> None:

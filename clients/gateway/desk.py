@@ -16,9 +16,9 @@ from clients.gateway.addresses import Address
 from clients.gateway.fetching import Fetcher, Purse
 from clients.gateway.health import Doctor
 from clients.gateway.keys import Keys
+from clients.gateway.ledger import Ledger
 from clients.gateway.metrics import Metrics
 from clients.gateway.openapi import inlined
-from clients.gateway.rates import Rates
 from clients.gateway.requests import InferRequest, validated
 from clients.gateway.upstream import Upstream, while_there, within
 from pixelis.errors import DeadlineExceeded, InvalidRequest, LimitExceeded
@@ -55,13 +55,13 @@ class Desk:
     config: Gateway
     limits: Limits
     keys: Keys | None
-    rates: Rates
+    ledger: Ledger
     upstream: Upstream
     metrics: Metrics
     doctor: Doctor
     fetcher: Fetcher
 
-    def caller(self, request: Request, count: int = 1) -> str:
+    async def caller(self, request: Request, count: int = 1) -> str:
         """Whose request it is, counted.
 
         Raises:
@@ -74,7 +74,7 @@ class Desk:
         else:
             key = self.keys.caller(request.headers.get("authorization"))
             name, per_minute = f"key {key.name}", key.requests_per_minute or per_minute
-        self.rates.take(name, per_minute, count)
+        await self.ledger.take(name, per_minute, count)
         return name
 
     async def json(self, request: Request) -> dict[str, Any]:

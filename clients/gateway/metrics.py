@@ -2,45 +2,60 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from clients.gateway.ledger import Standing
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 MEMBERS = (1, 2, 4, 8, 16, 32, 64, 128)
+_PREFIX = "pixelis_gateway"
 
 
 class Metrics:
-    """Every metric of one gateway process."""
+    """Every metric of a gateway, whichever of its workers is asked.
 
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
+    Counters of several workers lie in files that outlive them (`prometheus_client`'s mode for several processes);
+    gauges are what the ledger says at the moment, so that a dead worker has none.
+
+    Args:
+        counts: the folder of those files, which `PROMETHEUS_MULTIPROC_DIR` names; none = this process alone.
+    """
+
+    def __init__(self, counts: Path | None = None) -> None:
+        self._counts = counts
+        self._registry = CollectorRegistry()
         self.seconds = Histogram(
-            "pixelis_gateway_request_seconds",
+            f"{_PREFIX}_request_seconds",
             "From the headers to the last byte of the answer",
             ["route", "outcome"],
             buckets=SECONDS,
-            registry=self.registry,
+            registry=self._registry,
         )
         self.members = Histogram(
-            "pixelis_gateway_batch_members",
-            "Members of a /batch_infer",
-            buckets=MEMBERS,
-            registry=self.registry,
+            f"{_PREFIX}_batch_members", "Members of a /batch_infer", buckets=MEMBERS, registry=self._registry
         )
         self.answers = Counter(
-            "pixelis_gateway_answers",
+            f"{_PREFIX}_answers",
             "Answers of the pipeline, by whether a cache had them",
             ["cache"],
-            registry=self.registry,
+            registry=self._registry,
         )
-        self.in_flight = Gauge("pixelis_gateway_in_flight", "Requests that Triton has", registry=self.registry)
-        self.waiting = Gauge(
-            "pixelis_gateway_waiting", "Requests that wait for their turn", ["class"], registry=self.registry
-        )
-        ProcessCollector(namespace="pixelis_gateway", registry=self.registry)
 
-    def text(self) -> bytes:
-        """Prometheus' text format."""
-        return bytes(generate_latest(self.registry))
+    def text(self, standing: Standing) -> bytes:
+        """Prometheus' text format.
+
+        Args:
+            standing: how the gateway stands now.
+        """
+        shown = CollectorRegistry()
+        shown.register(_Given([*self._counted(), *_gauges(standing), *_processes(standing.workers)]))
+        return bytes(generate_latest(shown))
 
     def answered(self, from_cache: bool) -> None:
         """The pipeline has answered."""
@@ -49,17 +64,50 @@ class Metrics:
     def requests(self) -> dict[str, dict[str, int]]:
         """route -> outcome -> requests so far."""
         found: dict[str, dict[str, int]] = {}
-        for family in self.seconds.collect():
-            for sample in family.samples:
-                if sample.name.endswith("_count"):
-                    found.setdefault(sample.labels["route"], {})[sample.labels["outcome"]] = int(sample.value)
+        for labels, value in self._samples(f"{_PREFIX}_request_seconds_count"):
+            found.setdefault(labels["route"], {})[labels["outcome"]] = int(value)
         return found
 
     def cached(self) -> dict[str, int]:
         """`hit` and `miss` -> answers so far."""
-        return {
-            sample.labels["cache"]: int(sample.value)
-            for family in self.answers.collect()
-            for sample in family.samples
-            if sample.name.endswith("_total")
-        }
+        return {labels["cache"]: int(value) for labels, value in self._samples(f"{_PREFIX}_answers_total")}
+
+    def _samples(self, name: str) -> list[tuple[dict[str, str], float]]:
+        samples = (sample for family in self._counted() for sample in family.samples)
+        return [(sample.labels, sample.value) for sample in samples if sample.name == name]
+
+    def _counted(self) -> Iterable[Metric]:
+        if self._counts is None:
+            return self._registry.collect()
+        collector = MultiProcessCollector(None, path=str(self._counts))  # type: ignore[no-untyped-call]
+        return list(collector.collect())  # type: ignore[no-untyped-call]
+
+
+class _Given:
+    """Families that are there already, as a collector."""
+
+    def __init__(self, families: list[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
+
+
+def _gauges(standing: Standing) -> list[Metric]:
+    waiting = GaugeMetricFamily(f"{_PREFIX}_waiting", "Requests that wait for their turn", labels=["class"])
+    waiting.add_metric(["urgent"], standing.urgent)
+    waiting.add_metric(["ordinary"], standing.ordinary)
+    in_flight = GaugeMetricFamily(f"{_PREFIX}_in_flight", "Requests that Triton has", value=standing.in_flight)
+    workers = GaugeMetricFamily(f"{_PREFIX}_workers", "Processes that serve", value=len(standing.workers))
+    return [in_flight, waiting, workers]
+
+
+def _processes(workers: dict[str, int]) -> list[Metric]:
+    """Time, memory and files of each worker, by its number."""
+    found: dict[str, Metric] = {}
+    for number, pid in workers.items():
+        for family in ProcessCollector(namespace=_PREFIX, pid=partial(int, pid), registry=None).collect():
+            one = found.setdefault(family.name, Metric(family.name, family.documentation, family.type))
+            for sample in family.samples:
+                one.add_sample(sample.name, {**sample.labels, "worker": number}, sample.value)
+    return list(found.values())

@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
-import socket
+import math
 
 import uvicorn
 
-from clients.client import address
 from clients.gateway.app import application
+from clients.gateway.ledger import Ledger, OwnLedger
 from clients.gateway.limits import protocol
-from pixelis.errors import SetupError
+from clients.gateway.metrics import Metrics
+from clients.gateway.opening import certificates
 from pixelis.gateway_config import Gateway
 from pixelis.settings import Limits
 
 
-def configured(config: Gateway, limits: Limits) -> uvicorn.Config:
-    """uvicorn's settings. Raises `SetupError` where keys or certificates cannot be read."""
-    for path in (config.certificate, config.certificate_key):
-        if path is not None and not path.is_file():
-            raise SetupError(f"There is no certificate {path}.", mend="Name PEM files, or none.")
+def configured(
+    config: Gateway, limits: Limits, ledger: Ledger | None = None, metrics: Metrics | None = None
+) -> uvicorn.Config:
+    """uvicorn's settings of one process.
+
+    Args:
+        config: of the gateway.
+        limits: of what a request carries.
+        ledger: what requests are counted against; none = one of this process.
+        metrics: what is counted; none = what this process counts.
+
+    Raises:
+        SetupError: keys or certificates cannot be read.
+    """
+    certificates(config)
     return uvicorn.Config(
-        application(config, limits),
+        application(config, limits, ledger or OwnLedger(config), metrics or Metrics()),
         host=config.host,
         port=config.port,
         http=protocol(config.header_bytes, config.header_timeout_s),
         ws="none",
-        limit_concurrency=config.connections,
+        limit_concurrency=math.ceil(config.connections / config.workers),
         timeout_graceful_shutdown=int(config.drain_s),
         ssl_certfile=config.certificate,
         ssl_keyfile=config.certificate_key,
@@ -33,29 +44,3 @@ def configured(config: Gateway, limits: Limits) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,
     )
-
-
-def serve(config: Gateway, limits: Limits) -> None:
-    """Serve until SIGINT or SIGTERM. Raises `SetupError` where the port is taken."""
-    made = configured(config, limits)
-    listening = _bound(config)
-    scheme = "https" if config.certificate else "http"
-    print(
-        f"The gateway is on {scheme}://{config.host}:{config.port}, before {address(config.triton, 'grpc')}.",
-        flush=True,
-    )
-    uvicorn.Server(made).run(sockets=[listening])
-
-
-def _bound(config: Gateway) -> socket.socket:
-    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
-    listening = socket.socket(family)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((config.host, config.port))
-    except OSError as error:
-        listening.close()
-        raise SetupError(
-            f"{config.host}:{config.port} cannot be listened on: {error.strerror}.", mend="Choose another: --port."
-        ) from None
-    return listening

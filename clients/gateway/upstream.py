@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from starlette.requests import ClientDisconnect, Request
 
 from clients.aio import AsyncPixelisClient
-from clients.gateway.admission import Admission
+from clients.gateway.ledger import Ledger
 from clients.gateway.metrics import Metrics
 from pixelis.errors import DeadlineExceeded
 from pixelis.schema import Event, KnnResult, Options, PipelineResult
@@ -29,19 +29,19 @@ class Upstream:
 
     Args:
         client: of Triton.
-        admission: whose turn it is.
+        ledger: whose turn it is.
         metrics: told what came from a cache.
     """
 
-    def __init__(self, client: AsyncPixelisClient, admission: Admission, metrics: Metrics) -> None:
-        self.client, self.admission, self._metrics = client, admission, metrics
+    def __init__(self, client: AsyncPixelisClient, ledger: Ledger, metrics: Metrics) -> None:
+        self.client, self._ledger, self._metrics = client, ledger, metrics
 
     async def ask(
         self, caller: str, images: Sequence[bytes], question: str, options: Options, request_id: str
     ) -> PipelineResult:
         """One answer. Raises what the client and the queue raise."""
         deadline = time.monotonic() + options.timeout_s
-        async with self.admission.turn(caller, options.priority, deadline):
+        async with self._ledger.turn(caller, options.priority, deadline):
             asked = within(options, deadline)
             result = await self.client.ask(images, question, asked, request_id=request_id)
         self._metrics.answered(result.from_cache)
@@ -52,7 +52,7 @@ class Upstream:
     ) -> AsyncIterator[Event]:
         """The same, step by step; closing it cancels."""
         deadline = time.monotonic() + options.timeout_s
-        async with self.admission.turn(caller, options.priority, deadline):
+        async with self._ledger.turn(caller, options.priority, deadline):
             asked = within(options, deadline)
             async with aclosing(self.client.stream(images, question, asked, request_id=request_id)) as events:  # type: ignore[type-var]
                 async for event in events:

@@ -28,7 +28,7 @@ def routes(desk: Desk) -> APIRouter:
     )
     async def completions(request: Request) -> Response:
         """A conversation with images, answered whole or, with `stream`, in chunks."""
-        caller = desk.caller(request)
+        caller = await desk.caller(request)
         body = validated(chat.ChatRequest, await desk.json(request), "The request")
         said = chat.asked(body, desk.limits, request.state.request_id, desk.config.image_hosts)
         desk.worded(said.question)
@@ -52,7 +52,7 @@ def routes(desk: Desk) -> APIRouter:
     @router.get("/models", response_model=chat.Models, summary="Checkpoints, in OpenAI's form")
     async def models(request: Request) -> chat.Models:
         """`pixelis`, the default one, and those that were published by name."""
-        desk.caller(request)
+        await desk.caller(request)
         named = await while_there(request, desk.upstream.client.checkpoints())
         return chat.Models(data=[chat.Model(id=name) for name in (chat.MODEL, *named)])
 

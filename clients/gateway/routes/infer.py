@@ -33,7 +33,7 @@ def routes(desk: Desk) -> APIRouter:
     )
     async def infer(request: Request) -> Response:
         """A question about one or several images, answered whole or, with `stream`, step by step."""
-        caller = desk.caller(request)
+        caller = await desk.caller(request)
         asked = await desk.asked(request)
         request.state.request_id = asked.request_id
         if asked.stream:
@@ -51,7 +51,7 @@ def routes(desk: Desk) -> APIRouter:
             raise LimitExceeded(
                 f"{len(said)} requests in one batch; {desk.config.batch} are taken.", mend="Send several batches."
             )
-        caller = desk.caller(request, len(said))
+        caller = await desk.caller(request, len(said))
         desk.metrics.members.observe(len(said))
         name = request.state.request_id
         purse = desk.purse()
@@ -64,7 +64,7 @@ def routes(desk: Desk) -> APIRouter:
     )
     async def feedback(request: Request) -> Response:
         """Whether the answer to a request was right, or what is right."""
-        desk.caller(request)
+        await desk.caller(request)
         said = validated(FeedbackRequest, await desk.json(request), "The feedback")
         result = await while_there(request, desk.upstream.feedback(said.request_id, said.correct, said.answer))
         return Response(result.model_dump_json(), media_type="application/json")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
@@ -19,6 +17,7 @@ class Stats(BaseModel):
 
     version: str
     uptime_s: float
+    workers: int = Field(description="processes that serve")
     in_flight: int = Field(description="requests that Triton has from this gateway")
     waiting: dict[str, int] = Field(description="requests that wait for their turn, by class")
     requests: dict[str, dict[str, int]] = Field(description="route -> outcome -> requests so far")
@@ -30,7 +29,7 @@ class Stats(BaseModel):
 
 def routes(desk: Desk) -> APIRouter:
     """The routes that say how things are."""
-    router, started = APIRouter(tags=["state"]), time.monotonic()
+    router = APIRouter(tags=["state"])
 
     @router.get("/health", response_model=Health, responses={503: {"model": Health}}, summary="Is it up?")
     async def health() -> Response:
@@ -41,19 +40,18 @@ def routes(desk: Desk) -> APIRouter:
     @router.get("/metrics", response_class=Response, summary="Prometheus' text")
     async def metrics() -> Response:
         """What the gateway counts; Triton's own are on its metrics port."""
-        return Response(desk.metrics.text(), media_type="text/plain; version=0.0.4")
+        return Response(desk.metrics.text(await desk.ledger.standing()), media_type="text/plain; version=0.0.4")
 
     @router.get("/stats", response_model=Stats, response_model_exclude_none=True, summary="The same as JSON")
     async def stats() -> Stats:
         """What `/metrics` has, as JSON."""
+        standing = await desk.ledger.standing()
         return Stats(
             version=__version__,
-            uptime_s=round(time.monotonic() - started, 3),
-            in_flight=desk.upstream.admission.in_flight,
-            waiting={
-                "urgent": desk.upstream.admission.waiting(urgent=True),
-                "ordinary": desk.upstream.admission.waiting(urgent=False),
-            },
+            uptime_s=standing.uptime_s,
+            workers=len(standing.workers),
+            in_flight=standing.in_flight,
+            waiting={"urgent": standing.urgent, "ordinary": standing.ordinary},
             requests=desk.metrics.requests(),
             cached=desk.metrics.cached(),
             gpus=await _gpus(desk),

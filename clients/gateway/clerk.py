@@ -1,0 +1,72 @@
+"""The ledger's side of one worker: what it asks is done here, and what it held is given back when it goes."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from clients.gateway import link
+from clients.gateway.ledger import OwnLedger
+from pixelis.errors import PixelisError
+
+READY, END = "ready", "end"
+
+
+class Clerk:
+    """Serves one worker.
+
+    A worker that is killed closes its connection, whatever it was doing: its requests that wait are forgotten, and
+    its turns are others'.
+
+    Args:
+        ledger: where it is counted.
+        up: called when the worker takes requests.
+    """
+
+    def __init__(self, ledger: OwnLedger, up: Callable[[], None]) -> None:
+        self._ledger, self._up = ledger, up
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._writer: asyncio.StreamWriter
+
+    async def serve(self, connection: socket.socket) -> None:
+        """Until the worker goes."""
+        reader, self._writer = await asyncio.open_unix_connection(sock=connection)
+        try:
+            while (message := await link.read(reader)) is not None:
+                self._heard(*message)
+        finally:
+            held = list(self._tasks.values())
+            for task in held:
+                task.cancel()
+            await asyncio.gather(*held, return_exceptions=True)
+            self._writer.close()
+
+    def _heard(self, number: int, name: str, *said: Any) -> None:
+        if name == READY:
+            self._up()
+        elif name == END:
+            if (task := self._tasks.get(number)) is not None:
+                task.cancel()
+        else:
+            self._tasks[number] = task = asyncio.create_task(self._answer(number, name, said))
+            task.add_done_callback(lambda _: self._tasks.pop(number, None))
+
+    async def _answer(self, number: int, name: str, said: tuple[Any, ...]) -> None:
+        try:
+            if name == "turn":
+                async with self._ledger.turn(*said):
+                    self._say(number, None)
+                    await asyncio.get_running_loop().create_future()  # the turn lasts until it is cancelled
+            elif name == "take":
+                await self._ledger.take(*said)
+                self._say(number, None)
+            elif name == "standing":
+                self._say(number, asdict(await self._ledger.standing()))
+        except PixelisError as error:
+            self._writer.write(link.packed([number, None, link.fault(error)]))
+
+    def _say(self, number: int, result: Any) -> None:
+        self._writer.write(link.packed([number, result, None]))

@@ -1,0 +1,98 @@
+"""What all requests of a gateway are counted against, whichever of its workers took them.
+
+A gateway of one process has an `OwnLedger`. One of several has it in the process that supervises them, where it knows
+of every request; its workers talk to it (`remote.py`, `clerk.py`) and notice no difference.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from clients.gateway.admission import Admission
+from clients.gateway.rates import Rates
+from pixelis.gateway_config import Gateway
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a gateway stands.
+
+    Attributes:
+        in_flight: requests that Triton has.
+        urgent: urgent requests that wait for their turn.
+        ordinary: ordinary ones.
+        uptime_s: seconds since the gateway began, not one of its workers.
+        workers: a worker's number -> its process.
+    """
+
+    in_flight: int
+    urgent: int
+    ordinary: int
+    uptime_s: float
+    workers: dict[str, int]
+
+
+class Ledger(Protocol):
+    """What a request is counted against."""
+
+    async def open(self) -> None:
+        """Called once, in the loop that serves."""
+        ...
+
+    async def close(self) -> None:
+        """Called once, when nothing is served any more."""
+        ...
+
+    async def take(self, caller: str, per_minute: float | None, count: int) -> None:
+        """Count requests of a caller; see `Rates.take`."""
+        ...
+
+    def turn(self, caller: str, priority: int, deadline: float) -> AbstractAsyncContextManager[None]:
+        """The time during which a request is under way; see `Admission.turn`."""
+        ...
+
+    async def standing(self) -> Standing:
+        """How the gateway stands."""
+        ...
+
+
+class OwnLedger:
+    """The ledger itself, of one event loop.
+
+    Args:
+        config: its bounds.
+    """
+
+    def __init__(self, config: Gateway) -> None:
+        self._admission = Admission(config.in_flight, config.waiting)
+        self._rates = Rates()
+        self._began = time.monotonic()
+        self.workers: dict[str, int] = {"0": os.getpid()}
+
+    async def open(self) -> None:
+        """Nothing is to be opened."""
+
+    async def close(self) -> None:
+        """Nothing is to be closed."""
+
+    async def take(self, caller: str, per_minute: float | None, count: int) -> None:
+        """Count requests of a caller. Raises `RateLimited`."""
+        self._rates.take(caller, per_minute, count)
+
+    def turn(self, caller: str, priority: int, deadline: float) -> AbstractAsyncContextManager[None]:
+        """The time during which a request is under way. Raises `Unavailable`, `DeadlineExceeded`."""
+        return self._admission.turn(caller, priority, deadline)
+
+    async def standing(self) -> Standing:
+        """How the gateway stands."""
+        return Standing(
+            in_flight=self._admission.in_flight,
+            urgent=self._admission.waiting(urgent=True),
+            ordinary=self._admission.waiting(urgent=False),
+            uptime_s=round(time.monotonic() - self._began, 3),
+            workers=dict(self.workers),
+        )

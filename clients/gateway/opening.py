@@ -1,0 +1,79 @@
+"""`pixelis gateway` from its settings to its end: one process, or several."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from pathlib import Path
+
+from clients.client import address
+from clients.gateway import keys
+from pixelis.errors import SetupError
+from pixelis.gateway_config import Gateway
+from pixelis.settings import Limits
+
+BACKLOG = 2048
+"""Connections that may wait to be accepted, as uvicorn has it."""
+
+
+def serve(config: Gateway, limits: Limits, state: Path) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    Args:
+        config: of the gateway.
+        limits: of what a request carries.
+        state: folder for what has to outlive a process.
+
+    Raises:
+        SetupError: the port is taken, keys or certificates cannot be read, or workers do not start.
+    """
+    if config.workers == 1:
+        import uvicorn
+
+        from clients.gateway.serving import configured
+
+        made = configured(config, limits)
+        listening = _bound(config)
+        _say(config)
+        uvicorn.Server(made).run(sockets=[listening])
+        return
+    from clients.gateway.workers import Workers  # which imports little: the supervisor answers nobody
+
+    certificates(config)
+    if config.keys is not None:
+        keys.read(config.keys)
+    workers = Workers(config, limits, _bound(config), state / "gateway" / str(config.port))
+    asyncio.run(workers.run(lambda: _say(config)))
+    if workers.ended_by == signal.SIGINT:
+        raise KeyboardInterrupt
+
+
+def certificates(config: Gateway) -> None:
+    """Raises `SetupError` where certificates cannot be used."""
+    for path in (config.certificate, config.certificate_key):
+        if path is not None and not path.is_file():
+            raise SetupError(f"There is no certificate {path}.", mend="Name PEM files, or none.")
+
+
+def _say(config: Gateway) -> None:
+    scheme = "https" if config.certificate else "http"
+    print(
+        f"The gateway is on {scheme}://{config.host}:{config.port}, before {address(config.triton, 'grpc')}.",
+        flush=True,
+    )
+
+
+def _bound(config: Gateway) -> socket.socket:
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    listening = socket.socket(family)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((config.host, config.port))
+        listening.listen(BACKLOG)
+    except OSError as error:
+        listening.close()
+        raise SetupError(
+            f"{config.host}:{config.port} cannot be listened on: {error.strerror}.", mend="Choose another: --port."
+        ) from None
+    return listening

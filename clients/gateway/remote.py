@@ -1,0 +1,100 @@
+"""The ledger as a worker sees it: in another process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import socket
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from clients.gateway import link
+from clients.gateway.clerk import END, READY
+from clients.gateway.ledger import Standing
+from pixelis.errors import Unavailable
+
+
+class RemoteLedger:
+    """Asks the ledger over a socket.
+
+    Args:
+        connection: to the clerk.
+
+    Attributes:
+        lost: called when the other side has gone; without it nothing is served.
+    """
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._numbers = itertools.count()
+        self._asked: dict[int, asyncio.Future[Any]] = {}
+        self._writer: asyncio.StreamWriter
+        self._reading: asyncio.Task[None]
+        self.lost: Callable[[], None] = lambda: None
+
+    async def open(self) -> None:
+        """Begin to talk, and say that requests are taken."""
+        reader, self._writer = await asyncio.open_unix_connection(sock=self._connection)
+        self._reading = asyncio.create_task(self._read(reader))
+        self._tell(next(self._numbers), READY)
+
+    async def close(self) -> None:
+        """The end."""
+        self._reading.cancel()
+        self._writer.close()
+
+    async def take(self, caller: str, per_minute: float | None, count: int) -> None:
+        """Count requests of a caller. Raises `RateLimited`."""
+        if per_minute is not None:
+            await self._ask("take", caller, per_minute, count)
+
+    @contextlib.asynccontextmanager
+    async def turn(self, caller: str, priority: int, deadline: float) -> AsyncIterator[None]:
+        """The time during which a request is under way. Raises `Unavailable`, `DeadlineExceeded`."""
+        number = next(self._numbers)
+        try:
+            await self._answer(number, "turn", caller, priority, deadline)
+            yield
+        finally:
+            self._tell(number, END)
+
+    async def standing(self) -> Standing:
+        """How the gateway stands."""
+        return Standing(**await self._ask("standing"))
+
+    async def _ask(self, name: str, *said: Any) -> Any:
+        return await self._answer(next(self._numbers), name, *said)
+
+    async def _answer(self, number: int, name: str, *said: Any) -> Any:
+        if self._reading.done():
+            raise _ending()
+        self._asked[number] = asyncio.get_running_loop().create_future()
+        self._tell(number, name, *said)
+        try:
+            return await self._asked[number]
+        finally:
+            del self._asked[number]
+
+    def _tell(self, number: int, name: str, *said: Any) -> None:
+        if not self._writer.is_closing():
+            self._writer.write(link.packed([number, name, *said]))
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        while (message := await link.read(reader)) is not None:
+            number, result, fault = message
+            future = self._asked.get(number)
+            if future is None or future.done():
+                continue
+            if fault is None:
+                future.set_result(result)
+            else:
+                future.set_exception(link.raised(fault))
+        for future in self._asked.values():
+            if not future.done():
+                future.set_exception(_ending())
+        self.lost()
+
+
+def _ending() -> Unavailable:
+    return Unavailable("The gateway is ending.", mend="Try again in 1 s.")
