@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from clients.aio import AsyncPixelisClient
+from clients.gateway.allowance import EXPOSED
 from clients.gateway.answers import REQUEST_ID, answer, outcome
 from clients.gateway.desk import Desk
 from clients.gateway.fetching import Fetcher
@@ -87,7 +88,7 @@ def application(config: Gateway, limits: Limits, ledger: Ledger, metrics: Metric
             allow_origins=config.origins,
             allow_methods=["GET", "POST"],
             allow_headers=["Authorization", "Content-Type", REQUEST_ID],
-            expose_headers=[REQUEST_ID, "Retry-After"],
+            expose_headers=[REQUEST_ID, "Retry-After", *EXPOSED],
         )
     app.add_middleware(Watched, metrics=metrics)  # outermost: what the others refuse is seen too
     app.add_exception_handler(PixelisError, _refused)

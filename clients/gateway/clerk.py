@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from clients.gateway import link
+from clients.gateway.allowance import Share
 from clients.gateway.ledger import OwnLedger
 from pixelis.errors import PixelisError
 
@@ -61,8 +62,8 @@ class Clerk:
                     self._say(number, None)
                     await asyncio.get_running_loop().create_future()  # the turn lasts until it is cancelled
             elif name == "take":
-                await self._ledger.take(*said)
-                self._say(number, None)
+                share, requests, questions = said
+                self._say(number, asdict(await self._ledger.take(Share(**share), requests, questions)))
             elif name == "standing":
                 self._say(number, asdict(await self._ledger.standing()))
         except PixelisError as error:

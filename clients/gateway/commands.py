@@ -21,7 +21,7 @@ pixelis gateway --port 9000 --triton localhost:8001
 
 pixelis gateway --workers 4
 
-pixelis gateway --keys keys.json --add-key alice --rate 60 --expires 2027-01-31
+pixelis gateway --keys keys.json --add-key alice --rate 60 --quota 5000 --expires 2027-01-31
 
 pixelis gateway --keys keys.json
 
@@ -38,6 +38,7 @@ def gateway(
     keys: Annotated[Path | None, typer.Option(dir_okay=False, help="JSON file of API keys; none = no keys.")] = None,
     add_key: Annotated[str, typer.Option(metavar="NAME", help="Make a key, print it this once, and end.")] = "",
     rate: Annotated[float | None, typer.Option(min=0.1, help="With --add-key: its requests a minute.")] = None,
+    quota: Annotated[int | None, typer.Option(min=1, help="With --add-key: its questions a day (UTC).")] = None,
     expires: Annotated[str, typer.Option(metavar="DATE", help="With --add-key: its last day, as 2027-01-31.")] = "",
 ) -> None:
     """Serve REST before Triton: /infer, /batch_infer, /feedback, /health, /metrics, /stats, /openapi.json.
@@ -48,16 +49,16 @@ def gateway(
     said = {"host": host, "port": port, "triton": triton, "workers": workers, "keys": keys}
     config = config.model_copy(update={name: value for name, value in said.items() if value is not None})
     if add_key:
-        _add(config.keys, add_key, rate, expires)
+        _add(config.keys, add_key, rate, expires, quota)
         return
-    if rate is not None or expires:
-        raise InvalidRequest("`--rate` and `--expires` are of a new key.", mend="Name it: --add-key NAME.")
+    if rate is not None or expires or quota is not None:
+        raise InvalidRequest("`--rate`, `--quota` and `--expires` are of a new key.", mend="Name it: --add-key NAME.")
     from clients.gateway.opening import serve
 
     serve(config, settings().limits, settings().state)
 
 
-def _add(path: Path | None, name: str, rate: float | None, expires: str) -> None:
+def _add(path: Path | None, name: str, rate: float | None, expires: str, quota: int | None) -> None:
     from clients.gateway.keys import add
 
     if path is None:
@@ -66,4 +67,4 @@ def _add(path: Path | None, name: str, rate: float | None, expires: str) -> None
         last = datetime.date.fromisoformat(expires) if expires else None
     except ValueError:
         raise InvalidRequest(f"{expires!r} is no date.", mend="As 2027-01-31.") from None
-    typer.echo(add(path, name, rate, last))
+    typer.echo(add(path, name, rate, last, quota))

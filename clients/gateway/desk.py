@@ -13,6 +13,7 @@ from starlette.requests import Request
 
 from clients.gateway import body, pictures
 from clients.gateway.addresses import Address
+from clients.gateway.allowance import Left, Share
 from clients.gateway.fetching import Fetcher, Purse
 from clients.gateway.health import Doctor
 from clients.gateway.keys import Keys
@@ -21,7 +22,7 @@ from clients.gateway.metrics import Metrics
 from clients.gateway.openapi import inlined
 from clients.gateway.requests import InferRequest, validated
 from clients.gateway.upstream import Upstream, while_there, within
-from pixelis.errors import DeadlineExceeded, InvalidRequest, LimitExceeded
+from pixelis.errors import DeadlineExceeded, InvalidRequest, LimitExceeded, RateLimited
 from pixelis.gateway_config import Gateway
 from pixelis.schema import Options
 from pixelis.settings import Limits
@@ -61,21 +62,37 @@ class Desk:
     doctor: Doctor
     fetcher: Fetcher
 
-    async def caller(self, request: Request, count: int = 1) -> str:
+    def share(self, request: Request) -> Share:
+        """Whose request it is, and what that caller may. Raises `Unauthorized` where no key is taken."""
+        per_minute = self.config.requests_per_minute
+        if self.keys is None:
+            return Share(f"address {request.client.host if request.client else ''}", per_minute)
+        key = self.keys.caller(request.headers.get("authorization"))
+        return Share(f"key {key.name}", key.requests_per_minute or per_minute, key.requests_per_day)
+
+    async def caller(self, request: Request, count: int = 1, *, questions: int = 0) -> str:
         """Whose request it is, counted.
+
+        Args:
+            request: as it came.
+            count: as how many requests.
+            questions: of which a quota counts so many.
 
         Raises:
             Unauthorized: keys are needed, and it has none that is taken.
             RateLimited: it has had its share.
         """
-        per_minute = self.config.requests_per_minute
-        if self.keys is None:
-            name = f"address {request.client.host if request.client else ''}"
-        else:
-            key = self.keys.caller(request.headers.get("authorization"))
-            name, per_minute = f"key {key.name}", key.requests_per_minute or per_minute
-        await self.ledger.take(name, per_minute, count)
-        return name
+        share = self.share(request)
+        allowance = request.state.allowance = await self.ledger.take(share, count, questions)
+        if allowance.refusal is not None:
+            raise RateLimited(allowance.refusal[0], mend=allowance.refusal[1])
+        return share.caller
+
+    async def quota(self, request: Request) -> tuple[str, Left | None]:
+        """The name of a request's key and what is left of its day; nothing is counted. Raises `Unauthorized`."""
+        share = self.share(request)
+        allowance = await self.ledger.take(share, 0, 0)
+        return share.caller.partition(" ")[2], allowance.day
 
     async def json(self, request: Request) -> dict[str, Any]:
         """The body, an object of JSON. Raises `InvalidRequest`."""

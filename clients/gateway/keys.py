@@ -34,6 +34,7 @@ class Key(BaseModel):
     name: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     requests_per_minute: float | None = Field(None, gt=0)
+    requests_per_day: int | None = Field(None, ge=1, description="questions of a UTC day")
     expires: datetime.date | None = Field(None, description="the last day on which it is taken, UTC")
 
 
@@ -118,7 +119,13 @@ def read(path: Path) -> list[Key]:
         ) from None
 
 
-def add(path: Path, name: str, requests_per_minute: float | None, expires: datetime.date | None) -> str:
+def add(
+    path: Path,
+    name: str,
+    requests_per_minute: float | None,
+    expires: datetime.date | None,
+    requests_per_day: int | None = None,
+) -> str:
     """A new key of `name`, written into the file by one rename; the key itself is kept nowhere.
 
     Raises:
@@ -129,7 +136,15 @@ def add(path: Path, name: str, requests_per_minute: float | None, expires: datet
         raise SetupError(f"There is a key of the name `{name}`.", mend="Choose another, or remove that one.")
     made = PREFIX + secrets.token_urlsafe(32)
     try:
-        keys.append(Key(name=name, sha256=digest(made), requests_per_minute=requests_per_minute, expires=expires))
+        keys.append(
+            Key(
+                name=name,
+                sha256=digest(made),
+                requests_per_minute=requests_per_minute,
+                requests_per_day=requests_per_day,
+                expires=expires,
+            )
+        )
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise SetupError(f"The key is wrong at `{first['loc'][0]}`: {first['msg']}.", mend="Mend it.") from None

@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from clients.gateway.admission import Admission
+from clients.gateway.allowance import Allowance, Share
+from clients.gateway.quotas import Quotas
 from clients.gateway.rates import Rates
+from pixelis.errors import RateLimited
 from pixelis.gateway_config import Gateway
 
 
@@ -47,8 +50,12 @@ class Ledger(Protocol):
         """Called once, when nothing is served any more."""
         ...
 
-    async def take(self, caller: str, per_minute: float | None, count: int) -> None:
-        """Count requests of a caller; see `Rates.take`."""
+    async def take(self, share: Share, requests: int, questions: int) -> Allowance:
+        """Count requests of a caller, and how many questions they are: all of it, or nothing with the reason.
+
+        Raises:
+            Unavailable: it cannot be counted.
+        """
         ...
 
     def turn(self, caller: str, priority: int, deadline: float) -> AbstractAsyncContextManager[None]:
@@ -65,11 +72,12 @@ class OwnLedger:
 
     Args:
         config: its bounds.
+        quotas: counts of the day; none = of this process.
     """
 
-    def __init__(self, config: Gateway) -> None:
+    def __init__(self, config: Gateway, quotas: Quotas | None = None) -> None:
         self._admission = Admission(config.in_flight, config.waiting)
-        self._rates = Rates()
+        self._rates, self._quotas = Rates(), quotas or Quotas()
         self._began = time.monotonic()
         self.workers: dict[str, int] = {"0": os.getpid()}
 
@@ -77,11 +85,19 @@ class OwnLedger:
         """Nothing is to be opened."""
 
     async def close(self) -> None:
-        """Nothing is to be closed."""
+        """Close the counts of the day."""
+        self._quotas.close()
 
-    async def take(self, caller: str, per_minute: float | None, count: int) -> None:
-        """Count requests of a caller. Raises `RateLimited`."""
-        self._rates.take(caller, per_minute, count)
+    async def take(self, share: Share, requests: int, questions: int) -> Allowance:
+        """Count requests of a caller, and how many questions they are. Raises `Unavailable`."""
+        refusal = None
+        try:
+            self._rates.take(share.caller, share.per_minute, requests)
+            self._quotas.take(share.caller, share.per_day, questions)
+        except RateLimited as error:
+            refusal = (error.message, error.mend or "")
+        minute = self._rates.left(share.caller, share.per_minute)
+        return Allowance(minute, self._quotas.left(share.caller, share.per_day), refusal)
 
     def turn(self, caller: str, priority: int, deadline: float) -> AbstractAsyncContextManager[None]:
         """The time during which a request is under way. Raises `Unavailable`, `DeadlineExceeded`."""

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from clients.client import address
 from clients.gateway import keys
+from clients.gateway.ledger import OwnLedger
+from clients.gateway.quotas import Quotas
 from pixelis.errors import SetupError
 from pixelis.gateway_config import Gateway
 from pixelis.settings import Limits
@@ -26,14 +28,19 @@ def serve(config: Gateway, limits: Limits, state: Path) -> None:
         state: folder for what has to outlive a process.
 
     Raises:
-        SetupError: the port is taken, keys or certificates cannot be read, or workers do not start.
+        SetupError: the port is taken, keys, certificates or the counts of quotas cannot be used, or workers do not
+            start.
     """
+    quotas = Quotas(state / "gateway" / "quotas.sqlite")
+    if config.keys is not None and any(key.requests_per_day for key in keys.read(config.keys)):
+        quotas.open()
+        quotas.close()  # it is of the thread that serves
     if config.workers == 1:
         import uvicorn
 
         from clients.gateway.serving import configured
 
-        made = configured(config, limits)
+        made = configured(config, limits, OwnLedger(config, quotas))
         listening = _bound(config)
         _say(config)
         uvicorn.Server(made).run(sockets=[listening])
@@ -41,9 +48,8 @@ def serve(config: Gateway, limits: Limits, state: Path) -> None:
     from clients.gateway.workers import Workers  # which imports little: the supervisor answers nobody
 
     certificates(config)
-    if config.keys is not None:
-        keys.read(config.keys)
-    workers = Workers(config, limits, _bound(config), state / "gateway" / str(config.port))
+    ledger = OwnLedger(config, quotas)
+    workers = Workers(config, limits, ledger, _bound(config), state / "gateway" / str(config.port))
     asyncio.run(workers.run(lambda: _say(config)))
     if workers.ended_by == signal.SIGINT:
         raise KeyboardInterrupt

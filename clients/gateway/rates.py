@@ -7,6 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
+from clients.gateway.allowance import Left
 from pixelis.errors import RateLimited
 
 REMEMBERED = 100_000
@@ -35,10 +36,9 @@ class Rates:
         if per_minute is None:
             return
         rate, now = per_minute / 60, self._clock()
-        full = max(1.0, rate * BURST_S)
-        left, seen = self._buckets.pop(caller, (full, now))
-        left = min(full, left + (now - seen) * rate)
+        left, full = self._level(caller, rate, now)
         self._buckets[caller] = (left, now)
+        self._buckets.move_to_end(caller)
         if len(self._buckets) > REMEMBERED:
             self._buckets.popitem(last=False)
         # More than a bucket holds is taken from a full one, or it could never be asked at all.
@@ -46,3 +46,17 @@ class Rates:
             wait = math.ceil((min(count, full) - left) / rate)
             raise RateLimited(f"More than {per_minute:g} requests a minute.", mend=f"Try again in {wait} s.")
         self._buckets[caller] = (left - count, now)
+
+    def left(self, caller: str, per_minute: float | None) -> Left | None:
+        """What `caller` may ask at once; none without a limit."""
+        if per_minute is None:
+            return None
+        rate = per_minute / 60
+        left, full = self._level(caller, rate, self._clock())
+        return Left(per_minute, max(0, math.floor(left)), math.ceil((full - left) / rate))
+
+    def _level(self, caller: str, rate: float, now: float) -> tuple[float, float]:
+        """How much is in a bucket, and how much goes in."""
+        full = max(1.0, rate * BURST_S)
+        left, seen = self._buckets.get(caller, (full, now))
+        return min(full, left + (now - seen) * rate), full

@@ -7,9 +7,11 @@ import contextlib
 import itertools
 import socket
 from collections.abc import AsyncIterator, Callable
+from dataclasses import asdict
 from typing import Any
 
 from clients.gateway import link
+from clients.gateway.allowance import Allowance, Share
 from clients.gateway.clerk import END, READY
 from clients.gateway.ledger import Standing
 from pixelis.errors import Unavailable
@@ -44,10 +46,11 @@ class RemoteLedger:
         self._reading.cancel()
         self._writer.close()
 
-    async def take(self, caller: str, per_minute: float | None, count: int) -> None:
-        """Count requests of a caller. Raises `RateLimited`."""
-        if per_minute is not None:
-            await self._ask("take", caller, per_minute, count)
+    async def take(self, share: Share, requests: int, questions: int) -> Allowance:
+        """Count requests of a caller, and how many questions they are. Raises `Unavailable`."""
+        if share.per_minute is None and share.per_day is None:
+            return Allowance()
+        return Allowance.of(await self._ask("take", asdict(share), requests, questions))
 
     @contextlib.asynccontextmanager
     async def turn(self, caller: str, priority: int, deadline: float) -> AsyncIterator[None]:

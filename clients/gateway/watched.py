@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import time
 import uuid
+from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from clients.gateway.allowance import Allowance
 from clients.gateway.answers import REQUEST_ID, answer, outcome
 from clients.gateway.metrics import Metrics
 from clients.gateway.requests import named
@@ -19,7 +21,8 @@ log = logging.getLogger(__name__)
 class Watched:
     """ASGI middleware around everything else.
 
-    Inside, `request.state.request_id` names the request, and `request.state.outcome` is what metrics call its end.
+    Inside, `request.state.request_id` names the request, `request.state.outcome` is what metrics call its end, and
+    `request.state.allowance` what is left of its caller's limits.
 
     Args:
         app: what comes behind.
@@ -35,7 +38,7 @@ class Watched:
             await self._app(scope, receive, send)
             return
         begun, started = time.perf_counter(), False
-        state = scope["state"] = {**scope.get("state", {}), "request_id": uuid.uuid4().hex, "outcome": "ok"}
+        state = scope["state"] = {**scope.get("state", {}), **_state()}
 
         async def sending(message: Message) -> None:
             nonlocal started
@@ -43,6 +46,8 @@ class Watched:
                 started = True
                 name = (REQUEST_ID.lower().encode(), state["request_id"].encode())
                 message["headers"] = [one for one in message["headers"] if one[0] != name[0]] + [name]
+                left = state["allowance"].headers().items()
+                message["headers"] += [(key.lower().encode(), value.encode()) for key, value in left]
             await send(message)
 
         try:
@@ -61,3 +66,7 @@ class Watched:
         finally:
             path = getattr(scope.get("route"), "path", "unknown")
             self._metrics.seconds.labels(path, state["outcome"]).observe(time.perf_counter() - begun)
+
+
+def _state() -> dict[str, Any]:
+    return {"request_id": uuid.uuid4().hex, "outcome": "ok", "allowance": Allowance()}

@@ -44,6 +44,7 @@ class Workers:
     Args:
         config: of the whole gateway.
         limits: of what a request carries.
+        ledger: what all workers count against.
         listening: bound; workers accept there.
         folder: of the gateway's own files; what was counted by an earlier one is removed.
 
@@ -51,7 +52,9 @@ class Workers:
         ended_by: the signal that ended it.
     """
 
-    def __init__(self, config: Gateway, limits: Limits, listening: socket.socket, folder: Path) -> None:
+    def __init__(
+        self, config: Gateway, limits: Limits, ledger: OwnLedger, listening: socket.socket, folder: Path
+    ) -> None:
         self._config, self._limits, self._listening = config, limits, listening
         self._counts = folder / "counts"
         self._context = multiprocessing.get_context("forkserver")
@@ -59,8 +62,8 @@ class Workers:
         self._ending = False
         self._was_up = False
         self.ended_by: signal.Signals | None = None
-        self.ledger = OwnLedger(config)
-        self.ledger.workers = {}
+        self._ledger = ledger
+        self._ledger.workers = {}
 
     async def run(self, up: Callable[[], None]) -> None:
         """Until SIGINT or SIGTERM, upon which workers end what is under way.
@@ -74,14 +77,14 @@ class Workers:
         self._prepare()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, self._end, number)
-        await self.ledger.open()
+        await self._ledger.open()
         kept = [asyncio.create_task(self._keep(str(number), up)) for number in range(self._config.workers)]
         try:
             await asyncio.gather(*kept)
         finally:
             self._end()
             await asyncio.gather(*kept, return_exceptions=True)
-            await self.ledger.close()
+            await self._ledger.close()
 
     def _prepare(self) -> None:
         """What all workers inherit: `prometheus_client` looks for its folder when it is imported."""
@@ -125,15 +128,15 @@ class Workers:
         def ready() -> None:
             nonlocal came_up
             came_up = True
-            self.ledger.workers[number] = process.pid or 0
-            if not self._was_up and len(self.ledger.workers) == self._config.workers:
+            self._ledger.workers[number] = process.pid or 0
+            if not self._was_up and len(self._ledger.workers) == self._config.workers:
                 self._was_up = True
                 up()
 
         if self._ending:
             process.terminate()
-        await Clerk(self.ledger, ready).serve(ours)  # its connection ends with it, whatever became of it
-        self.ledger.workers.pop(number, None)
+        await Clerk(self._ledger, ready).serve(ours)  # its connection ends with it, whatever became of it
+        self._ledger.workers.pop(number, None)
         await asyncio.to_thread(process.join, EXIT_S)
         if process.is_alive():
             process.kill()

@@ -28,7 +28,7 @@ def routes(desk: Desk) -> APIRouter:
     )
     async def completions(request: Request) -> Response:
         """A conversation with images, answered whole or, with `stream`, in chunks."""
-        caller = await desk.caller(request)
+        caller = await desk.caller(request, questions=1)
         body = validated(chat.ChatRequest, await desk.json(request), "The request")
         said = chat.asked(body, desk.limits, request.state.request_id, desk.config.image_hosts)
         desk.worded(said.question)

@@ -33,7 +33,7 @@ def routes(desk: Desk) -> APIRouter:
     )
     async def infer(request: Request) -> Response:
         """A question about one or several images, answered whole or, with `stream`, step by step."""
-        caller = await desk.caller(request)
+        caller = await desk.caller(request, questions=1)
         asked = await desk.asked(request)
         request.state.request_id = asked.request_id
         if asked.stream:
@@ -51,7 +51,7 @@ def routes(desk: Desk) -> APIRouter:
             raise LimitExceeded(
                 f"{len(said)} requests in one batch; {desk.config.batch} are taken.", mend="Send several batches."
             )
-        caller = await desk.caller(request, len(said))
+        caller = await desk.caller(request, len(said), questions=len(said))
         desk.metrics.members.observe(len(said))
         name = request.state.request_id
         purse = desk.purse()

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from clients.gateway.desk import Desk
 from clients.gateway.health import Health
 from pixelis import __version__
 from pixelis.errors import ServingError
+
+
+class Quota(BaseModel):
+    """What a caller has of its day."""
+
+    name: str = Field(description="of the key")
+    limit: int = Field(description="questions a day, UTC")
+    remaining: int
+    reset_s: int = Field(description="until the day ends")
 
 
 class Stats(BaseModel):
@@ -22,6 +32,9 @@ class Stats(BaseModel):
     waiting: dict[str, int] = Field(description="requests that wait for their turn, by class")
     requests: dict[str, dict[str, int]] = Field(description="route -> outcome -> requests so far")
     cached: dict[str, int] = Field(description="`hit`, `miss` -> answers so far")
+    quota: Quota | None = Field(
+        None, description="of the caller whose key was sent with this request, where it has one"
+    )
     gpus: dict[str, dict[str, float]] | None = Field(
         None, description="GPU -> `utilization` (0-1), `memory_used_bytes`, `memory_total_bytes`; absent without one"
     )
@@ -43,8 +56,8 @@ def routes(desk: Desk) -> APIRouter:
         return Response(desk.metrics.text(await desk.ledger.standing()), media_type="text/plain; version=0.0.4")
 
     @router.get("/stats", response_model=Stats, response_model_exclude_none=True, summary="The same as JSON")
-    async def stats() -> Stats:
-        """What `/metrics` has, as JSON."""
+    async def stats(request: Request) -> Stats:
+        """What `/metrics` has, as JSON; and, to whom sends a key, what is left of its quota."""
         standing = await desk.ledger.standing()
         return Stats(
             version=__version__,
@@ -54,10 +67,18 @@ def routes(desk: Desk) -> APIRouter:
             waiting={"urgent": standing.urgent, "ordinary": standing.ordinary},
             requests=desk.metrics.requests(),
             cached=desk.metrics.cached(),
+            quota=await _quota(desk, request),
             gpus=await _gpus(desk),
         )
 
     return router
+
+
+async def _quota(desk: Desk, request: Request) -> Quota | None:
+    if desk.keys is None or "authorization" not in request.headers:
+        return None
+    name, day = await desk.quota(request)
+    return None if day is None else Quota(name=name, limit=int(day.limit), remaining=day.remaining, reset_s=day.reset_s)
 
 
 async def _gpus(desk: Desk) -> dict[str, dict[str, float]] | None:

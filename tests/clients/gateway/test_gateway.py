@@ -232,6 +232,38 @@ def test_keys_are_asked_for_before_a_body_is_read(gateways: Served, tmp_path: Pa
         assert ask("/metrics")[0] == ask("/openapi.json")[0] == 200
 
 
+def test_what_is_left_is_said_to_whom_it_belongs(gateways: Served, tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    alice, bob = keys.add(path, "alice", 600, None, 3), keys.add(path, "bob", None, None)
+    with gateways(keys=path):
+        status, headers, _ = ask("/infer", body(), Authorization=f"Bearer {alice}")
+        left = {
+            name: value for name, value in headers.items() if name.startswith("x-ratelimit") and "reset" not in name
+        }
+        assert (status, left) == (
+            200,
+            {
+                "x-ratelimit-limit-minute": "600",
+                "x-ratelimit-remaining-minute": "99",
+                "x-ratelimit-limit-day": "3",
+                "x-ratelimit-remaining-day": "2",
+            },
+        )
+        batch = {"requests": [body()] * 3}
+        status, headers, found = ask("/batch_infer", batch, Authorization=f"Bearer {alice}")
+        assert (status, found["error"]["code"], headers["x-ratelimit-remaining-day"]) == (429, "rate_limited", "2")
+        assert int(headers["retry-after"]) == pytest.approx(int(headers["x-ratelimit-reset-day"]), abs=1)
+        assert ask("/batch_infer", {"requests": [body()] * 2}, Authorization=f"Bearer {alice}")[0] == 200
+        assert ask("/v1/models", Authorization=f"Bearer {alice}")[0] == 200  # which is no question
+        assert ask("/v1/chat/completions", {}, Authorization=f"Bearer {alice}")[0] == 429
+        quota = ask("/stats", Authorization=f"Bearer {alice}")[2]["quota"]
+        assert quota == {"name": "alice", "limit": 3, "remaining": 0, "reset_s": quota["reset_s"]}
+        assert "quota" not in ask("/stats", Authorization=f"Bearer {bob}")[2]
+        assert "quota" not in ask("/stats")[2]
+        assert ask("/stats", Authorization="Bearer wrong")[0] == 401
+        assert not [name for name in ask("/infer", body(), Authorization=f"Bearer {bob}")[1] if "ratelimit" in name]
+
+
 def test_only_pages_that_were_named_may_call(gateways: Served) -> None:
     asked = {"Origin": "http://page", "Access_Control_Request_Method": "POST"}
     with gateways():

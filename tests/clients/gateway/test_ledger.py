@@ -7,13 +7,15 @@ import contextlib
 import socket
 import time
 from collections.abc import AsyncIterator
+from unittest.mock import ANY
 
 import pytest
 
+from clients.gateway.allowance import Allowance, Left, Share
 from clients.gateway.clerk import Clerk
 from clients.gateway.ledger import OwnLedger
 from clients.gateway.remote import RemoteLedger
-from pixelis.errors import DeadlineExceeded, RateLimited, Unavailable
+from pixelis.errors import DeadlineExceeded, Unavailable
 from pixelis.gateway_config import Gateway
 
 
@@ -110,16 +112,23 @@ async def test_turns_are_bounded_and_fair_over_workers() -> None:
             await request.end()
 
 
-async def test_rates_are_of_all_workers_together() -> None:
+async def test_rates_and_quotas_are_of_all_workers_together() -> None:
     async with pair() as found:
+        a = Share("a", 60, 100)
         for number in range(10):
-            await found.workers[number % 2].take("a", 60, 1)
+            allowance = await found.workers[number % 2].take(a, 1, 1)
+            assert (allowance.refusal, allowance.minute, allowance.day) == (None, ANY, ANY)
+            assert allowance.headers()["X-RateLimit-Remaining-Minute"] == str(9 - number)
         for worker in found.workers:
-            with pytest.raises(RateLimited) as refused:
-                await worker.take("a", 60, 1)
-            assert (refused.value.retry_after_s, refused.value.mend) == (1, "Try again in 1 s.")
-            await worker.take("a", None, 1)
-            await worker.take("b", 60, 1)
+            refused = await worker.take(a, 1, 1)
+            assert refused.refusal == ("More than 60 requests a minute.", "Try again in 1 s.")
+            assert (refused.minute, refused.day) == (Left(60, 0, 10), Left(100, 90, ANY))
+            assert (await worker.take(Share("a"), 1, 1)) == Allowance()
+            assert (await worker.take(Share("b", 60), 1, 1)).refusal is None
+            assert (await worker.take(Share("c", None, 2), 1, 1)).refusal is None
+        refused = await found.workers[0].take(Share("c", None, 2), 1, 1)
+        assert refused.refusal is not None
+        assert "2 questions of a day (UTC), of which 0 are left" in refused.refusal[0]
 
 
 async def test_a_worker_that_goes_gives_back_what_it_held() -> None:
@@ -168,5 +177,5 @@ async def test_without_a_ledger_nothing_is_served() -> None:
         await asked
     await asyncio.wait_for(told.wait(), 1)
     with pytest.raises(Unavailable, match="is ending"):
-        await worker.take("a", 60, 1)
+        await worker.take(Share("a", 60), 1, 1)
     await worker.close()

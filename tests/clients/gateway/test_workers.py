@@ -16,10 +16,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import psutil
 import pytest
 
+from clients.gateway import keys
+from clients.gateway.allowance import Left
+from clients.gateway.quotas import Quotas
 from clients.metrics import parse
 from server.embedded import EmbeddedTriton
 from tests.clients.conftest import PORTS
@@ -62,10 +66,11 @@ class Running:
         connection.close()
 
 
-def exchanged(connection: http.client.HTTPConnection, path: str, said: object = None) -> tuple[int, Any]:
+def exchanged(connection: http.client.HTTPConnection, path: str, said: object = None, key: str = "") -> tuple[int, Any]:
     """Status and body; JSON is parsed."""
     data = None if said is None else json.dumps(said).encode()
-    connection.request("GET" if data is None else "POST", path, data, {"Content-Type": "application/json"})
+    headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
+    connection.request("GET" if data is None else "POST", path, data, headers)
     response = connection.getresponse()
     content = response.read()
     kind = response.headers.get("content-type", "")
@@ -199,20 +204,26 @@ def test_a_worker_that_is_killed_loses_only_what_it_did(two: Running) -> None:
             assert exchanged(connection, "/infer", body())[0] == 200
 
 
-def test_rates_are_those_of_the_whole_gateway_and_all_workers_end_what_they_do(
+def test_limits_are_those_of_the_whole_gateway_and_all_workers_end_what_they_do(
     served: EmbeddedTriton, tmp_path: Path
 ) -> None:
-    with started(served.grpc_url, tmp_path, requests_per_minute=18) as running:
+    path = tmp_path / "keys.json"
+    alice, bob = keys.add(path, "alice", 18, None), keys.add(path, "bob", None, None, 1)
+    with started(served.grpc_url, tmp_path, keys=path) as running:
         one, other = running.workers()
         with running.at(one) as first, running.at(other) as second, ThreadPoolExecutor(2) as pool:
-            found = [exchanged(connection, "/v1/models")[0] for connection in (first, second)]
+            assert exchanged(first, "/infer", body(), bob)[0] == 200
+            status, found = exchanged(second, "/infer", body(), bob)
+            assert (status, "1 questions of a day" in found["error"]["message"]) == (429, True)
+            found = [exchanged(connection, "/v1/models", None, alice)[0] for connection in (first, second)]
             assert found == [200, 200]
-            slow = pool.submit(exchanged, first, "/infer", body("sleep 1.5"))
+            slow = pool.submit(exchanged, first, "/infer", body("sleep 1.5"), alice)
             time.sleep(0.5)
-            assert exchanged(second, "/v1/models")[0] == 429
+            assert exchanged(second, "/v1/models", None, alice)[0] == 429
             running.process.terminate()
             assert slow.result()[0] == 200
         assert running.process.wait(10) == 0
+        assert Quotas(tmp_path / "gateway" / "quotas.sqlite").left("key bob", 1) == Left(1, 0, ANY)
         with socket.socket() as free:
             free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             free.bind(("127.0.0.1", OTHER))
