@@ -51,6 +51,10 @@ class Gateway(BaseModel):
     )
     image_timeout_s: float = Field(10.0, gt=0, description="of one fetched image, redirects included")
     image_fetches: int = Field(16, ge=1, description="images that are fetched at a time, by each worker")
+    events_bytes: int = Field(
+        16 * 2**20, ge=0, description="of the events of streamed requests that are kept for `/v1/events`; 0 = none is"
+    )
+    events_s: float = Field(300.0, ge=0, description="how long they are kept after a request's end")
     drain_s: float = Field(30.0, ge=0, description="upon SIGTERM, requests have so long to end")
 
     @field_validator("image_hosts")

@@ -9,9 +9,10 @@ caller, and only then sent on, over gRPC.
     requests.py   the typed bodies, made from `Options`
     pictures.py   base64 and `data:` URLs to encoded images
     addresses.py  which addresses of images are fetched; networks.py where to; fetching.py how
-    keys.py       who asks; rates.py how often; admission.py whose turn it is
+    keys.py       who asks; rates.py how often; quotas.py how much of a day; admission.py whose turn it is
     ledger.py     what all requests are counted against; of several workers: clerk.py, remote.py, link.py
     upstream.py   Triton, as the routes see it
+    events.py     server-sent events; journal.py keeps them; background.py: streams without a client
     routes/       one file for each kind of request
     app.py        all of it together; commands.py `pixelis gateway`: opening.py, and
     workers.py    several processes behind one port; worker.py is one of them

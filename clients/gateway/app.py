@@ -14,6 +14,7 @@ from starlette.responses import Response
 from clients.aio import AsyncPixelisClient
 from clients.gateway.allowance import EXPOSED
 from clients.gateway.answers import REQUEST_ID, answer, outcome
+from clients.gateway.background import Background
 from clients.gateway.desk import Desk
 from clients.gateway.fetching import Fetcher
 from clients.gateway.health import Doctor
@@ -22,7 +23,7 @@ from clients.gateway.ledger import Ledger
 from clients.gateway.limits import Bounded
 from clients.gateway.metrics import Metrics
 from clients.gateway.openapi import ERRORS
-from clients.gateway.routes import chat, infer, page, state
+from clients.gateway.routes import chat, events, infer, page, state
 from clients.gateway.upstream import Upstream
 from clients.gateway.watched import Watched
 from pixelis import __version__
@@ -57,12 +58,14 @@ def application(config: Gateway, limits: Limits, ledger: Ledger, metrics: Metric
         metrics=metrics,
         doctor=Doctor(client),
         fetcher=fetcher,
+        background=Background(config.drain_s),
     )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await ledger.open()
         yield
+        await desk.background.close()
         await client.close()
         await fetcher.close()
         await ledger.close()
@@ -78,6 +81,7 @@ def application(config: Gateway, limits: Limits, ledger: Ledger, metrics: Metric
     )
     app.include_router(infer.routes(desk))
     app.include_router(chat.routes(desk))
+    app.include_router(events.routes(desk))
     app.include_router(state.routes(desk))
     app.include_router(page.routes())
     app.mount("/page", page.Page())
@@ -87,7 +91,7 @@ def application(config: Gateway, limits: Limits, ledger: Ledger, metrics: Metric
             CORSMiddleware,
             allow_origins=config.origins,
             allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "Content-Type", REQUEST_ID],
+            allow_headers=["Authorization", "Content-Type", "Last-Event-ID", REQUEST_ID],
             expose_headers=[REQUEST_ID, "Retry-After", *EXPOSED],
         )
     app.add_middleware(Watched, metrics=metrics)  # outermost: what the others refuse is seen too

@@ -13,14 +13,15 @@ from clients.gateway.allowance import Share
 from clients.gateway.ledger import OwnLedger
 from pixelis.errors import PixelisError
 
-READY, END = "ready", "end"
+READY, END, RECORD, CLOSE = "ready", "end", "record", "close"
+"""What is not answered."""
 
 
 class Clerk:
     """Serves one worker.
 
-    A worker that is killed closes its connection, whatever it was doing: its requests that wait are forgotten, and
-    its turns are others'.
+    A worker that is killed closes its connection, whatever it was doing: its requests that wait are forgotten, its
+    turns are others', and the events of its requests end.
 
     Args:
         ledger: where it is counted.
@@ -30,6 +31,7 @@ class Clerk:
     def __init__(self, ledger: OwnLedger, up: Callable[[], None]) -> None:
         self._ledger, self._up = ledger, up
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._logs: set[int] = set()
         self._writer: asyncio.StreamWriter
 
     async def serve(self, connection: socket.socket) -> None:
@@ -43,6 +45,8 @@ class Clerk:
             for task in held:
                 task.cancel()
             await asyncio.gather(*held, return_exceptions=True)
+            for log in self._logs:
+                self._ledger.journal.abandon(log)
             self._writer.close()
 
     def _heard(self, number: int, name: str, *said: Any) -> None:
@@ -51,6 +55,11 @@ class Clerk:
         elif name == END:
             if (task := self._tasks.get(number)) is not None:
                 task.cancel()
+        elif name == RECORD:
+            self._ledger.record(*said)
+        elif name == CLOSE:
+            self._ledger.end(*said)
+            self._logs.discard(*said)
         else:
             self._tasks[number] = task = asyncio.create_task(self._answer(number, name, said))
             task.add_done_callback(lambda _: self._tasks.pop(number, None))
@@ -66,6 +75,14 @@ class Clerk:
                 self._say(number, asdict(await self._ledger.take(Share(**share), requests, questions)))
             elif name == "standing":
                 self._say(number, asdict(await self._ledger.standing()))
+            elif name == "begin":
+                log = await self._ledger.begin(*said)
+                self._logs.add(log)
+                self._say(number, log)
+            elif name == "find":
+                self._say(number, await self._ledger.find(*said))
+            elif name == "read":
+                self._say(number, asdict(await self._ledger.read(*said)))
         except PixelisError as error:
             self._writer.write(link.packed([number, None, link.fault(error)]))
 

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from clients.gateway import body, pictures
 from clients.gateway.addresses import Address
 from clients.gateway.allowance import Left, Share
+from clients.gateway.background import Background
 from clients.gateway.fetching import Fetcher, Purse
 from clients.gateway.health import Doctor
 from clients.gateway.keys import Keys
@@ -47,6 +48,7 @@ class Asked(Generic[P]):
     options: Options
     request_id: str
     stream: bool
+    background: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class Desk:
     metrics: Metrics
     doctor: Doctor
     fetcher: Fetcher
+    background: Background
 
     def share(self, request: Request) -> Share:
         """Whose request it is, and what that caller may. Raises `Unauthorized` where no key is taken."""
@@ -123,13 +126,14 @@ class Desk:
         """The same with all images there; what it waited for them is taken off its time. Raises `PixelisError`."""
         whole = [image for image in asked.images if isinstance(image, bytes)]
         if len(whole) == len(asked.images):
-            return Asked(whole, asked.question, asked.options, asked.request_id, asked.stream)
+            return Asked(whole, asked.question, asked.options, asked.request_id, asked.stream, asked.background)
         options, deadline = asked.options, time.monotonic() + asked.options.timeout_s
         try:
             images = await asyncio.wait_for(self.fetcher.all(asked.images, purse), options.timeout_s)
         except asyncio.TimeoutError:
             raise DeadlineExceeded("The images were not fetched in time.", mend="Raise `timeout_s`.") from None
-        return Asked(images, asked.question, within(options, deadline), asked.request_id, asked.stream)
+        options = within(options, deadline)
+        return Asked(images, asked.question, options, asked.request_id, asked.stream, asked.background)
 
     async def _filled(self, form: FormData, request_id: str) -> Asked[bytes]:
         files: list[UploadFile | str] = []
@@ -155,7 +159,10 @@ class Desk:
 
     def _made(self, one: InferRequest, images: list[P], request_id: str) -> Asked[P]:
         self.worded(one.question)
-        return Asked(images, one.question, one.options(), one.request_id or request_id, one.stream)
+        if one.background and not (one.stream and self.config.events_bytes):
+            why = "of a stream" if not one.stream else "not taken here: no events are kept"
+            raise InvalidRequest(f"`background` is {why}.", mend="Leave it out, or say `stream` too.")
+        return Asked(images, one.question, one.options(), one.request_id or request_id, one.stream, one.background)
 
     def worded(self, question: str) -> None:
         """Raises `LimitExceeded` for a question that is too long."""

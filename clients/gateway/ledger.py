@@ -14,6 +14,7 @@ from typing import Protocol
 
 from clients.gateway.admission import Admission
 from clients.gateway.allowance import Allowance, Share
+from clients.gateway.journal import Journal, Page
 from clients.gateway.quotas import Quotas
 from clients.gateway.rates import Rates
 from pixelis.errors import RateLimited
@@ -66,6 +67,26 @@ class Ledger(Protocol):
         """How the gateway stands."""
         ...
 
+    async def begin(self, caller: str, name: str, otherwise: str) -> int:
+        """A new log of events; see `Journal`."""
+        ...
+
+    def record(self, log: int, event: str) -> None:
+        """One more event."""
+        ...
+
+    def end(self, log: int) -> None:
+        """No more events will come."""
+        ...
+
+    async def find(self, caller: str, name: str) -> tuple[int, int, bool]:
+        """A caller's log, how many events it has, and whether it has ended. Raises `NotFound`."""
+        ...
+
+    async def read(self, log: int, after: int) -> Page:
+        """Events after the `after`th, waited for. Raises `NotFound`."""
+        ...
+
 
 class OwnLedger:
     """The ledger itself, of one event loop.
@@ -73,11 +94,16 @@ class OwnLedger:
     Args:
         config: its bounds.
         quotas: counts of the day; none = of this process.
+
+    Attributes:
+        journal: events of requests.
+        workers: a worker's number -> its process.
     """
 
     def __init__(self, config: Gateway, quotas: Quotas | None = None) -> None:
         self._admission = Admission(config.in_flight, config.waiting)
         self._rates, self._quotas = Rates(), quotas or Quotas()
+        self.journal = Journal(config.events_bytes, config.events_s)
         self._began = time.monotonic()
         self.workers: dict[str, int] = {"0": os.getpid()}
 
@@ -112,3 +138,23 @@ class OwnLedger:
             uptime_s=round(time.monotonic() - self._began, 3),
             workers=dict(self.workers),
         )
+
+    async def begin(self, caller: str, name: str, otherwise: str) -> int:
+        """A new log of events."""
+        return self.journal.begin(caller, name, otherwise)
+
+    def record(self, log: int, event: str) -> None:
+        """One more event."""
+        self.journal.record(log, event)
+
+    def end(self, log: int) -> None:
+        """No more events will come."""
+        self.journal.end(log)
+
+    async def find(self, caller: str, name: str) -> tuple[int, int, bool]:
+        """A caller's log, how many events it has, and whether it has ended. Raises `NotFound`."""
+        return self.journal.find(caller, name)
+
+    async def read(self, log: int, after: int) -> Page:
+        """Events after the `after`th, waited for. Raises `NotFound`."""
+        return await self.journal.read(log, after)

@@ -29,6 +29,11 @@ STREAMED: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/event-stream": {"schema": _EVENT}}, "description": "Whole, or with `stream` event by event"}
 }
 """Of a route that may answer with server-sent events."""
+FOLLOWED: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {"schema": _EVENT}}, "description": "Event by event"},
+    204: {"description": "Nothing has come after `Last-Event-ID`, nor will"},
+}
+"""Of a route that follows a request."""
 
 
 def taking(model: type[BaseModel], *, form: bool = False) -> dict[str, Any]:

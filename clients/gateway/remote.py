@@ -12,7 +12,8 @@ from typing import Any
 
 from clients.gateway import link
 from clients.gateway.allowance import Allowance, Share
-from clients.gateway.clerk import END, READY
+from clients.gateway.clerk import CLOSE, END, READY, RECORD
+from clients.gateway.journal import Page
 from clients.gateway.ledger import Standing
 from pixelis.errors import Unavailable
 
@@ -66,6 +67,28 @@ class RemoteLedger:
         """How the gateway stands."""
         return Standing(**await self._ask("standing"))
 
+    async def begin(self, caller: str, name: str, otherwise: str) -> int:
+        """A new log of events."""
+        log: int = await self._ask("begin", caller, name, otherwise)
+        return log
+
+    def record(self, log: int, event: str) -> None:
+        """One more event."""
+        self._tell(next(self._numbers), RECORD, log, event)
+
+    def end(self, log: int) -> None:
+        """No more events will come."""
+        self._tell(next(self._numbers), CLOSE, log)
+
+    async def find(self, caller: str, name: str) -> tuple[int, int, bool]:
+        """A caller's log, how many events it has, and whether it has ended. Raises `NotFound`."""
+        log, count, ended = await self._ask("find", caller, name)
+        return log, count, ended
+
+    async def read(self, log: int, after: int) -> Page:
+        """Events after the `after`th, waited for. Raises `NotFound`."""
+        return Page(**await self._ask("read", log, after))
+
     async def _ask(self, name: str, *said: Any) -> Any:
         return await self._answer(next(self._numbers), name, *said)
 
@@ -76,6 +99,9 @@ class RemoteLedger:
         self._tell(number, name, *said)
         try:
             return await self._asked[number]
+        except asyncio.CancelledError:
+            self._tell(number, END)
+            raise
         finally:
             del self._asked[number]
 

@@ -30,6 +30,10 @@ class InferRequest(Options):
     question: str = Field(min_length=1)
     stream: bool = Field(False, description="answer with server-sent events, one for each step")
 
+    background: bool = Field(
+        False, description="of a stream: it goes on when its client goes; `/v1/events/{request_id}` has its events"
+    )
+
     def pictures(self) -> list[str]:
         """The images as sent. Raises `InvalidRequest` where both fields say some."""
         if self.image is not None and self.images:

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
 from clients.aio import AsyncPixelisClient
+from clients.gateway.events import fault, said
 from clients.gateway.ledger import Ledger
 from clients.gateway.metrics import Metrics
-from pixelis.errors import DeadlineExceeded
+from pixelis.errors import DeadlineExceeded, PixelisError, ServingError, Unavailable
 from pixelis.schema import Event, KnnResult, Options, PipelineResult
 
 T = TypeVar("T")
 
 SHORT_S = 0.05
 """Waiting for a turn that is not worth taking off a request's time."""
+FAILED = ServingError("The gateway failed.")
+DIED = Unavailable("The process that asked has died.", mend="Ask again.")
+LEFT = Unavailable("The request was given up: its client or the gateway has gone.", mend="Ask again.")
+"""Last events of requests that neither were answered nor failed."""
 LEAST_S = 1.0
 """The least time that the pipeline takes a request for."""
 
@@ -52,13 +57,30 @@ class Upstream:
     ) -> AsyncIterator[Event]:
         """The same, step by step; closing it cancels."""
         deadline = time.monotonic() + options.timeout_s
-        async with self._ledger.turn(caller, options.priority, deadline):
+        async with self._recorded(caller, request_id) as record, self._ledger.turn(caller, options.priority, deadline):
             asked = within(options, deadline)
             async with aclosing(self.client.stream(images, question, asked, request_id=request_id)) as events:  # type: ignore[type-var]
                 async for event in events:
                     if event.result is not None:
                         self._metrics.answered(event.result.from_cache)
+                    record(event)
                     yield event
+
+    @asynccontextmanager
+    async def _recorded(self, caller: str, request_id: str) -> AsyncIterator[Callable[[Event], None]]:
+        """Keeps the events of a request, and how it ended, for whoever follows it."""
+        log = await self._ledger.begin(caller, request_id, fault(DIED, request_id))
+        try:
+            yield lambda event: self._ledger.record(log, said(event))
+        except PixelisError as error:
+            self._ledger.record(log, fault(error, request_id))
+            raise
+        except BaseException as error:
+            failed = isinstance(error, Exception)  # a defect of ours, which the log says
+            self._ledger.record(log, fault(FAILED if failed else LEFT, request_id))
+            raise
+        finally:
+            self._ledger.end(log)
 
     async def feedback(self, request_id: str, correct: bool | None, answer: str | None) -> KnnResult:
         """What the experiences make of it."""

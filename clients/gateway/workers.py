@@ -35,7 +35,7 @@ PRELOADED = ["pixelis.cli", "clients.gateway.serving", "clients.gateway.remote"]
 STARTS = 3
 """Deaths of a worker in a row before it took requests, after which the gateway ends."""
 EXIT_S = 5.0
-"""A worker may take so long to end after it has let its last request go; then it is killed."""
+"""A worker may take so long to end beside the time that its requests have; then it is killed."""
 
 
 class Workers:
@@ -148,7 +148,7 @@ class Workers:
         self.ended_by = self.ended_by or by
         if not self._ending:
             self._ending = True
-            asyncio.get_running_loop().call_later(self._config.drain_s + EXIT_S, self._kill)
+            asyncio.get_running_loop().call_later(2 * self._config.drain_s + EXIT_S, self._kill)
         for process in self._processes.values():
             process.terminate()
 

@@ -94,6 +94,11 @@ async def _member(desk: Desk, caller: str, said: dict[str, Any], name: str, purs
 
 async def _streamed(desk: Desk, request: Request, caller: str, asked: Asked[bytes]) -> Response:
     stream = desk.upstream.stream(caller, asked.images, asked.question, asked.options, asked.request_id)
+    if asked.background:
+        await desk.background.begun(request, stream)
+        log, _, _ = await desk.ledger.find(caller, asked.request_id)
+        followed = events.followed(desk.ledger, log, 0, asked.request_id)
+        return StreamingResponse(followed, media_type=events.MEDIA_TYPE, headers=events.HEADERS)
     first = await while_there(request, events.first(stream))
 
     def failed(error: BaseException) -> None:

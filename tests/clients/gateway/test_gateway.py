@@ -45,8 +45,14 @@ def form(fields: list[tuple[str, str | bytes]]) -> tuple[bytes, str]:
 def stream(said: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     _, headers, data = ask("/infer", {**said, "stream": True})
     assert headers["content-type"].startswith("text/event-stream")
+    return parsed(data)
+
+
+def parsed(data: bytes) -> list[tuple[str, dict[str, Any]]]:
+    """Names and contents of events, which are numbered from 1."""
     blocks = [block.split("\n") for block in data.decode().strip().split("\n\n")]
-    return [(name.removeprefix("event: "), json.loads(line.removeprefix("data: "))) for name, line in blocks]
+    assert [one[0] for one in blocks] == [f"id: {number + 1}" for number in range(len(blocks))]
+    return [(name.removeprefix("event: "), json.loads(line.removeprefix("data: "))) for _, name, line in blocks]
 
 
 def metric(name: str) -> float:
@@ -207,7 +213,8 @@ def test_a_client_that_goes_ends_its_request(gateway: uvicorn.Server) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=10)
     connection.request("POST", "/infer", json.dumps(body("forever", stream=True)), {"Content-Type": "application/json"})
     response = connection.getresponse()
-    assert response.readline().startswith(b"event: token")
+    assert response.readline() == b"id: 1\n"
+    assert response.readline() == b"event: token\n"
     response.close()
     connection.close()
     end = time.monotonic() + 10

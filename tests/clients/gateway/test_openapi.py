@@ -35,7 +35,7 @@ def test_schemathesis_finds_nothing(gateway: uvicorn.Server, tmp_path: Path) -> 
     command = [str(SCHEMATHESIS), "run", url, *chosen, "--generation-deterministic", "--no-color"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stdout.partition("FAILURES")[2][:4000] + done.stderr[-1000:]
-    assert "Tested: 7" in done.stdout
+    assert "Tested: 8" in done.stdout
 
 
 def test_the_document_has_every_option(gateway: uvicorn.Server) -> None:
@@ -50,6 +50,7 @@ def test_the_document_has_every_option(gateway: uvicorn.Server) -> None:
         "/feedback",
         "/v1/chat/completions",
         "/v1/models",
+        "/v1/events/{request_id}",
         "/health",
         "/metrics",
         "/stats",

@@ -180,13 +180,24 @@ def test_turns_are_those_of_the_whole_gateway(two: Running) -> None:
         assert (slow.result()[0], waits.result()[0]) == (200, 200)
 
 
+def test_events_are_found_whichever_worker_is_asked(two: Running) -> None:
+    one, other = two.workers()
+    with two.at(one) as first, two.at(other) as second, two.at(other) as third, ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(exchanged, first, "/infer", body("sleep 1", stream=True, request_id="over"))
+        until(lambda: exchanged(second, "/stats")[1]["in_flight"] == 1)
+        status, found = exchanged(third, "/v1/events/over")
+        assert (status, found) == (200, asked.result()[1])
+        assert exchanged(first, "/v1/events/over") == exchanged(second, "/v1/events/over") == (200, found)
+        assert exchanged(second, "/v1/events/other")[0] == 404
+
+
 def test_a_worker_that_is_killed_loses_only_what_it_did(two: Running) -> None:
     victim, other = two.workers()
     name = 'pixelis_gateway_request_seconds_count{outcome="ok",route="/infer"}'
     with two.at(victim) as doomed, two.at(other) as spared, ThreadPoolExecutor(2) as pool, loaded(4) as outcomes:
         assert exchanged(doomed, "/infer", body())[0] == 200
         before = count(alone("/metrics")[1], name)
-        lost = pool.submit(exchanged, doomed, "/infer", body("sleep 3"))
+        lost = pool.submit(exchanged, doomed, "/infer", body("sleep 3", stream=True, request_id="lost"))
         time.sleep(0.5)
         waits = pool.submit(exchanged, spared, "/infer", body("waits", timeout_s=10))
         until(lambda: alone("/stats")[1]["waiting"]["ordinary"] == 1)
@@ -195,6 +206,7 @@ def test_a_worker_that_is_killed_loses_only_what_it_did(two: Running) -> None:
         with pytest.raises((OSError, http.client.HTTPException)):
             lost.result()
         assert waits.result()[1]["answer"] == "waits"  # the one turn that there is came back
+        assert b"has died" in exchanged(spared, "/v1/events/lost")[1]
     assert other in two.workers()
     assert outcomes.count(0) <= 4  # what each of the load's connections had there at most
     assert outcomes.count(200) == len(outcomes) - outcomes.count(0) > 20
