@@ -309,6 +309,10 @@ class Provenance(_Wire):
     reasons: list[str] = Field(default_factory=list, description="stages that failed and were done without")
 
 
+Finish = Literal["answer", "max_operations", "max_tokens", "stop", "timeout"]
+"""How an agent's reasoning ends: with an answer, or where an option or the time that it had cut it off."""
+
+
 class Usage(_Wire):
     """What a request took of the policy."""
 
@@ -329,6 +333,7 @@ class PipelineResult(_Wire):
     versions: dict[str, str]
     from_cache: bool = False
     usage: Usage | None = Field(None, description="of the reasoning that made the answer, even where a cache had it")
+    finish: Finish = Field("answer", description="how the agent's reasoning ended")
 
 
 PROBE_ID = "watchdog"
@@ -365,7 +370,7 @@ class AgentOutcome(_Wire):
     actions: list[Action]
     answer_logprob: float | None = Field(None, description="mean log-probability of the answer's tokens")
     call_logprob: float | None = Field(None, description="the same of the least likely tool call")
-    finish: Literal["answer", "max_operations", "max_tokens", "stop", "timeout"] = "answer"
+    finish: Finish = "answer"
     from_cache: bool = Field(False, description="the same was asked before; `elapsed_ms` is of the look-up")
     error: str | None = Field(None, description="with `timeout`: what was not done in time")
     tokens: int = Field(0, description="written by the policy, in all turns")

@@ -243,9 +243,8 @@ def completion(result: PipelineResult, model: str) -> Completion:
 
 
 def finish(result: PipelineResult) -> Literal["stop", "length"]:
-    """`length` where time cut the answer off."""
-    cut = any(reason.startswith("reason: deadline_exceeded") for reason in result.provenance.reasons)
-    return "length" if cut else "stop"
+    """`length` where the answer was cut off: by `max_tokens`, or by the time."""
+    return "length" if result.finish in ("max_tokens", "timeout") else "stop"
 
 
 def usage(result: PipelineResult) -> Usage | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import ssl
 from pathlib import Path
 
 from clients.client import address
@@ -57,9 +58,21 @@ def serve(config: Gateway, limits: Limits, state: Path) -> None:
 
 def certificates(config: Gateway) -> None:
     """Raises `SetupError` where certificates cannot be used."""
-    for path in (config.certificate, config.certificate_key):
-        if path is not None and not path.is_file():
-            raise SetupError(f"There is no certificate {path}.", mend="Name PEM files, or none.")
+    mend = "Name PEM files that belong together, the key's without a password; or none, for HTTP."
+    if config.certificate is None:
+        if config.certificate_key is not None:
+            raise SetupError(f"There is a key {config.certificate_key}, and no certificate for it.", mend=mend)
+        return
+    named = f"certificate {config.certificate}"
+    if config.certificate_key is not None:
+        named += f" with the key {config.certificate_key}"
+    try:
+        # uvicorn would ask for a password on the terminal.
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(config.certificate, config.certificate_key, password="")
+    except OSError as error:  # of files, and ssl.SSLError
+        why = (getattr(error, "reason", None) or error.strerror or "not PEM").lower().replace("_", " ")
+        raise SetupError(f"The {named} cannot be used: {why}.", mend=mend) from None
 
 
 def _say(config: Gateway) -> None:

@@ -106,6 +106,7 @@ class Finisher:
             versions=self._models.versions(),
             from_cache=outcome.from_cache,
             usage=Usage(prompt_tokens=outcome.prompt_tokens, completion_tokens=outcome.tokens),
+            finish=outcome.finish,
         )
 
     def _attempt(self, stage: str, watch: Stopwatch, reasons: list[str], work: Callable[[], T]) -> T | None:

@@ -102,7 +102,7 @@ def test_time_that_ran_out_is_said(voice: Voice, prepare: Callable[..., Prepared
     models, told = ScriptedModels(voice, [""]), "deadline_exceeded: The policy did not finish its turn in time."
     cut_off = OUTCOME.model_copy(update={"finish": "timeout", "confidence": 0.0, "error": told})
     result = finish(models, prepare(read_only=False), cut_off)
-    assert (result.answer, result.confidence) == ("cat", 0.0)
+    assert (result.answer, result.confidence, result.finish) == ("cat", 0.0, "timeout")
     assert result.provenance.reasons == [f"reason: {told}"]
     assert models.inserted == []
     models.neighbours = neighbours("dog", "dog", "dog")

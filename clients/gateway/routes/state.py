@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 from starlette.requests import Request
@@ -38,6 +40,7 @@ class Stats(BaseModel):
     gpus: dict[str, dict[str, float]] | None = Field(
         None, description="GPU -> `utilization` (0-1), `memory_used_bytes`, `memory_total_bytes`; absent without one"
     )
+    gpus_reason: str | None = Field(None, description="why `gpus` is not known: Triton's metrics do not answer")
 
 
 def routes(desk: Desk) -> APIRouter:
@@ -68,7 +71,7 @@ def routes(desk: Desk) -> APIRouter:
             requests=desk.metrics.requests(),
             cached=desk.metrics.cached(),
             quota=await _quota(desk, request),
-            gpus=await _gpus(desk),
+            **await _gpus(desk),
         )
 
     return router
@@ -81,16 +84,16 @@ async def _quota(desk: Desk, request: Request) -> Quota | None:
     return None if day is None else Quota(name=name, limit=int(day.limit), remaining=day.remaining, reset_s=day.reset_s)
 
 
-async def _gpus(desk: Desk) -> dict[str, dict[str, float]] | None:
-    """What Triton says of its GPUs; nothing where there is none, or nobody to ask."""
+async def _gpus(desk: Desk) -> dict[str, Any]:
+    """What Triton says of its GPUs, or why it says nothing; neither where there is none."""
     try:
         samples = await desk.upstream.client.metrics()
-    except ServingError:
-        return None
+    except ServingError as error:
+        return {"gpus_reason": str(error)}
     found: dict[str, dict[str, float]] = {}
     for name in ("utilization", "memory_used_bytes", "memory_total_bytes"):
         prefix = f'nv_gpu_{name}{{gpu_uuid="'
         for sample, value in samples.items():
             if sample.startswith(prefix):
                 found.setdefault(sample.removeprefix(prefix).partition('"')[0], {})[name] = value
-    return found or None
+    return {"gpus": found or None}

@@ -14,7 +14,7 @@ import uvicorn
 from clients.gateway import chat, keys
 from clients.gateway.requests import validated
 from pixelis.errors import RequestError
-from pixelis.schema import Exchange, Options
+from pixelis.schema import Exchange, Finish, Options, PipelineResult, Provenance
 from pixelis.settings import Limits
 from tests.clients.conftest import picture
 from tests.clients.gateway.conftest import PORT, Served, ask
@@ -107,6 +107,26 @@ def test_what_is_not_taken_is_refused_with_its_reason(said: dict[str, Any], reas
     with pytest.raises(RequestError) as refused:
         asked(said)
     assert reason in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("finish", "said"),
+    [("answer", "stop"), ("max_operations", "stop"), ("stop", "stop"), ("max_tokens", "length"), ("timeout", "length")],
+)
+def test_what_cut_an_answer_off_is_its_finish_reason(finish: Finish, said: str) -> None:
+    provenance = Provenance(agent_answer="red", agent_confidence=0.5)
+    result = PipelineResult(
+        request_id="r",
+        answer="red",
+        confidence=0.5,
+        trajectory=[],
+        reward=None,
+        provenance=provenance,
+        timings_ms={},
+        versions={},
+        finish=finish,
+    )
+    assert chat.completion(result, "pixelis").choices[0].finish_reason == said
 
 
 @pytest.fixture

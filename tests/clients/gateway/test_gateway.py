@@ -178,6 +178,9 @@ def test_without_triton_there_is_a_reason(gateways: Served) -> None:
         status, headers, found = ask("/infer", body())
         assert (status, found["error"]["code"], headers["retry-after"]) == (503, "unavailable", "1")
         assert ask("/stats")[0] == 200
+    with gateways(triton_metrics=DEAD):
+        stats = ask("/stats")[2]
+        assert ("gpus" in stats, DEAD in stats["gpus_reason"]) == (False, True)
 
 
 def test_metrics_and_stats_count_what_was(gateway: uvicorn.Server) -> None:
@@ -189,7 +192,7 @@ def test_metrics_and_stats_count_what_was(gateway: uvicorn.Server) -> None:
     stats = ask("/stats")[2]
     assert stats["requests"]["/infer"]["ok"] == before + 2
     assert (stats["in_flight"], stats["waiting"]) == (0, {"urgent": 0, "ordinary": 0})
-    assert "gpus" not in stats
+    assert not {"gpus", "gpus_reason"} & set(stats)
 
 
 def test_a_request_waits_for_its_turn_within_its_time(gateways: Served) -> None:
