@@ -114,17 +114,19 @@ class AsyncPixelisClient:
         asked = wire.group(operations, enough)
         return await self._infer(wire.operate_group(wire.encoded(images), asked))
 
-    async def search(self, key: ArrayLike, k: int = 5) -> KnnResult:
-        """The `k` nearest experiences of a retrieval key `[1664]`; changes nothing."""
-        return await self._infer(wire.knn(None, key, k))
+    async def search(self, key: ArrayLike, k: int = 5, *, tenant: str = "") -> KnnResult:
+        """The `k` nearest experiences of a retrieval key `[1664]` that `tenant` finds; changes nothing."""
+        return await self._infer(wire.search(key, k, tenant))
 
     async def knn(self, command: KnnCommand, key: ArrayLike | None = None) -> KnnResult:
         """Any command of `knn`."""
         return await self._infer(wire.knn(command, key))
 
-    async def feedback(self, request_id: str, *, correct: bool | None = None, answer: str | None = None) -> KnnResult:
+    async def feedback(
+        self, request_id: str, *, correct: bool | None = None, answer: str | None = None, tenant: str = ""
+    ) -> KnnResult:
         """Say whether the answer to a request was right, or what is right."""
-        return await self._infer(wire.feedback(request_id, correct, answer))
+        return await self._infer(wire.feedback(request_id, correct, answer, tenant))
 
     async def stats(self) -> KnnResult:
         """How many experiences there are, and how they are indexed."""

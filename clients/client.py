@@ -147,23 +147,26 @@ class PixelisClient:
         asked = wire.group(operations, enough)
         return self._infer(wire.operate_group(wire.encoded(images), asked))
 
-    def search(self, key: ArrayLike, k: int = 5) -> KnnResult:
-        """The `k` nearest experiences of a retrieval key `[1664]`; changes nothing."""
-        return self._infer(wire.knn(None, key, k))
+    def search(self, key: ArrayLike, k: int = 5, *, tenant: str = "") -> KnnResult:
+        """The `k` nearest experiences of a retrieval key `[1664]` that `tenant` finds; changes nothing."""
+        return self._infer(wire.search(key, k, tenant))
 
     def knn(self, command: KnnCommand, key: ArrayLike | None = None) -> KnnResult:
         """Any command of `knn`."""
         return self._infer(wire.knn(command, key))
 
-    def feedback(self, request_id: str, *, correct: bool | None = None, answer: str | None = None) -> KnnResult:
+    def feedback(
+        self, request_id: str, *, correct: bool | None = None, answer: str | None = None, tenant: str = ""
+    ) -> KnnResult:
         """Say whether the answer to a request was right, or what is right; `judgement` in the result says what changed.
 
         Args:
             request_id: of a request asked with `read_only=False`.
             correct: whether the answer that it was given is right.
             answer: instead, the right one.
+            tenant: whose request it was.
         """
-        return self._infer(wire.feedback(request_id, correct, answer))
+        return self._infer(wire.feedback(request_id, correct, answer, tenant))
 
     def stats(self) -> KnnResult:
         """How many experiences there are, and how they are indexed."""

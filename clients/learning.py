@@ -29,6 +29,7 @@ def feedback(
     correct: Annotated[bool, typer.Option("--correct", help="The answer was right.")] = False,
     wrong: Annotated[bool, typer.Option("--wrong", help="The answer was wrong.")] = False,
     answer: Annotated[str | None, typer.Option(help="The right answer.")] = None,
+    tenant: Annotated[str, typer.Option(help="Whose request it was, where it was asked with the option tenant.")] = "",
     as_json: Json = False,
     url: Url = None,
     protocol: ProtocolOption = "grpc",
@@ -40,7 +41,9 @@ def feedback(
     if correct + wrong + (answer is not None) != 1:
         raise typer.BadParameter("say one of them", param_hint="--correct, --wrong, --answer")
     with connect(url, protocol) as client:
-        found = client.feedback(request_id, correct=None if answer is not None else correct, answer=answer)
+        found = client.feedback(
+            request_id, correct=None if answer is not None else correct, answer=answer, tenant=tenant
+        )
     if as_json:
         typer.echo(found.model_dump_json(exclude_none=True))
     elif found.judgement is not None:

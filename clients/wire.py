@@ -126,6 +126,11 @@ def operate_group(images: Sequence[bytes], asked: OperationGroup) -> Call[GroupR
     return Call("visual_ops", _batched(inputs), OPERATION_TIMEOUT_S, lambda out: _object(GroupResult, out))
 
 
+def search(key: ArrayLike, k: int, tenant: str = "") -> Call[KnnResult]:
+    """The nearest experiences of a key that a tenant finds. Raises `InvalidRequest` for what is no tenant's name."""
+    return knn(_command({"command": "search", "tenant": tenant}) if tenant else None, key, k)
+
+
 def knn(command: KnnCommand | None, key: ArrayLike | None = None, k: int | None = None) -> Call[KnnResult]:
     """A search (a key) or a command (with a key, where it needs one) to `knn`."""
     inputs: Tensors = {}
@@ -145,11 +150,12 @@ def residency() -> Call[list[str]]:
     return Call("residency", inputs, KNN_TIMEOUT_S, _checkpoints)
 
 
-def feedback(request_id: str, correct: bool | None, answer: str | None) -> Call[KnnResult]:
-    """Feedback on a request to `knn`. Raises `InvalidRequest` unless exactly one of `correct` and `answer` is said."""
+def feedback(request_id: str, correct: bool | None, answer: str | None, tenant: str = "") -> Call[KnnResult]:
+    """Feedback on a tenant's own request. Raises `InvalidRequest` unless one of `correct` and `answer` is said."""
     if (correct is None) == (answer is None):
         raise InvalidRequest("Feedback says `correct`, or the right `answer`.", mend="Give one of the two.")
-    return knn(KnnCommand(command="feedback", request_id=request_id, correct=correct, answer=answer))
+    said = {"command": "feedback", "request_id": request_id, "correct": correct, "answer": answer, "tenant": tenant}
+    return knn(_command(said))
 
 
 def generate_body(call: Call[Any]) -> bytes:
@@ -186,6 +192,10 @@ def _question(images: Sequence[bytes], question: str, asked: Options) -> Tensors
         raise InvalidRequest("The question is not UTF-8.", mend="Send it as UTF-8 text.") from None
     chosen = asked.model_dump_json(exclude_unset=True)
     return {"IMAGE": text(*images), "QUESTION": text(words), "OPTIONS": text(chosen)}
+
+
+def _command(said: dict[str, Any]) -> KnnCommand:
+    return parse_as(KnnCommand, json.dumps(said), "COMMAND")
 
 
 def _batched(inputs: Tensors) -> Tensors:

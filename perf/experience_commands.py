@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+Whose = Annotated[
+    str | None, typer.Option("--tenant", help="Whose: a tenant's own, or '' for the shared ones; default: all.")
+]
 Format = Annotated[str | None, typer.Option("--format", help="jsonl or parquet; default by the file's name.")]
 
 
@@ -26,6 +29,9 @@ Format = Annotated[str | None, typer.Option("--format", help="jsonl or parquet; 
 def import_(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Written by `pixelis experience export`.")],
     kind: Format = None,
+    tenant: Annotated[
+        str | None, typer.Option(help="Whose they become, '' = shared; default: those that the file says.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Put the experiences of a file in, with their ids, counters and ages. The server must not be running.
@@ -43,7 +49,7 @@ def import_(
 
     how = format_of(file, kind)
     with _alone(make=True) as store:
-        found = load(store, file, how)
+        found = load(store, file, how, tenant)
     _print(
         asdict(found),
         f"{found.added} added, {found.known} were there already, {found.evicted} evicted; {found.count} in all.",
@@ -55,19 +61,22 @@ def import_(
 def export_(
     file: Annotated[Path, typer.Argument(help="What to write: .jsonl or .parquet.")],
     kind: Format = None,
+    tenant: Whose = None,
     as_json: Json = False,
 ) -> None:
-    """Write all living experiences with their keys, also while a server uses them.
+    """Write the living experiences with their keys, also while a server uses them.
 
     Examples:
 
         pixelis experience export experiences.jsonl
 
         pixelis experience export backup.parquet --json
+
+        pixelis experience export alice.jsonl --tenant alice
     """
     from python_backends.experience.transfer import export, format_of
 
-    count = export(_directory(), file, format_of(file, kind))
+    count = export(_directory(), file, format_of(file, kind), tenant)
     _print({"count": count, "file": str(file)}, f"{count} experiences written to {file}.", as_json)
 
 

@@ -16,6 +16,10 @@ Box = tuple[float, float, float, float]
 """`[x1, y1, x2, y2]`, half-open, in pixels of the original image."""
 
 
+Tenant = Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9._-]*$")]
+"""Whose something is; empty = nobody's own: shared."""
+
+
 class _Wire(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -95,8 +99,8 @@ class Exchange(_Wire):
     images: int = Field(0, ge=0, le=4096, description="how many of the request's images came with it, in order")
 
 
-class Options(TokenChoice):
-    """What a request may ask for. Unknown keys are an error that lists the known ones."""
+class CallerOptions(TokenChoice):
+    """What whoever asks may choose."""
 
     max_operations: int = Field(10, ge=1, le=50)
     max_tokens: int = Field(512, ge=1, le=8192, description="tokens of one turn")
@@ -122,6 +126,14 @@ class Options(TokenChoice):
     def alone(self) -> bool:
         """Whether images and question are all there is; what else was said enters no retrieval key."""
         return not self.history and not self.system
+
+
+class Options(CallerOptions):
+    """What a request may ask for. Unknown keys are an error that lists the known ones."""
+
+    tenant: Tenant = Field(
+        "", description="whose experiences are found beside the shared ones, and whose it becomes; the gateway says it"
+    )
 
     @classmethod
     def parse(cls, text: str | bytes | None) -> Options:
@@ -223,6 +235,7 @@ class Experience(_Wire):
     occurrences: int = Field(1, ge=1, description="how often it was learned: what is so alike is stored once")
     learning_rate: float | None = None
     confirmed: bool = Field(False, description="feedback said that its answer is right, or put the right one in")
+    tenant: Tenant = Field("", description="whose it is; none = everybody finds it")
 
 
 class Neighbour(_Wire):
@@ -238,6 +251,7 @@ class Neighbour(_Wire):
     success_count: int = 0
     occurrences: int = Field(1, ge=1, description="it casts so many votes, five at most")
     confirmed: bool = False
+    tenant: Tenant = Field("", description="whose it is; none = a shared one")
 
 
 class Ballot(_Wire):
@@ -448,6 +462,9 @@ class KnnCommand(_Wire):
     retrieved: list[str] = Field(default_factory=list, description="for `asked`: the neighbours that were found")
     learn: bool = Field(False, description="for `asked`: insert the experience too")
     count: bool = Field(False, description="for `search`: what is found counts as retrieved")
+    tenant: Tenant = Field(
+        "", description="who asks: finds its own and the shared ones, changes its own; for `stats`, none = of all"
+    )
 
 
 class ResidencyCommand(_Wire):

@@ -14,7 +14,7 @@ from clients.gateway.addresses import Address
 from clients.gateway.desk import Asked
 from clients.gateway.requests import validated
 from pixelis.errors import InvalidRequest
-from pixelis.schema import Exchange, Options, PipelineResult
+from pixelis.schema import CallerOptions, Exchange, Options, PipelineResult
 from pixelis.settings import Limits
 
 MODEL = "pixelis"
@@ -90,7 +90,9 @@ class ChatRequest(_Body):
     tools: list[Any] | None = Field(None, description="the agent has tools of its own; others are refused")
     tool_choice: Literal["none", "auto"] | None = None
     user: str | None = Field(None, description="is taken and not heeded")
-    pixelis: dict[str, Any] = Field(default_factory=dict, description="any of `OPTIONS`, such as `k` or `timeout_s`")
+    pixelis: dict[str, Any] = Field(
+        default_factory=dict, description="any of `OPTIONS` but `tenant`, such as `k` or `timeout_s`"
+    )
 
 
 class Usage(BaseModel):
@@ -191,6 +193,7 @@ def asked(body: ChatRequest, limits: Limits, request_id: str, hosts: Sequence[st
     if twice:
         raise InvalidRequest(f"`{twice[0]}` is said twice.", mend="Leave it out of `pixelis`.")
     said |= {name: value for name, value in chosen.items() if value is not None}
+    validated(CallerOptions, said, "The request")  # what a caller may not say is refused
     return Asked(images, question, validated(Options, said, "The request"), request_id, body.stream)
 
 

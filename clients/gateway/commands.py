@@ -23,6 +23,8 @@ pixelis gateway --workers 4
 
 pixelis gateway --keys keys.json --add-key alice --rate 60 --quota 5000 --expires 2027-01-31
 
+pixelis gateway --keys keys.json --add-key bob --tenant alice
+
 pixelis gateway --keys keys.json
 
 curl -F image=@label.png -F question="What is written on the red label?" localhost:8080/infer
@@ -39,6 +41,10 @@ def gateway(
     add_key: Annotated[str, typer.Option(metavar="NAME", help="Make a key, print it this once, and end.")] = "",
     rate: Annotated[float | None, typer.Option(min=0.1, help="With --add-key: its requests a minute.")] = None,
     quota: Annotated[int | None, typer.Option(min=1, help="With --add-key: its questions a day (UTC).")] = None,
+    tenant: Annotated[
+        str | None,
+        typer.Option(help="With --add-key: whose experiences it shares; default: its own. '' = everybody's."),
+    ] = None,
     expires: Annotated[str, typer.Option(metavar="DATE", help="With --add-key: its last day, as 2027-01-31.")] = "",
 ) -> None:
     """Serve REST before Triton: /infer, /batch_infer, /feedback, /health, /metrics, /stats, /openapi.json.
@@ -49,16 +55,18 @@ def gateway(
     said = {"host": host, "port": port, "triton": triton, "workers": workers, "keys": keys}
     config = config.model_copy(update={name: value for name, value in said.items() if value is not None})
     if add_key:
-        _add(config.keys, add_key, rate, expires, quota)
+        _add(config.keys, add_key, rate, expires, quota, tenant)
         return
-    if rate is not None or expires or quota is not None:
-        raise InvalidRequest("`--rate`, `--quota` and `--expires` are of a new key.", mend="Name it: --add-key NAME.")
+    if rate is not None or expires or quota is not None or tenant is not None:
+        raise InvalidRequest(
+            "`--rate`, `--quota`, `--expires` and `--tenant` are of a new key.", mend="Name it: --add-key NAME."
+        )
     from clients.gateway.opening import serve
 
     serve(config, settings().limits, settings().state)
 
 
-def _add(path: Path | None, name: str, rate: float | None, expires: str, quota: int | None) -> None:
+def _add(path: Path | None, name: str, rate: float | None, expires: str, quota: int | None, tenant: str | None) -> None:
     from clients.gateway.keys import add
 
     if path is None:
@@ -67,4 +75,4 @@ def _add(path: Path | None, name: str, rate: float | None, expires: str, quota: 
         last = datetime.date.fromisoformat(expires) if expires else None
     except ValueError:
         raise InvalidRequest(f"{expires!r} is no date.", mend="As 2027-01-31.") from None
-    typer.echo(add(path, name, rate, last, quota))
+    typer.echo(add(path, name, rate, last, quota, tenant))

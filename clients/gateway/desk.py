@@ -22,7 +22,7 @@ from clients.gateway.ledger import Ledger
 from clients.gateway.metrics import Metrics
 from clients.gateway.openapi import inlined
 from clients.gateway.requests import InferRequest, validated
-from clients.gateway.upstream import Upstream, while_there, within
+from clients.gateway.upstream import Caller, Upstream, while_there, within
 from pixelis.errors import DeadlineExceeded, InvalidRequest, LimitExceeded, RateLimited
 from pixelis.gateway_config import Gateway
 from pixelis.schema import Options
@@ -65,15 +65,17 @@ class Desk:
     fetcher: Fetcher
     background: Background
 
-    def share(self, request: Request) -> Share:
+    def _who(self, request: Request) -> tuple[Caller, Share]:
         """Whose request it is, and what that caller may. Raises `Unauthorized` where no key is taken."""
         per_minute = self.config.requests_per_minute
         if self.keys is None:
-            return Share(f"address {request.client.host if request.client else ''}", per_minute)
+            address = f"address {request.client.host if request.client else ''}"
+            return Caller(address), Share(address, per_minute)
         key = self.keys.caller(request.headers.get("authorization"))
-        return Share(f"key {key.name}", key.requests_per_minute or per_minute, key.requests_per_day)
+        name = f"key {key.name}"
+        return Caller(name, key.whose), Share(name, key.requests_per_minute or per_minute, key.requests_per_day)
 
-    async def caller(self, request: Request, count: int = 1, *, questions: int = 0) -> str:
+    async def caller(self, request: Request, count: int = 1, *, questions: int = 0) -> Caller:
         """Whose request it is, counted.
 
         Args:
@@ -85,15 +87,15 @@ class Desk:
             Unauthorized: keys are needed, and it has none that is taken.
             RateLimited: it has had its share.
         """
-        share = self.share(request)
+        found, share = self._who(request)
         allowance = request.state.allowance = await self.ledger.take(share, count, questions)
         if allowance.refusal is not None:
             raise RateLimited(allowance.refusal[0], mend=allowance.refusal[1])
-        return share.caller
+        return found
 
     async def quota(self, request: Request) -> tuple[str, Left | None]:
         """The name of a request's key and what is left of its day; nothing is counted. Raises `Unauthorized`."""
-        share = self.share(request)
+        _, share = self._who(request)
         allowance = await self.ledger.take(share, 0, 0)
         return share.caller.partition(" ")[2], allowance.day
 

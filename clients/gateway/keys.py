@@ -20,6 +20,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pixelis.errors import SetupError, Unauthorized
+from pixelis.schema import Tenant
 
 log = logging.getLogger(__name__)
 PREFIX = "pxl_"
@@ -36,6 +37,14 @@ class Key(BaseModel):
     requests_per_minute: float | None = Field(None, gt=0)
     requests_per_day: int | None = Field(None, ge=1, description="questions of a UTC day")
     expires: datetime.date | None = Field(None, description="the last day on which it is taken, UTC")
+    tenant: Tenant | None = Field(
+        None, description="whose experiences it finds and teaches beside the shared ones; none = those of its name"
+    )
+
+    @property
+    def whose(self) -> str:
+        """Its tenant; empty = what it teaches is shared."""
+        return self.name if self.tenant is None else self.tenant
 
 
 class _File(BaseModel):
@@ -125,6 +134,7 @@ def add(
     requests_per_minute: float | None,
     expires: datetime.date | None,
     requests_per_day: int | None = None,
+    tenant: str | None = None,
 ) -> str:
     """A new key of `name`, written into the file by one rename; the key itself is kept nowhere.
 
@@ -136,15 +146,9 @@ def add(
         raise SetupError(f"There is a key of the name `{name}`.", mend="Choose another, or remove that one.")
     made = PREFIX + secrets.token_urlsafe(32)
     try:
-        keys.append(
-            Key(
-                name=name,
-                sha256=digest(made),
-                requests_per_minute=requests_per_minute,
-                requests_per_day=requests_per_day,
-                expires=expires,
-            )
-        )
+        said = {"requests_per_minute": requests_per_minute, "requests_per_day": requests_per_day}
+        made_of = {"name": name, "sha256": digest(made), "expires": expires, "tenant": tenant}
+        keys.append(Key.model_validate(said | made_of))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise SetupError(f"The key is wrong at `{first['loc'][0]}`: {first['msg']}.", mend="Mend it.") from None

@@ -1,4 +1,4 @@
-"""The bodies that routes take, made from the same `Options` that Triton takes."""
+"""The bodies that routes take, made from the same options that Triton takes."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pixelis.errors import InvalidRequest
-from pixelis.schema import Options, PipelineResult, Strategy, misfit
+from pixelis.schema import CallerOptions, Options, PipelineResult, Strategy, misfit
 
 M = TypeVar("M", bound=BaseModel)
 
 RequestId = Annotated[str, Field(max_length=128, pattern=r"^[A-Za-z0-9._:-]*$", description="none = one is made")]
 
 
-class InferRequest(Options):
-    """Body of `POST /infer`: a question about images, and any of `OPTIONS`. A number in quotes is none."""
+class InferRequest(CallerOptions):
+    """Body of `POST /infer`: a question about images, and any of `OPTIONS` but `tenant`. A number in quotes is none."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
 
@@ -42,7 +42,7 @@ class InferRequest(Options):
 
     def options(self) -> Options:
         """What was said of `OPTIONS`; what was not is left to the server."""
-        said = {name: getattr(self, name) for name in self.model_fields_set if name in Options.model_fields}
+        said = {name: getattr(self, name) for name in self.model_fields_set if name in CallerOptions.model_fields}
         return Options.model_validate(said)
 
 

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
@@ -29,8 +30,21 @@ LEAST_S = 1.0
 """The least time that the pipeline takes a request for."""
 
 
+@dataclass(frozen=True)
+class Caller:
+    """Who asks.
+
+    Attributes:
+        name: as it is counted and waits.
+        tenant: whose experiences it finds and changes; empty = the shared ones.
+    """
+
+    name: str
+    tenant: str = ""
+
+
 class Upstream:
-    """The pipeline behind the queue.
+    """The pipeline behind the queue. Whatever goes to Triton goes as the caller's tenant.
 
     Args:
         client: of Triton.
@@ -42,23 +56,24 @@ class Upstream:
         self.client, self._ledger, self._metrics = client, ledger, metrics
 
     async def ask(
-        self, caller: str, images: Sequence[bytes], question: str, options: Options, request_id: str
+        self, caller: Caller, images: Sequence[bytes], question: str, options: Options, request_id: str
     ) -> PipelineResult:
         """One answer. Raises what the client and the queue raise."""
         deadline = time.monotonic() + options.timeout_s
-        async with self._ledger.turn(caller, options.priority, deadline):
-            asked = within(options, deadline)
+        async with self._ledger.turn(caller.name, options.priority, deadline):
+            asked = _of(caller, within(options, deadline))
             result = await self.client.ask(images, question, asked, request_id=request_id)
         self._metrics.answered(result.from_cache)
         return result
 
     async def stream(
-        self, caller: str, images: Sequence[bytes], question: str, options: Options, request_id: str
+        self, caller: Caller, images: Sequence[bytes], question: str, options: Options, request_id: str
     ) -> AsyncIterator[Event]:
         """The same, step by step; closing it cancels."""
         deadline = time.monotonic() + options.timeout_s
-        async with self._recorded(caller, request_id) as record, self._ledger.turn(caller, options.priority, deadline):
-            asked = within(options, deadline)
+        turn = self._ledger.turn(caller.name, options.priority, deadline)
+        async with self._recorded(caller.name, request_id) as record, turn:
+            asked = _of(caller, within(options, deadline))
             async with aclosing(self.client.stream(images, question, asked, request_id=request_id)) as events:  # type: ignore[type-var]
                 async for event in events:
                     if event.result is not None:
@@ -82,9 +97,16 @@ class Upstream:
         finally:
             self._ledger.end(log)
 
-    async def feedback(self, request_id: str, correct: bool | None, answer: str | None) -> KnnResult:
-        """What the experiences make of it."""
-        return await self.client.feedback(request_id, correct=correct, answer=answer)
+    async def feedback(self, caller: Caller, request_id: str, correct: bool | None, answer: str | None) -> KnnResult:
+        """What the caller's experiences make of it."""
+        return await self.client.feedback(request_id, correct=correct, answer=answer, tenant=caller.tenant)
+
+
+def _of(caller: Caller, options: Options) -> Options:
+    """`options` as the caller's; what is nobody's own is left unsaid, as always."""
+    if caller.tenant == options.tenant:
+        return options
+    return options.model_copy(update={"tenant": caller.tenant})
 
 
 def within(options: Options, deadline: float) -> Options:

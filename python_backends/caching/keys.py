@@ -2,10 +2,10 @@
 
 | thing | what the key holds |
 |---|---|
-| request | images, question, every option that reaches the agent; no epoch: neighbours do not enter the prompt |
+| request | images, question, every option that reaches the agent, who asks; no epoch: no neighbour enters the prompt |
 | reward | both states, the action's embedding, the weights |
 | image, text, vision | the content |
-| search | the key, rounded, k, the epoch of the experiences, and the process whose they are |
+| search | the key, rounded, k, who asks, the epoch of the experiences, and the process whose they are |
 | operation | the images that it looks at, operation, arguments in one spelling, which image, how it looks |
 
 All but `search` hold the origin too: versions and manifests of the models, and the settings that matter.
@@ -57,9 +57,9 @@ def text_key(origin: Origin, text: str) -> Key:
     return _of("text", origin, text=text)
 
 
-def search_key(owner: bytes, epoch: int, rounded: NDArray[np.float64], k: int) -> Key:
-    """The neighbours of a key `[D]`, in whole steps (`search_cache.steps_per_unit`)."""
-    return Key.of("search", {}, owner=owner, epoch=epoch, key=rounded, k=k)
+def search_key(owner: bytes, epoch: int, rounded: NDArray[np.float64], k: int, tenant: str) -> Key:
+    """The neighbours that a tenant finds of a key `[D]`, in whole steps (`search_cache.steps_per_unit`)."""
+    return Key.of("search", {}, owner=owner, epoch=epoch, key=rounded, k=k, tenant=tenant)
 
 
 def operation_key(origin: Origin, pictures: Sequence[str], operation: Operation, looks: Any) -> Key:

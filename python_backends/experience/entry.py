@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelis.schema import Experience
-from python_backends.experience.asked import Asked
+from python_backends.experience.asked import Asked, Name
 
 Key = NDArray[np.float32]
 Record = dict[str, Any]
@@ -31,7 +31,7 @@ class Effects:
         changed: living experiences as they are from now on, their keys untouched.
         removed: ids of experiences that go, their keys included.
         added: a new experience with the entry's key.
-        forgotten: ids of requests that take no feedback any more.
+        forgotten: names of requests that take no feedback any more.
         noted: a new request with the entry's key.
         judged: a noted request as it is from now on.
     """
@@ -39,6 +39,6 @@ class Effects:
     changed: list[Experience] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
     added: Experience | None = None
-    forgotten: list[str] = field(default_factory=list)
+    forgotten: list[Name] = field(default_factory=list)
     noted: Asked | None = None
     judged: Asked | None = None

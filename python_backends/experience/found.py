@@ -16,7 +16,7 @@ class Found:
     Attributes:
         neighbours: one list a query, best first.
         reason: why nothing was searched, if so.
-        count: living experiences.
+        count: living experiences that whoever asked finds.
         epoch: grows with every change of what a search can return.
     """
 
@@ -39,4 +39,5 @@ def neighbour(experience: Experience, similarity: float, now: float) -> Neighbou
         success_count=experience.success_count,
         occurrences=experience.occurrences,
         confirmed=experience.confirmed,
+        tenant=experience.tenant,
     )

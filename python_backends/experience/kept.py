@@ -13,6 +13,7 @@ from pixelis.errors import NotFound, SetupError, Unavailable
 from pixelis.schema import Experience
 from pixelis.settings import Retrieval
 from python_backends.experience.admission import plain
+from python_backends.experience.apart import SHARED
 from python_backends.experience.asked import AskedRequests
 from python_backends.experience.database import FILE, reader
 from python_backends.experience.database.reads import orphans
@@ -134,10 +135,10 @@ class Kept:
         with self._lock:
             return experience_id in self._population
 
-    def get(self, experience_id: str) -> Experience:
-        """A copy of one experience. Raises `NotFound`."""
+    def get(self, experience_id: str, tenant: str = SHARED) -> Experience:
+        """A copy of one experience of a tenant's own. Raises `NotFound`."""
         with self._lock:
-            return self._known(experience_id).model_copy()
+            return self._known(experience_id, tenant).model_copy()
 
     def snapshot(self) -> int:
         """Take a snapshot, and forget the log behind the one before; the number of its last change.
@@ -188,14 +189,14 @@ class Kept:
         if self._replica is not None:
             self._replica.close()
         self._keeper.close()
-        self._population.index.close()
+        self._population.indexes.close()
         with self._lock:
             self._ledger.database.close()
             self._presence.close()
 
-    def _known(self, experience_id: str) -> Experience:
+    def _known(self, experience_id: str, tenant: str) -> Experience:
         found = self._population.get(experience_id)
-        if found is None:
+        if found is None or found.tenant != tenant:  # of another's, not even that it is there is said
             raise NotFound(f"There is no experience {experience_id!r}.", mend="It was deleted, evicted or never there.")
         return found
 

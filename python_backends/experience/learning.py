@@ -12,6 +12,7 @@ from pixelis.errors import NotFound
 from pixelis.schema import Experience, Judgement
 from python_backends.experience import ruling as rulings
 from python_backends.experience.admission import complete, plain, storable
+from python_backends.experience.apart import SHARED
 from python_backends.experience.asked import Asked
 from python_backends.experience.entry import Entry
 from python_backends.experience.identifier import ulid
@@ -30,7 +31,7 @@ class Learning(Kept):
         there already (`duplicate_similarity`, and the same answer) is not added: the one that is there counts one more.
 
         Args:
-            experience: its `created_at` counts for its age.
+            experience: its `created_at` counts for its age; its tenant's it becomes.
             key: `[D]`, of length 1.
             merge: whether it is counted only, where it is as good as there.
 
@@ -45,7 +46,7 @@ class Learning(Kept):
         added = complete(experience)
         with self._lock:
             merge = merge and added.experience_id not in self._population
-            twin = self._population.twin(key, added.answer, self._alike) if merge else None
+            twin = self._population.twin(key, added.answer, self._alike, added.tenant) if merge else None
             if twin is not None:
                 try:
                     self._change(Entry({"op": "again", "id": twin.experience_id, "created_at": added.created_at}))
@@ -63,7 +64,7 @@ class Learning(Kept):
         """Note a request, so that `judge` finds it; with `learn` insert its experience too, in the same record.
 
         Args:
-            request_id: the caller's; a request of the same id is forgotten.
+            request_id: the caller's; a request of the same id and tenant is forgotten.
             experience: as the request made it; gets an id of its own where its is taken.
             key: `[D]`, of length 1.
             answer: what the caller was given.
@@ -79,8 +80,10 @@ class Learning(Kept):
         """
         key = storable(key, self._width)
         with self._lock:
-            added = complete(experience.model_copy(update={"experience_id": self._free_id(request_id)}))
-            twin = self._population.twin(key, added.answer, self._alike) if learn else None
+            added = complete(
+                experience.model_copy(update={"experience_id": self._free_id(request_id, experience.tenant)})
+            )
+            twin = self._population.twin(key, added.answer, self._alike, added.tenant) if learn else None
             asked = Asked(request_id=request_id, experience=added, answer=answer, retrieved=list(retrieved))
             try:
                 return self._noted(asked, key, learn, twin)
@@ -88,8 +91,8 @@ class Learning(Kept):
                 log.info("another replica has just removed what request %s repeats", request_id)
                 return self._noted(asked, key, learn, None)
 
-    def judge(self, request_id: str, correct: bool | None, answer: str | None) -> Judgement:
-        """Feedback on a request; what it means is said in `ruling.py`.
+    def judge(self, request_id: str, correct: bool | None, answer: str | None, tenant: str = SHARED) -> Judgement:
+        """Feedback on a tenant's own request; what it means is said in `ruling.py`.
 
         Raises:
             InvalidRequest: not one of `correct` and `answer`.
@@ -97,7 +100,7 @@ class Learning(Kept):
             Unavailable: it could not be written.
         """
         with self._lock:
-            found = self._asked.get(request_id)
+            found = self._asked.get((tenant, request_id))
             if found is None:
                 raise NotFound(
                     f"There is no request {request_id!r} that takes feedback.",
@@ -107,22 +110,31 @@ class Learning(Kept):
             verdict = rulings.verdict(asked, correct, answer)
             if verdict == (asked.correct, asked.right):
                 return rulings.judgement(asked, [])
-            ruling = rulings.rule(asked, *verdict, self._population.get, self._free_id(request_id))
+
+            def living(experience_id: str) -> Experience | None:
+                one = self._population.get(experience_id)
+                return one if one is not None and one.tenant == tenant else None
+
+            lives = asked.experience_id
+            if lives is not None and lives in self._population and living(lives) is None:
+                asked = asked.model_copy(update={"experience_id": None})  # gone, and the id given to another's
+            ruling = rulings.rule(asked, *verdict, living, self._free_id(request_id, tenant))
             replaced = self._judged(ruling, key)
             return rulings.judgement(ruling.asked, replaced)
 
-    def delete(self, experience_id: str) -> None:
-        """Remove an experience, its key included. Raises `NotFound`."""
+    def delete(self, experience_id: str, tenant: str = SHARED) -> None:
+        """Remove an experience of a tenant's own, its key included. Raises `NotFound`."""
         with self._lock:
+            self._known(experience_id, tenant)
             self._change(Entry({"op": "delete", "id": experience_id}))
 
-    def feedback(self, experience_id: str, correct: bool) -> Experience:
-        """Record whether an experience's answer was right; returns a copy of it. Raises `NotFound`."""
+    def feedback(self, experience_id: str, correct: bool, tenant: str = SHARED) -> Experience:
+        """Record whether the answer of a tenant's own was right; returns a copy of it. Raises `NotFound`."""
         with self._lock:
-            self._known(experience_id)
+            self._known(experience_id, tenant)
             if correct:
                 self._change(Entry({"op": "success", "id": experience_id}))
-            return self._known(experience_id).model_copy()
+            return self._known(experience_id, tenant).model_copy()
 
     def _noted(self, asked: Asked, key: NDArray[np.float32], learn: bool, twin: Experience | None) -> str | None:
         """Write a request, and the experience that it made or repeats; the id of that."""
@@ -137,7 +149,7 @@ class Learning(Kept):
         made = ruling.experience
         replaced: list[str] = []
         if made is not None and made.confirmed:
-            replaced = [i for i in self._population.like(key, self._same) if i != made.experience_id]
+            replaced = [i for i in self._population.like(key, self._same, made.tenant) if i != made.experience_id]
         record = {
             "op": "judged",
             "asked": plain(ruling.asked),
@@ -150,6 +162,6 @@ class Learning(Kept):
         self._change(Entry(record, key if made is not None else None))
         return replaced
 
-    def _free_id(self, request_id: str) -> str:
-        """The request's own id, as long as no experience has it."""
-        return ulid() if request_id in self._population else request_id
+    def _free_id(self, request_id: str, tenant: str) -> str:
+        """The request's own id, while no experience has it; another for a tenant, who could tell others' ids by it."""
+        return ulid() if tenant != SHARED or request_id in self._population else request_id

@@ -1,28 +1,28 @@
-"""The living experiences in memory: by id, by priority, and by key. No disk, no lock."""
+"""The living experiences in memory: by id, by priority, and by key, tenants apart. No disk, no lock."""
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pixelis.index_config import IndexConfig, Live
 from pixelis.schema import Experience
+from python_backends.experience.apart import SHARED, Apart
+from python_backends.experience.lineup import Line, Lineup
 from python_backends.experience.live import LiveIndex, Tuner
 from python_backends.text import normalise
 
 Hit = tuple[Experience, float]
-Line = tuple[float, float, int, int]
-"""Priority, creation, row, number: the order in which experiences go. The row is the same after every restart."""
 
 TWINS = 10
 """So many of the nearest are looked at for one that says the same."""
 
 
 class Population:
-    """Experiences and their index, which change together or not at all.
+    """Experiences and their indexes, which change together or not at all.
 
     Every experience gets a number for the index, counted up and never used again, so that a number cannot come to
     mean another experience.
@@ -32,7 +32,7 @@ class Population:
         threads: of the index, for batches.
         config: of the index; none = exact.
         live: when the index is built again.
-        tuner: chooses another index when there are many more.
+        tuner: chooses another index of the shared ones when there are many more.
     """
 
     def __init__(
@@ -43,11 +43,13 @@ class Population:
         live: Live | None = None,
         tuner: Tuner | None = None,
     ) -> None:
-        self.index = LiveIndex(config or IndexConfig(), width, threads, live, tuner)
+        chosen = config or IndexConfig()
+        shared = LiveIndex(chosen, width, threads, live, tuner)
+        self.indexes = Apart(shared, lambda: LiveIndex(chosen, width, threads, live))
         self._by_id: dict[str, tuple[int, int]] = {}
         self._by_number: dict[int, Experience] = {}
-        self._heap: list[Line] = []
-        self._next = 0
+        self._lineup = Lineup(self._current)
+        self._next, self._width = 0, width
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -64,10 +66,16 @@ class Population:
         """The row that a living experience was added with."""
         return self._by_id[experience_id][1]
 
+    @property
+    def index(self) -> LiveIndex:
+        """That of the shared ones."""
+        return self.indexes.shared
+
     def whole(self, experience_id: str) -> tuple[Experience, int, NDArray[np.float32]]:
         """A living experience, its row and its key `[D]`."""
         number, row = self._by_id[experience_id]
-        return self._by_number[number], row, self.index.vectors(np.array([number], np.int64))[0]
+        experience = self._by_number[number]
+        return experience, row, self.indexes.vectors(experience.tenant, np.array([number], np.int64))[0]
 
     def living(self) -> Iterable[Experience]:
         """All of them, in no order."""
@@ -76,70 +84,74 @@ class Population:
     def add(self, experiences: Sequence[Experience], keys: NDArray[np.float32], rows: Sequence[int]) -> None:
         """Put experiences in with their keys `[n, D]`; their ids are new. Of the same age, the lower row goes first."""
         numbers = np.arange(self._next, self._next + len(experiences), dtype=np.int64)
-        self.index.add(numbers, keys)
+        for tenant, places in _by_tenant(experiences).items():
+            self.indexes.add(tenant, numbers[places], keys[places])
         self._next += len(experiences)
         for experience, number, row in zip(experiences, numbers.tolist(), rows, strict=True):
             self._by_id[experience.experience_id] = (number, row)
             self._by_number[number] = experience
-            heapq.heappush(self._heap, (experience.priority, experience.created_at, row, number))
+            self._lineup.come(experience.tenant, _line(experience, row, number))
 
     def remove(self, experience_id: str) -> None:
         """Take an experience out, its key included; an unknown id is ignored."""
         found = self._by_id.pop(experience_id, None)
         if found is not None:
-            del self._by_number[found[0]]
-            self.index.remove(np.array([found[0]], np.int64))
+            tenant = self._by_number.pop(found[0]).tenant
+            self.indexes.remove(tenant, np.array([found[0]], np.int64))
+            self._lineup.go(tenant)
 
     def replace(self, experience: Experience) -> None:
-        """Put another in the place of the living experience of the same id; the key stays."""
+        """Put another in the place of the living experience of the same id and tenant; the key stays."""
         number, row = self._by_id[experience.experience_id]
         before = self._by_number[number]
         self._by_number[number] = experience
         if (before.priority, before.created_at) != (experience.priority, experience.created_at):
-            heapq.heappush(self._heap, (experience.priority, experience.created_at, row, number))
-            if len(self._heap) > 2 * len(self) + 64:
-                self._heap = sorted({line for line in self._heap if self._current(*line)})
+            self._lineup.moved(experience.tenant, _line(experience, row, number))
 
-    def like(self, key: NDArray[np.float32], similarity: float) -> list[str]:
-        """Ids of all experiences at least so similar to `key` `[D]`, in no order; every one is compared."""
+    def like(self, key: NDArray[np.float32], similarity: float, tenant: str = SHARED) -> list[str]:
+        """Ids of a tenant's own at least so similar to `key` `[D]`, in no order; every one is compared."""
         found: list[Hit] = []
         k = 16
-        while len(found) < len(self):
-            (found,) = self._hits(*self.index.exact(key[np.newaxis], k), [k])
+        while len(found) < self.owned(tenant):
+            (found,) = self._hits(*self.indexes.own(tenant).exact(key[np.newaxis], k), [k])
             if len(found) < k or found[-1][1] < similarity:
                 break
             k *= 4
         return [experience.experience_id for experience, score in found if score >= similarity]
 
-    def twin(self, key: NDArray[np.float32], answer: str, similarity: float) -> Experience | None:
-        """The nearest experience of the same answer that is at least so similar to `key` `[D]`."""
-        if not len(self):
+    def twin(self, key: NDArray[np.float32], answer: str, similarity: float, tenant: str = SHARED) -> Experience | None:
+        """The nearest of a tenant's own of the same answer that is at least so similar to `key` `[D]`."""
+        if not self.owned(tenant):
             return None
-        (found,) = self._hits(*self.index.search(key[np.newaxis], TWINS, noted=False), [TWINS])
+        own = self.indexes.own(tenant)
+        (found,) = self._hits(*own.search(key[np.newaxis], TWINS, noted=False), [TWINS])
         same = (e for e, score in found if score >= similarity and normalise(e.answer) == normalise(answer))
         return next(same, None)
 
     def lowest(self, count: int = 1, besides: frozenset[str] = frozenset()) -> list[Experience]:
-        """Those that go first: lowest priority, then the oldest."""
-        while self._heap and not self._current(*self._heap[0]):
-            heapq.heappop(self._heap)
+        """Those that go first, see `Lineup`: lowest priority, then the oldest, of whoever has most."""
         if count < 1:
             return []
-        if count == 1 and not besides and self._heap:
-            return [self._by_number[self._heap[0][3]]]
-        lines = {line for line in self._heap if self._current(*line)}
-        order = (self._by_number[line[3]] for line in sorted(lines))
-        return [one for one in order if one.experience_id not in besides][:count]
+        if count == 1 and not besides:
+            first = self._lineup.first()
+            return [] if first is None else [self._by_number[first]]
+        gone = frozenset(self._by_id[one][0] for one in besides if one in self._by_id)
+        return [self._by_number[number] for number in islice(self._lineup.order(gone), count)]
 
-    def search(self, queries: NDArray[np.float32], ks: Sequence[int]) -> list[list[Hit]]:
-        """Per query `[D]`, at most its k best, best first; one call of the index for all of them."""
-        widest = min(max(ks, default=0), len(self))
+    def owned(self, tenant: str) -> int:
+        """How many are a tenant's own; of `SHARED`, how many are shared."""
+        return len(self.index) if tenant == SHARED else self.indexes.counts().get(tenant, 0)
+
+    def search(self, queries: NDArray[np.float32], ks: Sequence[int], tenant: str = SHARED) -> list[list[Hit]]:
+        """Per query `[D]`, at most its k best of those that a tenant finds, best first; one pass for all of them."""
+        widest = min(max(ks, default=0), self.indexes.visible(tenant))
         if widest == 0:
             return [[] for _ in ks]
-        return self._hits(*self.index.search(queries, widest), ks)
+        return self._hits(*self.indexes.search(tenant, queries, widest), ks)
 
-    def _current(self, priority: float, created_at: float, _: int, number: int) -> bool:
-        """Whether a line of the heap still says what is."""
+    def _current(self, line: Line) -> bool:
+        """Whether a line still says what is."""
+        priority, created_at, _, number = line
         living = self._by_number.get(number)
         return living is not None and (living.priority, living.created_at) == (priority, created_at)
 
@@ -153,4 +165,20 @@ class Population:
         """All experiences, lowest row first, their rows and their keys `[n, D]`."""
         held = sorted(self._by_id.values(), key=lambda one: one[1])
         numbers = np.array([number for number, _ in held], np.int64)
-        return [self._by_number[n] for n, _ in held], [row for _, row in held], self.index.vectors(numbers)
+        living = [self._by_number[n] for n, _ in held]
+        keys = np.empty((len(held), self._width), np.float32)
+        for tenant, places in _by_tenant(living).items():
+            keys[places] = self.indexes.vectors(tenant, numbers[places])
+        return living, [row for _, row in held], keys
+
+
+def _line(experience: Experience, row: int, number: int) -> Line:
+    return experience.priority, experience.created_at, row, number
+
+
+def _by_tenant(experiences: Sequence[Experience]) -> dict[str, list[int] | slice]:
+    """Tenant -> the places of its own, in order; where there is one alone, all of them, which copies nothing."""
+    found: dict[str, list[int]] = {}
+    for place, experience in enumerate(experiences):
+        found.setdefault(experience.tenant, []).append(place)
+    return {tenant: slice(None) for tenant in found} if len(found) == 1 else {**found}

@@ -40,7 +40,7 @@ def _insert(memory: Memory, record: Record) -> Effects:
 def _asked(memory: Memory, record: Record) -> Effects:
     request = Asked.model_validate(record["asked"])
     noted = request if memory.asked.most else None
-    forgotten = memory.asked.forgotten_by(request.request_id)
+    forgotten = memory.asked.forgotten_by(request.name)
     if request.experience_id is None:
         return Effects(noted=noted, forgotten=forgotten)
     if record["again"]:
@@ -62,7 +62,10 @@ def _judged(memory: Memory, record: Record) -> Effects:
     added = None
     if record["experience"] is not None:
         added = Experience.model_validate(record["experience"])
-        removed += [one for one in [added.experience_id] if one in memory.population and one not in removed]
+        before = memory.population.get(added.experience_id)
+        if before is not None and before.tenant != added.tenant:
+            raise _taken(added)
+        removed += [added.experience_id] if before is not None and added.experience_id not in removed else []
         removed += _crowded_out(memory, record, removed)
     return Effects(changed=changed, removed=removed, added=added, judged=Asked.model_validate(record["asked"]))
 
@@ -100,8 +103,12 @@ _PLANS: dict[str, Callable[[Memory, Record], Effects]] = {
 def _room(memory: Memory, added: Experience, record: Record) -> list[str]:
     """Who goes for a new experience."""
     if added.experience_id in memory.population:
-        raise InvalidRequest(f"Experience {added.experience_id} exists.", mend="Leave the id empty to get one.")
+        raise _taken(added)
     return _crowded_out(memory, record, [])
+
+
+def _taken(added: Experience) -> InvalidRequest:
+    return InvalidRequest(f"Experience {added.experience_id} exists.", mend="Leave the id empty to get one.")
 
 
 def _crowded_out(memory: Memory, record: Record, removed: Iterable[str]) -> list[str]:

@@ -169,7 +169,7 @@ def _replayed(damaged: sqlite3.Connection | None, database: Database, memory: Me
             memory.apply(effects, logged.entry.key, logged.sequence)
     except (sqlite3.Error, PixelisError, ValueError) as error:
         log.info("the log ends at entry %d: %s", memory.sequence, error)
-    memory.population.index.close()
+    memory.population.indexes.close()
     read = memory.sequence - held.sequence
     return (
         f"It was made again from the snapshot of entry {held.sequence} and {read} entries of the log; "

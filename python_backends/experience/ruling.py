@@ -69,7 +69,7 @@ def rule(asked: Asked, correct: bool, right: str | None, living: Living, new_id:
         asked: the request.
         correct: whether the answer that was given is right.
         right: the right answer; none = not known.
-        living: the living experience of an id.
+        living: the living experience of an id, of the same tenant.
         new_id: for an experience that has none yet.
     """
     own = living(asked.experience_id) if asked.experience_id else None

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelis.errors import InvalidRequest, PixelisError
-from pixelis.schema import KnnCommand, KnnResult, Neighbour
+from pixelis.schema import Experience, KnnCommand, KnnResult, Neighbour
 from pixelis.settings import Settings
+from python_backends.experience.apart import SHARED
 from python_backends.experience.search_cache import SearchCache
 from python_backends.experience.store import ExperienceStore
 from python_backends.text import normalise
@@ -37,6 +38,11 @@ class KnnRequest:
     def searches(self) -> bool:
         """Whether it is a search."""
         return self.command is None or self.command.command == "search"
+
+    @property
+    def tenant(self) -> str:
+        """Who asks."""
+        return SHARED if self.command is None else self.command.tenant
 
 
 @dataclass(frozen=True)
@@ -62,9 +68,9 @@ def execute(
     searches go through it.
     """
     replies: list[KnnReply | PixelisError] = []
-    for kind, group in groupby(requests, key=_kind):
+    for (kind, tenant), group in groupby(requests, key=lambda request: (_kind(request), request.tenant)):
         if kind == "search":
-            replies += _search(store, list(group), cache)
+            replies += _search(store, list(group), cache, tenant)
         elif kind == "change":
             replies += _change(store, list(group))
         else:
@@ -90,7 +96,7 @@ def _change(store: ExperienceStore, requests: list[KnnRequest]) -> list[KnnReply
 
 
 def _search(
-    store: ExperienceStore, requests: list[KnnRequest], cache: SearchCache | None
+    store: ExperienceStore, requests: list[KnnRequest], cache: SearchCache | None, tenant: str
 ) -> list[KnnReply | PixelisError]:
     checked = [_checked(store, request) for request in requests]
     good = [pair for pair in checked if not isinstance(pair, PixelisError)]
@@ -102,7 +108,7 @@ def _search(
         if not isinstance(pair, PixelisError)
     ]
     try:
-        found = (cache or store).search(np.stack([key for key, _ in good]), [k for _, k in good], counts)
+        found = (cache or store).search(np.stack([key for key, _ in good]), [k for _, k in good], counts, tenant)
     except PixelisError as error:
         return [pair if isinstance(pair, PixelisError) else error for pair in checked]
     rows = iter(found.neighbours)
@@ -140,7 +146,7 @@ def _attempt(store: ExperienceStore, request: KnnRequest) -> KnnReply | PixelisE
         result = _COMMANDS[command.command](store, command, request.key)
     except PixelisError as error:
         return error
-    result.count, result.epoch = len(store), store.epoch
+    result.count, result.epoch = store.visible(command.tenant), store.epoch
     return KnnReply(result)
 
 
@@ -150,7 +156,7 @@ Handler = Callable[[ExperienceStore, KnnCommand, "NDArray[np.float32] | None"], 
 def _insert(store: ExperienceStore, command: KnnCommand, key: NDArray[np.float32] | None) -> KnnResult:
     if command.experience is None or key is None:
         raise InvalidRequest("`insert` needs an `experience` and its key.", mend="Send the key as `KEY`.")
-    return KnnResult(experience_id=store.insert(command.experience, key))
+    return KnnResult(experience_id=store.insert(_own(command, command.experience), key))
 
 
 def _asked(store: ExperienceStore, command: KnnCommand, key: NDArray[np.float32] | None) -> KnnResult:
@@ -158,8 +164,16 @@ def _asked(store: ExperienceStore, command: KnnCommand, key: NDArray[np.float32]
         raise InvalidRequest(
             "`asked` needs `request_id`, `experience`, `answer` and a key.", mend="Send the key as `KEY`."
         )
-    learned = store.asked(command.request_id, command.experience, key, command.answer, command.retrieved, command.learn)
+    own = _own(command, command.experience)
+    learned = store.asked(command.request_id, own, key, command.answer, command.retrieved, command.learn)
     return KnnResult(experience_id=learned)
+
+
+def _own(command: KnnCommand, experience: Experience) -> Experience:
+    """The experience as that of whoever asks."""
+    if experience.tenant not in (SHARED, command.tenant):
+        raise InvalidRequest("The experience is of another `tenant` than the command.", mend="Say the same in both.")
+    return experience.model_copy(update={"tenant": command.tenant})
 
 
 def _id(command: KnnCommand) -> str:
@@ -169,26 +183,27 @@ def _id(command: KnnCommand) -> str:
 
 
 def _delete(store: ExperienceStore, command: KnnCommand, _: NDArray[np.float32] | None) -> KnnResult:
-    store.delete(_id(command))
+    store.delete(_id(command), command.tenant)
     return KnnResult(experience_id=command.experience_id)
 
 
 def _feedback(store: ExperienceStore, command: KnnCommand, _: NDArray[np.float32] | None) -> KnnResult:
     if command.request_id:
-        judged = store.judge(command.request_id, command.correct, command.answer)
-        return KnnResult(experience_id=judged.experience_id, judgement=judged, stats={"cold": store.stats()["cold"]})
+        judged = store.judge(command.request_id, command.correct, command.answer, command.tenant)
+        cold = store.stats_of(command.tenant)["cold"]
+        return KnnResult(experience_id=judged.experience_id, judgement=judged, stats={"cold": cold})
     correct = command.correct
     if correct is None:
         if command.answer is None:
             raise InvalidRequest("`feedback` needs `correct` or the right `answer`.")
-        correct = normalise(store.get(_id(command)).answer) == normalise(command.answer)
-    experience = store.feedback(_id(command), correct)
+        correct = normalise(store.get(_id(command), command.tenant).answer) == normalise(command.answer)
+    experience = store.feedback(_id(command), correct, command.tenant)
     counts = {"success_count": experience.success_count, "retrieval_count": experience.retrieval_count}
     return KnnResult(experience_id=experience.experience_id, stats={"correct": correct, **counts})
 
 
-def _stats(store: ExperienceStore, _: KnnCommand, __: NDArray[np.float32] | None) -> KnnResult:
-    return KnnResult(stats=store.stats())
+def _stats(store: ExperienceStore, command: KnnCommand, _: NDArray[np.float32] | None) -> KnnResult:
+    return KnnResult(stats=store.stats_of(command.tenant) if command.tenant else store.stats())
 
 
 def _snapshot(store: ExperienceStore, _: KnnCommand, __: NDArray[np.float32] | None) -> KnnResult:

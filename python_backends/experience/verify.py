@@ -62,7 +62,7 @@ def verify_directory(directory: Path, make: Callable[[], Memory], live: Memory |
             found.faults += _memory(memory, held, "memory")
             found.faults += _index(memory, held)
             for one in filter(None, [*made, memory if memory is not live else None]):
-                one.population.index.close()
+                one.population.indexes.close()
     except (sqlite3.Error, OSError, ValueError) as error:
         found.faults.append(f"database: it cannot be read: {error}")
     return found
@@ -120,8 +120,8 @@ def _memory(memory: Memory, held: Held, what: str) -> list[str]:
 def _index(memory: Memory, held: Held) -> list[str]:
     """Where the index does not hold the keys of the database, or does not find them."""
     population, wrong = memory.population, []
-    if len(population.index) != len(population):
-        wrong.append(f"index: it holds {len(population.index)} keys for {len(population)} experiences")
+    if len(population.indexes) != len(population):
+        wrong.append(f"index: it holds {len(population.indexes)} keys for {len(population)} experiences")
     lost, other, unfound = [], [], []
     for i, (_, experience) in enumerate(held.experiences):
         if experience.experience_id not in population:
@@ -135,9 +135,12 @@ def _index(memory: Memory, held: Held) -> list[str]:
             other.append(experience.experience_id)
     step = max(1, len(held.experiences) // ASKED)
     for i in range(0, len(held.experiences) if len(population) else 0, step):
-        scores, _ = population.index.exact(held.keys[i][None], 1)
+        experience = held.experiences[i][1]
+        if not population.owned(experience.tenant):
+            continue  # it is among the lost
+        scores, _ = population.indexes.own(experience.tenant).exact(held.keys[i][None], 1)
         if scores[0, 0] < float(np.dot(held.keys[i], held.keys[i])) - 1e-4:
-            unfound.append(held.experiences[i][1].experience_id)
+            unfound.append(experience.experience_id)
     for words, ids in (("are missing", lost), ("are others", other), ("are not found", unfound)):
         if ids:
             wrong.append(f"index: {len(ids)} keys {words} ({ids[0]})")

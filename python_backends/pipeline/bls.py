@@ -166,20 +166,20 @@ class TritonModels:
         inputs: Tensors = {"IMAGE": text(*images), "OPERATION": json_text(operation)}
         return self._json("visual_ops", inputs, OperationResult, deadline)
 
-    def search(self, key: Floats, k: int, count: bool, deadline: float) -> KnnResult:
+    def search(self, key: Floats, k: int, count: bool, deadline: float, tenant: str) -> KnnResult:
         """The nearest experiences, by `knn`."""
         inputs: Tensors = {"KEY": key, "K": np.array([k], np.int32)}
-        if count:
-            inputs["COMMAND"] = json_text(KnnCommand(command="search", count=True))
+        if count or tenant:
+            inputs["COMMAND"] = json_text(KnnCommand(command="search", count=count, tenant=tenant))
         return self._json("knn", inputs, KnnResult, deadline)
 
     def remember(self, asked: KnnCommand, key: Floats, deadline: float) -> str | None:
         """Note a request, in `knn`."""
         return self._json("knn", {"KEY": key, "COMMAND": json_text(asked)}, KnnResult, deadline).experience_id
 
-    def feedback(self, experience_id: str, answer: str, deadline: float) -> None:
+    def feedback(self, experience_id: str, answer: str, deadline: float, tenant: str) -> None:
         """Count a success, in `knn`."""
-        command = KnnCommand(command="feedback", experience_id=experience_id, answer=answer)
+        command = KnnCommand(command="feedback", experience_id=experience_id, answer=answer, tenant=tenant)
         self._json("knn", {"COMMAND": json_text(command)}, KnnResult, deadline)
 
     def reward(self, request: RewardRequest, deadline: float) -> Reward:

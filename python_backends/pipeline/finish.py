@@ -180,16 +180,16 @@ class Finisher:
     ) -> str | None:
         """What `read_only: false` asks for; the id of the experience that was learned, if any.
 
-        Successes are counted where the right answer is given; the request is noted, so that feedback on its id finds
-        it; and a confident answer is learned, unless a human's word had decided: what contradicts that is known to be
-        wrong, and what agrees is known already.
+        Successes of one's own are counted where the right answer is given; the request is noted, so that feedback on
+        its id finds it; and a confident answer is learned, unless a human's word had decided: what contradicts that is
+        known to be wrong, and what agrees is known already.
         """
-        deadline = share(request.deadline, LEARN)
+        deadline, tenant = share(request.deadline, LEARN), request.options.tenant
         right = request.options.reference_answer
         if right is not None:
             for neighbour in recalled.neighbours:
-                if normalise(neighbour.answer) == normalise(right):
-                    self._models.feedback(neighbour.experience_id, right, deadline)
+                if neighbour.tenant == tenant and normalise(neighbour.answer) == normalise(right):
+                    self._models.feedback(neighbour.experience_id, right, deadline, tenant)
         sure = outcome.finish == "answer" and bool(outcome.answer)
         asked = KnnCommand(
             command="asked",
@@ -198,6 +198,7 @@ class Finisher:
             answer=verdict.answer,
             retrieved=[] if right is not None else [n.experience_id for n in recalled.neighbours],
             learn=sure and outcome.confidence >= self._config.learn_confidence and verdict.reason != CONFIRMED,
+            tenant=tenant,
         )
         return self._models.remember(asked, key, deadline)
 

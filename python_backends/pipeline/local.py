@@ -161,9 +161,9 @@ class LocalModels:
         planner = Planner(self._ocr, self._features, self._config.operations, remember=False, segmenter=self._segmenter)
         return planner.one(pictures, operation)
 
-    def search(self, key: Floats, k: int, count: bool, deadline: float) -> KnnResult:
+    def search(self, key: Floats, k: int, count: bool, deadline: float, tenant: str) -> KnnResult:
         """The nearest experiences."""
-        found = self._store.search(key[np.newaxis], k, count)
+        found = self._store.search(key[np.newaxis], k, count, tenant)
         return KnnResult(neighbours=found.neighbours[0], reason=found.reason, count=found.count, epoch=found.epoch)
 
     def remember(self, asked: KnnCommand, key: Floats, deadline: float) -> str | None:
@@ -173,10 +173,10 @@ class LocalModels:
             raise reply
         return reply.result.experience_id
 
-    def feedback(self, experience_id: str, answer: str, deadline: float) -> None:
+    def feedback(self, experience_id: str, answer: str, deadline: float, tenant: str) -> None:
         """Count a success."""
-        correct = normalise(self._store.get(experience_id).answer) == normalise(answer)
-        self._store.feedback(experience_id, correct)
+        correct = normalise(self._store.get(experience_id, tenant).answer) == normalise(answer)
+        self._store.feedback(experience_id, correct, tenant)
 
     def reward(self, request: RewardRequest, deadline: float) -> Reward:
         """The reward of a trajectory."""

@@ -81,14 +81,15 @@ class Models(Protocol):
     def operate(self, images: Sequence[bytes], operation: Operation, deadline: float) -> OperationResult:
         """A visual operation on encoded images; bad arguments are `error` in the result."""
 
-    def search(self, key: Floats, k: int, count: bool, deadline: float) -> KnnResult:
-        """The `k` nearest experiences of a key `[1664]`; with `count`, being found counts as being retrieved."""
+    def search(self, key: Floats, k: int, count: bool, deadline: float, tenant: str) -> KnnResult:
+        """The `k` nearest of the experiences that a tenant finds, of a key `[1664]`; with `count`, being found counts
+        as being retrieved."""
 
     def remember(self, asked: KnnCommand, key: Floats, deadline: float) -> str | None:
         """Note what a request was asked and answered (a command `asked`); the id of what was learned, if anything."""
 
-    def feedback(self, experience_id: str, answer: str, deadline: float) -> None:
-        """Hold a retrieved experience's answer against the right one, and count a success."""
+    def feedback(self, experience_id: str, answer: str, deadline: float, tenant: str) -> None:
+        """Hold the answer of a tenant's own retrieved experience against the right one, and count a success."""
 
     def reward(self, request: RewardRequest, deadline: float) -> Reward:
         """The reward of a trajectory."""

@@ -87,7 +87,7 @@ def _one(
         return Recalled(_outcome(RecallOutcome(reason=NO_RETRIEVAL), watch), key)
     started = time.perf_counter()
     count, limit = not request.options.read_only, share(request.deadline, RECALL)
-    found, failed = _attempt("knn", lambda: models.search(key, request.options.k, count, limit))
+    found, failed = _attempt("knn", lambda: models.search(key, request.options.k, count, limit, request.options.tenant))
     watch.add("knn", started)
     told = [*reasons, *([failed] if failed else []), *([found.reason] if found and found.reason else [])]
     outcome = RecallOutcome(neighbours=found.neighbours if found else [], reason="; ".join(told) or None)

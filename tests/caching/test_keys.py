@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import replace
 from typing import Any
 
@@ -38,6 +39,7 @@ OPTIONS: dict[str, st.SearchStrategy[Any]] = {
         st.builds(Exchange, question=st.text(min_size=1, max_size=4), answer=st.text(max_size=4)), max_size=2
     ),
     "model": st.none() | st.sampled_from(["large", "small"]),
+    "tenant": st.sampled_from(["", "a", "b"]),
 }
 REQUEST: dict[str, st.SearchStrategy[Any]] = {
     "question": st.text(max_size=9),
@@ -155,6 +157,7 @@ def test_things_of_equal_content_have_different_keys() -> None:
 
 
 def test_a_search_is_of_a_store_at_an_epoch() -> None:
-    base = {"owner": b"a", "epoch": 1, "rounded": np.arange(3.0), "k": 5}
-    changes = [{"owner": b"b"}, {"epoch": 2}, {"rounded": np.arange(3.0) + 1}, {"k": 6}]
+    base = {"owner": b"a", "epoch": 1, "rounded": np.arange(3.0), "k": 5, "tenant": ""}
+    changes = [{"owner": b"b"}, {"epoch": 2}, {"rounded": np.arange(3.0) + 1}, {"k": 6}, {"tenant": "a"}]
+    assert {name for one in changes for name in one} == set(base) == set(inspect.signature(keys.search_key).parameters)
     assert len({keys.search_key(**{**base, **one}) for one in [{}, *changes]}) == 1 + len(changes)

@@ -22,7 +22,7 @@ def test_a_database_of_the_first_schema_is_brought_up_to_date(place: Place) -> N
     again = place.open()
     assert picture(again) == before
     assert again.stats()["faults"] == []
-    assert version(again._ledger.database.connection) == SCHEMA == 2
+    assert version(again._ledger.database.connection) == SCHEMA == 3
     fill(again, 1, start=9)
     assert len(place.open()) == 6
 

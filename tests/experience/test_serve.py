@@ -62,9 +62,9 @@ def test_consecutive_searches_are_one_pass(store: ExperienceStore, monkeypatch: 
     passes: list[int] = []
     real = store.search
 
-    def counted(keys, ks, count=False):  # type: ignore[no-untyped-def]
+    def counted(keys, ks, count=False, tenant=""):  # type: ignore[no-untyped-def]
         passes.append(len(keys))
-        return real(keys, ks, count)
+        return real(keys, ks, count, tenant)
 
     monkeypatch.setattr(store, "search", counted)
     batch = [search(1), search(2, 4), search(3), command("stats"), search(4), search(5)]

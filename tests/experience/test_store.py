@@ -133,7 +133,7 @@ def test_learned_again_and_again_takes_no_room(place: Place) -> None:
     for i in range(500):
         store.insert(experience("red", created_at=float(i)), key(1))
     assert store.get(nearest_id(store, 1)).occurrences == 500
-    assert len(store._population._heap) < 70
+    assert len(store._population._lineup._heaps[""]) < 70
 
 
 def test_duplicates_can_be_kept(place: Place) -> None:

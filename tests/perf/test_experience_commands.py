@@ -193,7 +193,7 @@ def test_a_planted_disagreement_is_found(machine: Path, run: Run, what: str) -> 
     row = population.row(one.experience_id)
     with database.writing():
         if what == "body":
-            database._put("experiences", row, one.experience_id, one.model_copy(update={"answer": "another"}))
+            database._experience(row, one.model_copy(update={"answer": "another"}))
         elif what == "key":
             database._key(row, key(77, WIDTH).tobytes())
         elif what == "row":

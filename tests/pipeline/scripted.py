@@ -81,6 +81,7 @@ class ScriptedModels:
         self.cancelled: list[str] = []
         self.asked_sampling: list[Sampling] = []
         self.counted: list[bool] = []
+        self.tenants: list[str] = []
         self.pause = 0.0
         self.finish: Literal["stop", "length", "deadline"] = "stop"
         self._decoded = DecodedImages()
@@ -136,9 +137,10 @@ class ScriptedModels:
         self._up("visual_ops")
         return operate([self._decoded.get(image) for image in images], operation, NoText(), plain_features)
 
-    def search(self, key: Floats, k: int, count: bool, deadline: float) -> KnnResult:
+    def search(self, key: Floats, k: int, count: bool, deadline: float, tenant: str) -> KnnResult:
         self._up("knn")
         self.counted.append(count)
+        self.tenants.append(tenant)
         return KnnResult(neighbours=self.neighbours[:k], reason=self.reason)
 
     def remember(self, asked: KnnCommand, key: Floats, deadline: float) -> str | None:
@@ -150,9 +152,10 @@ class ScriptedModels:
         self.inserted.append(asked.experience)
         return asked.request_id
 
-    def feedback(self, experience_id: str, answer: str, deadline: float) -> None:
+    def feedback(self, experience_id: str, answer: str, deadline: float, tenant: str) -> None:
         self._up("feedback")
         self.fed_back.append(experience_id)
+        self.tenants.append(tenant)
 
     def reward(self, request: RewardRequest, deadline: float) -> Reward:
         self._up("reward")

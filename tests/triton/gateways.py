@@ -19,9 +19,9 @@ from tests.triton.conftest import until
 
 
 @contextlib.contextmanager
-def gateway(port: int, triton: EmbeddedTriton, state: Path) -> Iterator[str]:
-    """`pixelis gateway` as a process of its own; it ends upon SIGTERM."""
-    command = [sys.executable, "-m", "pixelis", "gateway", "--port", str(port), "--triton", triton.grpc_url]
+def gateway(port: int, triton: EmbeddedTriton, state: Path, *more: str) -> Iterator[str]:
+    """`pixelis gateway`, with `more` on its command line, as a process of its own; it ends upon SIGTERM."""
+    command = [sys.executable, "-m", "pixelis", "gateway", "--port", str(port), "--triton", triton.grpc_url, *more]
     environment = {**os.environ, "PIXELIS_STATE": str(state), "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -38,11 +38,12 @@ def _answers(port: int) -> bool:
     return False
 
 
-def posted(url: str, path: str, said: object) -> tuple[int, Any]:
-    """Status and JSON; a GET where nothing is said."""
+def posted(url: str, path: str, said: object, key: str = "") -> tuple[int, Any]:
+    """Status and JSON; a GET where nothing is said. With a `key`, as whoever has it."""
     connection = http.client.HTTPConnection(url, timeout=60)
     data = None if said is None else json.dumps(said).encode()
-    connection.request("GET" if data is None else "POST", path, data, {"Content-Type": "application/json"})
+    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
+    connection.request("GET" if data is None else "POST", path, data, headers)
     response = connection.getresponse()
     try:
         return response.status, json.loads(response.read())

@@ -1,5 +1,5 @@
 """What a real server learns: feedback through the command line, over a restart; nothing where it may only read; and no
-wrong answer from neighbours that are near. Ports 18240 to 18242.
+wrong answer from neighbours that are near. Ports 18240 to 18243.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from builder.nano.pictures import encoded
 from builder.nano.questions import Question
 from builder.nano.questions import ask as nano_question
 from clients import PixelisClient
+from clients.gateway import keys as api_keys
+from clients.wire import data_url
 from perf.adversaries import Adversary, adversaries, keys
 from pixelis.cli import app
 from pixelis.errors import NotFound
@@ -27,6 +29,7 @@ from python_backends.artifacts import latest
 from python_backends.pipeline.local import LocalModels
 from server.embedded import EmbeddedTriton
 from tests.triton.built import configured, link_repository
+from tests.triton.gateways import gateway, posted
 
 pytestmark = [pytest.mark.triton, pytest.mark.timeout(300)]
 
@@ -179,3 +182,35 @@ def test_feedback_works_after_a_restart(triton: EmbeddedTriton, config: Settings
         result = ask(client, asked)
         assert (result.answer, result.provenance.agent_answer) == (WRONG, first.answer)
         assert ask(client, question(1)).answer == WRONG, "what was said before the restart holds"
+
+
+def test_what_one_key_taught_another_never_sees(triton: EmbeddedTriton, config: Settings, tmp_path: Path) -> None:
+    path, taught = tmp_path / "keys.json", question(41)
+    secrets = {name: api_keys.add(path, name, None, None) for name in ("alice", "bob")}
+    secrets["carol"] = api_keys.add(path, "carol", None, None, tenant="alice")
+    said = {"image": data_url(encoded(taught)[0]), "question": taught.text, "request_id": "same-name"}
+    with gateway(PORT + 3, triton, config.state, "--keys", str(path)) as url:
+
+        def post(who: str, route: str, **changes: Any) -> tuple[int, Any]:
+            return posted(url, route, changes, secrets[who])
+
+        status, first = post("alice", "/infer", **said, read_only=False)
+        assert (status, first["answer"]) == (200, first["provenance"]["agent_answer"])
+        for who, status in (("bob", 404), ("alice", 200)):
+            assert post(who, "/feedback", request_id="same-name", answer=WRONG)[0] == status
+        answers = {}
+        for who in secrets:
+            found = PipelineResult.model_validate(post(who, "/infer", **said)[1])
+            answers[who] = found.answer
+            whose = {one.tenant for one in found.provenance.neighbours}
+            assert whose <= ({""} if who == "bob" else {"", "alice"})
+        assert answers == {"alice": WRONG, "carol": WRONG, "bob": first["answer"]}
+        assert post("bob", "/infer", **said, tenant="alice")[0] == 400
+        content = [{"type": "image_url", "image_url": {"url": said["image"]}}, {"type": "text", "text": taught.text}]
+        chat = {"messages": [{"role": "user", "content": content}], "pixelis": {"tenant": "alice"}}
+        assert post("bob", "/v1/chat/completions", **chat)[0] == 400
+        assert post("bob", "/v1/chat/completions", messages=chat["messages"])[1]["pixelis"]["answer"] != WRONG
+    with PixelisClient(triton.grpc_url) as client:
+        assert ask(client, taught).answer == first["answer"]
+        assert ask(client, taught, tenant="alice").answer == WRONG
+        assert client.stats().stats["tenants"] == {"alice": 1}

@@ -40,7 +40,7 @@ def routes(desk: Desk) -> APIRouter:
         """What has happened so far, and then what happens. 204 where nothing came after `Last-Event-ID`, nor will."""
         caller = await desk.caller(request)
         after = _after(request.headers.get(LAST, "0"))
-        log, count, ended = await desk.ledger.find(caller, request_id)
+        log, count, ended = await desk.ledger.find(caller.name, request_id)
         if ended and after >= count:
             return Response(status_code=204)
         return StreamingResponse(

@@ -15,7 +15,7 @@ from clients.gateway.desk import Asked, Desk
 from clients.gateway.fetching import Purse
 from clients.gateway.openapi import STREAMED, taking
 from clients.gateway.requests import BatchAnswer, BatchMember, BatchRequest, FeedbackRequest, InferRequest, validated
-from clients.gateway.upstream import while_there
+from clients.gateway.upstream import Caller, while_there
 from pixelis.errors import InvalidRequest, LimitExceeded, PixelisError
 from pixelis.schema import KnnResult, PipelineResult
 
@@ -64,15 +64,15 @@ def routes(desk: Desk) -> APIRouter:
     )
     async def feedback(request: Request) -> Response:
         """Whether the answer to a request was right, or what is right."""
-        await desk.caller(request)
+        caller = await desk.caller(request)
         said = validated(FeedbackRequest, await desk.json(request), "The feedback")
-        result = await while_there(request, desk.upstream.feedback(said.request_id, said.correct, said.answer))
+        result = await while_there(request, desk.upstream.feedback(caller, said.request_id, said.correct, said.answer))
         return Response(result.model_dump_json(), media_type="application/json")
 
     return router
 
 
-async def _ask(desk: Desk, caller: str, asked: Asked[bytes]) -> PipelineResult:
+async def _ask(desk: Desk, caller: Caller, asked: Asked[bytes]) -> PipelineResult:
     return await desk.upstream.ask(caller, asked.images, asked.question, asked.options, asked.request_id)
 
 
@@ -80,7 +80,7 @@ async def _together(members: Any) -> list[BatchMember]:
     return list(await asyncio.gather(*members))
 
 
-async def _member(desk: Desk, caller: str, said: dict[str, Any], name: str, purse: Purse) -> BatchMember:
+async def _member(desk: Desk, caller: Caller, said: dict[str, Any], name: str, purse: Purse) -> BatchMember:
     try:
         checked = desk.checked(said, name)
         name = checked.request_id
@@ -92,11 +92,11 @@ async def _member(desk: Desk, caller: str, said: dict[str, Any], name: str, purs
         return BatchMember(status=status(error), error=detail(error, name))
 
 
-async def _streamed(desk: Desk, request: Request, caller: str, asked: Asked[bytes]) -> Response:
+async def _streamed(desk: Desk, request: Request, caller: Caller, asked: Asked[bytes]) -> Response:
     stream = desk.upstream.stream(caller, asked.images, asked.question, asked.options, asked.request_id)
     if asked.background:
         await desk.background.begun(request, stream)
-        log, _, _ = await desk.ledger.find(caller, asked.request_id)
+        log, _, _ = await desk.ledger.find(caller.name, asked.request_id)
         followed = events.followed(desk.ledger, log, 0, asked.request_id)
         return StreamingResponse(followed, media_type=events.MEDIA_TYPE, headers=events.HEADERS)
     first = await while_there(request, events.first(stream))

@@ -16,6 +16,8 @@ _CONTENT = {
 _RELATIONS = {
     "{n} experiences have no key": "SELECT count(*) FROM experiences WHERE row NOT IN (SELECT sequence FROM keys)",
     "{n} requests have no key": "SELECT count(*) FROM asked WHERE row NOT IN (SELECT sequence FROM keys)",
+    "{n} requests are of another tenant than they say": """SELECT count(*) FROM asked
+        WHERE tenant <> coalesce(json_extract(body, '$.experience.tenant'), '')""",
     "{n} keys have another width": """SELECT count(*) FROM keys, meta
         WHERE meta.name = 'width' AND length(keys.vector) <> 4 * CAST(meta.value AS INTEGER)""",
     "{n} entries of the log are missing": "SELECT max(sequence) - min(sequence) + 1 - count(*) FROM log",

@@ -3,7 +3,7 @@
     log          every change, in order; trimmed up to the older snapshot
     keys         float32 vectors, once each, under the number of the change that brought them
     experiences  the living; `row` is the change that brought the key
-    asked        requests that take feedback; `row` likewise
+    asked        requests that take feedback; `row` likewise; a request's name is a tenant's own
     meta         width, store (an id of its own), lease
 
 A migration is never edited once it was released: what is to be different is another one behind it.
@@ -27,6 +27,15 @@ MIGRATIONS: tuple[str, ...] = (
     """,
     # Where in the replicas' stream a change was read.
     "ALTER TABLE log ADD COLUMN position TEXT NOT NULL DEFAULT '';",
+    # Two tenants may call their requests alike; what was there is nobody's own.
+    """
+    ALTER TABLE asked RENAME TO asked_by_all;
+    CREATE TABLE asked (
+        row INTEGER PRIMARY KEY, tenant TEXT NOT NULL, request_id TEXT NOT NULL, body TEXT NOT NULL,
+        digest BLOB NOT NULL, UNIQUE (tenant, request_id));
+    INSERT INTO asked SELECT row, '', request_id, body, digest FROM asked_by_all;
+    DROP TABLE asked_by_all;
+    """,
 )
 SCHEMA = len(MIGRATIONS)
 

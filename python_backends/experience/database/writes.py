@@ -8,15 +8,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from pydantic import BaseModel
-
 from pixelis.errors import Unavailable
+from pixelis.schema import Experience
+from python_backends.experience.asked import Asked, Name
 from python_backends.experience.database.connect import connect, unavailable
 from python_backends.experience.database.digests import digest
 from python_backends.experience.database.reads import Held, Logged, Meta, meta
 from python_backends.experience.entry import Effects
 
 NOT_RECORDED = "The experience was not recorded"
+_AGAIN = "ON CONFLICT (row) DO UPDATE SET body = excluded.body, digest = excluded.digest"
 
 
 class Database:
@@ -108,21 +109,19 @@ class Database:
         sequence = logged.sequence
         self.log(logged)
         for experience in effects.changed:
-            self._put("experiences", row(experience.experience_id), experience.experience_id, experience)
+            self._experience(row(experience.experience_id), experience)
         for experience_id in effects.removed:
             self._drop("experiences", row(experience_id))
         if effects.added is not None:
-            self._put("experiences", sequence, effects.added.experience_id, effects.added)
-        for request_id in effects.forgotten:
-            found = self._run("SELECT row FROM asked WHERE request_id = ?", request_id).fetchone()
-            if found is not None:
-                self._drop("asked", found[0])
+            self._experience(sequence, effects.added)
+        for name in effects.forgotten:
+            for (found,) in self._rows(name):
+                self._drop("asked", found)
         if effects.noted is not None:
-            self._put("asked", sequence, effects.noted.request_id, effects.noted)
+            self._asked(sequence, effects.noted)
         if effects.judged is not None:
-            found = self._run("SELECT row FROM asked WHERE request_id = ?", effects.judged.request_id).fetchone()
-            if found is not None:
-                self._put("asked", found[0], effects.judged.request_id, effects.judged)
+            for (found,) in self._rows(effects.judged.name):
+                self._asked(found, effects.judged)
 
     def log(self, logged: Logged) -> None:
         """Write an entry alone, and its key."""
@@ -138,13 +137,12 @@ class Database:
         said = {"width": held.width, "store": held.store, "stream": held.position, "base": held.sequence}
         for name, value in said.items():
             self.set(name, str(value))
-        for table, named, keys in (
-            ("experiences", [(row, e.experience_id, e) for row, e in held.experiences], held.keys),
-            ("asked", [(row, a.request_id, a) for row, a in held.asked], held.asked_keys),
-        ):
-            for (row, identifier, body), key in zip(named, keys, strict=True):
-                self._put(table, row, identifier, body)
-                self._key(row, key.tobytes())
+        for (row, experience), key in zip(held.experiences, held.keys, strict=True):
+            self._experience(row, experience)
+            self._key(row, key.tobytes())
+        for (row, asked), key in zip(held.asked, held.asked_keys, strict=True):
+            self._asked(row, asked)
+            self._key(row, key.tobytes())
 
     def trim(self, upto: int, orphans: Sequence[int]) -> None:
         """Forget the log up to `upto`, but for its last entry, and the keys `orphans`; within a transaction."""
@@ -157,13 +155,19 @@ class Database:
         self._run("VACUUM")
         self._run("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    def _put(self, table: str, row: int, name: str, body: BaseModel) -> None:
-        text = body.model_dump_json()
+    def _experience(self, row: int, one: Experience) -> None:
+        text, name = one.model_dump_json(), one.experience_id
+        self._run(f"INSERT INTO experiences VALUES (?, ?, ?, ?) {_AGAIN}", row, name, text, digest(row, name, text))
+
+    def _asked(self, row: int, one: Asked) -> None:
+        text, (tenant, name) = one.model_dump_json(), one.name
         self._run(
-            f"INSERT INTO {table} VALUES (?, ?, ?, ?)"
-            " ON CONFLICT (row) DO UPDATE SET body = excluded.body, digest = excluded.digest",
-            *(row, name, text, digest(row, name, text)),
+            f"INSERT INTO asked VALUES (?, ?, ?, ?, ?) {_AGAIN}", row, tenant, name, text, digest(row, name, text)
         )
+
+    def _rows(self, name: Name) -> list[tuple[int]]:
+        """The row of a noted request; none where it was forgotten."""
+        return self._run("SELECT row FROM asked WHERE tenant = ? AND request_id = ?", *name).fetchall()
 
     def _key(self, sequence: int, vector: bytes) -> None:
         self._run("INSERT OR REPLACE INTO keys VALUES (?, ?, ?)", sequence, vector, digest(sequence, vector))

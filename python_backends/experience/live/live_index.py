@@ -148,7 +148,8 @@ class LiveIndex:
         """Wait until nothing is being merged; whether that came to pass."""
         return self._worker.settle(timeout_s)
 
-    def close(self) -> None:
-        """Give up what is being built; what is in the index can still be searched."""
+    def close(self, wait: bool = True) -> None:
+        """Give up what is being built, and `wait` until that has ended; what is in the index can still be searched."""
         self._state.closed = True
-        self.settle()
+        if wait:
+            self.settle()

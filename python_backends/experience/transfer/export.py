@@ -16,8 +16,14 @@ from python_backends.experience.transfer.files import Format
 from python_backends.experience.transfer.row import Row
 
 
-def export(directory: Path, path: Path, how: Format) -> int:
-    """Write all living experiences of `directory` and their keys to `path`, whole or not at all; how many there are.
+def export(directory: Path, path: Path, how: Format, tenant: str | None = None) -> int:
+    """Write the living experiences of `directory` and their keys to `path`, whole or not at all; how many there are.
+
+    Args:
+        directory: may be in use.
+        path: of the file.
+        how: its format.
+        tenant: whose own, empty = the shared ones; none = all.
 
     Raises:
         SetupError: there are none, or they cannot be read.
@@ -29,7 +35,7 @@ def export(directory: Path, path: Path, how: Format) -> int:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with reader(directory / FILE) as connection:
-            count = how.write(draft, _rows(connection))
+            count = how.write(draft, _rows(connection, tenant))
         draft.replace(path)
     except sqlite3.Error as error:
         raise SetupError(
@@ -42,6 +48,8 @@ def export(directory: Path, path: Path, how: Format) -> int:
     return count
 
 
-def _rows(connection: sqlite3.Connection) -> Iterator[Row]:
+def _rows(connection: sqlite3.Connection, tenant: str | None) -> Iterator[Row]:
     for (_, body), vector in zip(bodies(connection, "experiences"), vectors(connection, "experiences"), strict=True):
-        yield Row(Experience.model_validate_json(body), np.frombuffer(vector, np.float32))
+        experience = Experience.model_validate_json(body)
+        if tenant in (None, experience.tenant):
+            yield Row(experience, np.frombuffer(vector, np.float32))

@@ -34,8 +34,10 @@ class Imported:
     count: int
 
 
-def load(store: ExperienceStore, path: Path, how: Format) -> Imported:
+def load(store: ExperienceStore, path: Path, how: Format, tenant: str | None = None) -> Imported:
     """Put the experiences of a file in, under their ids, counters and ages included.
+
+    Each becomes its own tenant's; with `tenant`, all become that one's, empty = shared.
 
     The whole file is checked before anything is written. What is interrupted can be begun again: what is there already
     is passed over.
@@ -45,9 +47,9 @@ def load(store: ExperienceStore, path: Path, how: Format) -> Imported:
         Unavailable: not all could be written; those of earlier groups are there.
     """
     try:
-        _check(store, how.read(path))
+        _check(store, _of(tenant, how.read(path)))
         before, added, known = len(store), 0, 0
-        rows = how.read(path)
+        rows = _of(tenant, how.read(path))
         while group := list(islice(rows, GROUP)):
             with store.together():
                 for row in group:
@@ -59,6 +61,11 @@ def load(store: ExperienceStore, path: Path, how: Format) -> Imported:
     except OSError as error:
         raise InvalidRequest(f"{path} cannot be read: {error.strerror}.", mend="Name a file of an export.") from error
     return Imported(added, known, before + added - len(store), len(store))
+
+
+def _of(tenant: str | None, rows: Iterator[Row]) -> Iterator[Row]:
+    for experience, key in rows:
+        yield Row(experience if tenant is None else experience.model_copy(update={"tenant": tenant}), key)
 
 
 def _check(store: ExperienceStore, rows: Iterator[Row]) -> None:

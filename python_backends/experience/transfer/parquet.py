@@ -20,7 +20,7 @@ from python_backends.experience.transfer.row import Row
 
 BATCH = 1000
 _TEXT, _WHOLE = (
-    ("experience_id", "question", "answer", "trajectory"),
+    ("experience_id", "question", "answer", "trajectory", "tenant"),
     (
         "retrieval_count",
         "success_count",

@@ -129,3 +129,13 @@ def test_a_file_that_cannot_be_used_is_said(tmp_path: Path) -> None:
     for name in ("a", "", "with space"):
         with pytest.raises(SetupError):
             keys.add(path, name, None, None)
+
+
+def test_a_key_is_of_a_tenant(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    for name, tenant in (("alice", None), ("bob", "alice"), ("teacher", "")):
+        keys.add(path, name, None, None, tenant=tenant)
+    assert [(key.name, key.whose) for key in keys.read(path)] == [("alice", "alice"), ("bob", "alice"), ("teacher", "")]
+    for wrong in ("a b", "x" * 65, "a/b"):
+        with pytest.raises(SetupError, match="wrong at `tenant`"):
+            keys.add(path, "dora", None, None, tenant=wrong)

@@ -141,6 +141,23 @@ def test_a_batch_keeps_its_order_and_each_member_its_own_error(gateway: uvicorn.
     assert ask("/batch_infer", {"requests": [{}] * 65})[0] == 413
 
 
+def test_a_request_is_its_keys_tenants(gateways: Served, tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    alice, teacher = keys.add(path, "alice", None, None), keys.add(path, "teacher", None, None, tenant="")
+
+    def tenant(key: str, **said: Any) -> str:
+        result = ask("/infer", body(**said), Authorization=f"Bearer {key}")[2]
+        return Options.model_validate_json(result["versions"]["options"]).tenant
+
+    with gateways(keys=path):
+        assert (tenant(alice), tenant(alice, k=3), tenant(teacher)) == ("alice", "alice", "")
+        refused = ask("/infer", body(tenant="bob"), Authorization=f"Bearer {alice}")
+        assert (refused[0], "unknown key `tenant`" in refused[2]["error"]["message"]) == (400, True)
+        found = ask("/batch_infer", {"requests": [body(), body(tenant="")]}, Authorization=f"Bearer {alice}")[2]
+        assert [one["status"] for one in found["answers"]] == [200, 400]
+        assert '"tenant":"alice"' in found["answers"][0]["result"]["versions"]["options"]
+
+
 def test_feedback_reaches_the_experiences(gateway: uvicorn.Server) -> None:
     status, _, found = ask("/feedback", {"request_id": "never", "correct": True})
     assert (status, found["error"]["code"]) == (404, "not_found")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import uvicorn
 
-from pixelis.schema import Options
+from pixelis.schema import CallerOptions
 from tests.clients.gateway.conftest import PORT, ask
 
 pytestmark = pytest.mark.triton
@@ -43,7 +43,8 @@ def test_the_document_has_every_option(gateway: uvicorn.Server) -> None:
     content = paths["/infer"]["post"]["requestBody"]["content"]
     assert set(content) == {"application/json", "multipart/form-data"}
     for one in content.values():
-        assert set(Options.model_fields) < set(one["schema"]["properties"])
+        assert set(CallerOptions.model_fields) < set(one["schema"]["properties"])
+        assert "tenant" not in one["schema"]["properties"]
     assert set(paths) == {
         "/infer",
         "/batch_infer",

@@ -9,7 +9,7 @@ import pytest
 from clients.gateway import body, pictures
 from clients.gateway.requests import InferRequest, named, validated
 from pixelis.errors import InvalidImage, InvalidRequest, LimitExceeded
-from pixelis.schema import Options
+from pixelis.schema import CallerOptions, Options
 from pixelis.settings import Limits
 
 
@@ -45,7 +45,8 @@ def test_options_are_what_was_said_and_no_more() -> None:
     one = validated(InferRequest, {"question": "?", "image": "YQ==", "k": 3, "timeout_s": 9}, "it")
     assert one.options() == Options(k=3, timeout_s=9)
     assert one.options().model_fields_set == {"k", "timeout_s"}
-    assert set(Options.model_fields) < set(InferRequest.model_fields)
+    assert set(CallerOptions.model_fields) == set(Options.model_fields) - {"tenant"}
+    assert set(CallerOptions.model_fields) < set(InferRequest.model_fields)
 
 
 @pytest.mark.parametrize(
@@ -56,6 +57,7 @@ def test_options_are_what_was_said_and_no_more() -> None:
         ({"question": 7}, "wrong at `question`"),
         ({"question": "?", "k": 101}, "wrong at `k`"),
         ({"question": "?", "heat": 1}, "unknown key `heat`"),
+        ({"question": "?", "tenant": "alice"}, "unknown key `tenant`"),
         ({"question": "?", "request_id": "a b"}, "wrong at `request_id`"),
         ({"question": "?", "top_p": 0.5}, "contradict"),
         ({"question": "?", "images": "YQ=="}, "wrong at `images`"),

@@ -52,6 +52,24 @@ def test_each_sees_what_the_others_insert_within_a_second(opened: Open) -> None:
     assert one.stats()["replica"]["position"] == other.stats()["replica"]["position"]
 
 
+def test_tenants_are_apart_on_every_replica(opened: Open) -> None:
+    one, other = opened("one", capacity=12), opened("other", capacity=12)
+    for i in range(20):
+        (one, other)[i % 2].insert(experience(str(i), confidence=i / 20, tenant=("", "alice", "bob")[i % 3]), key(i))
+    one.asked("r", experience("red", tenant="alice"), key(30), "red", [], learn=True)
+    other.asked("r", experience("blue", tenant="bob"), key(30), "blue", [], learn=True)
+    agree(one, other)
+    assert one.stats()["tenants"] == other.stats()["tenants"] == {"alice": 4, "bob": 4}
+    for store in (one, other):
+        for who in ("", "alice", "bob"):
+            (found,) = store.search(key(30)[None], 12, tenant=who).neighbours
+            assert {neighbour.tenant for neighbour in found} == {"", who}
+    assert one.judge("r", None, "green", "bob").answer == "blue"
+    agree(one, other)
+    assert other.stats_of("bob")["confirmed"] == 1
+    assert other.stats_of("alice")["confirmed"] == 0
+
+
 @pytest.mark.timeout(60)
 def test_all_agree_on_ids_and_evictions(opened: Open) -> None:
     """Three that write at once, far beyond the capacity, deletes and repetitions among it."""
