@@ -80,6 +80,8 @@ def _value(candidate: Candidate, machine: Machine) -> BuildError | None:
     """A value that artifacts of the format, or this CPU, cannot do."""
     if candidate.format in _TORCH_FORMS:
         return _torch(candidate.optimization) or _cast(candidate.optimization, machine, ("bf16", "fp16"))
+    if (candidate.format, candidate.quantization) == ("onnx", "dynamic"):
+        return _level(candidate.optimization, machine)
     return _cast(candidate.optimization, machine, ("bf16",)) if candidate.format == "openvino" else None
 
 
@@ -100,6 +102,13 @@ def _torch(config: OptimizationConfig) -> BuildError | None:
         other = "; for OpenVINO build the format openvino" if config.backend == "openvino" else ""
         return _refusal(config, "backend", why + other, ("inductor",))
     return None
+
+
+def _level(config: OptimizationConfig, machine: Machine) -> BuildError | None:
+    """A level without the pass that keeps sums of products of integers whole (`onnxruntime_engine.WIDE`)."""
+    if config.graph_level in ("extended", "all") or "int8" not in without_instructions(machine):
+        return None
+    return _refusal(config, "graph_level", "cuts sums of products of int8 on this CPU", ("extended", "all"))
 
 
 def _cast(config: OptimizationConfig, machine: Machine, types: tuple[str, ...]) -> BuildError | None:

@@ -15,7 +15,6 @@ from typing import Any
 
 from builder.formats.onnx_nodes import chosen_nodes
 from builder.formats.onnx_samples import Reader
-from builder.formats.onnx_saturation import saturates
 from builder.formats.onnx_tables import shrink_tables
 from builder.optimization import OptimizationConfig
 from builder.sources.base import Tensors
@@ -49,7 +48,6 @@ def quantise_dynamic(path: Path, config: OptimizationConfig) -> list[str]:
             str(out),
             op_types_to_quantize=operators,
             per_channel=config.per_channel,
-            reduce_range=saturates(),
             weight_type=_type(config.weights),
             nodes_to_exclude=left,
             # what follows ONNX Runtime's own operators has no inferred type
@@ -92,7 +90,6 @@ def quantise_static(
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=operators,
             per_channel=config.per_channel,
-            reduce_range=saturates(),
             weight_type=_type(config.weights),
             activation_type=_type(config.activations),
             nodes_to_exclude=left,
@@ -176,5 +173,4 @@ def _type(name: str) -> Any:
 
 def _words(config: OptimizationConfig, operators: Sequence[str]) -> str:
     how = "per-channel" if config.per_channel else "per-tensor"
-    bits = " in 7 bits, because products of 8 saturate on this CPU" if saturates() else ""
-    return f"{', '.join(operators)}, {how}, weights {config.weights}{bits}"
+    return f"{', '.join(operators)}, {how}, weights {config.weights}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from operator import gt
 from typing import TYPE_CHECKING
 
 from pixelis.errors import BuildError
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 _SLICE = re.compile(r"(\w+)\[(-?\d+)?:(-?\d+)?\]")
 _DEPTHWISE = "Conv[depthwise]"
+_NARROWING = "MatMul[narrowing]"
 
 
 def chosen_nodes(graph: onnx.GraphProto, wanted: Sequence[str]) -> list[str]:
@@ -20,8 +22,9 @@ def chosen_nodes(graph: onnx.GraphProto, wanted: Sequence[str]) -> list[str]:
 
     Args:
         graph: in topological order, as every exporter writes it.
-        wanted: names, or `Conv[:4]` (the first four of a type, as Python slices), or `Conv[depthwise]` (convolutions in
-            more than one group).
+        wanted: names, or `Conv[:4]` (the first four of a type, as Python slices), `Conv[depthwise]` (convolutions in
+            more than one group), or `MatMul[narrowing]` (behind another product, by a constant matrix with more
+            rows than columns: the last one of an MLP).
 
     Raises:
         BuildError: one of them means no node.
@@ -34,7 +37,7 @@ def chosen_nodes(graph: onnx.GraphProto, wanted: Sequence[str]) -> list[str]:
             raise BuildError(
                 f"The graph has no node {text}, which should be left out.",
                 mend=f"Its {len(names)} nodes are called for instance {', '.join(sorted(names)[:5])}; "
-                f"Conv[:4] and {_DEPTHWISE} are understood too.",
+                f"Conv[:4], {_DEPTHWISE} and {_NARROWING} are understood too.",
             )
         found.update(meant)
     return sorted(found)
@@ -43,6 +46,10 @@ def chosen_nodes(graph: onnx.GraphProto, wanted: Sequence[str]) -> list[str]:
 def _meant(graph: onnx.GraphProto, text: str) -> list[str]:
     if text == _DEPTHWISE:
         return [node.name for node in graph.node if node.op_type == "Conv" and _groups(node) > 1]
+    if text == _NARROWING:
+        narrow = {weight.name for weight in graph.initializer if len(weight.dims) == 2 and gt(*weight.dims)}
+        products = [node for node in graph.node if node.op_type == "MatMul"]
+        return [node.name for node in products[1:] if node.input[1] in narrow]
     place = _SLICE.fullmatch(text)
     if place is None:
         return []

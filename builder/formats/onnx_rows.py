@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from builder.formats.onnx_saturation import saturates
 from builder.optimization import OptimizationConfig
 from pixelis.errors import BuildError
 
@@ -142,7 +141,6 @@ class _Rewrite:
 
 
 def quantise_weight(weight: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """`weight` `[K, N]` as int8 and scales `[N]`: `weight` is about `int8 * scale`; in 7 bits where 8 saturate."""
-    levels = LEVELS // 2 if saturates() else LEVELS
-    scales = np.maximum(np.abs(weight).max(axis=0) / levels, 1e-12).astype(np.float32)
-    return np.clip(np.round(weight / scales), -levels, levels).astype(np.int8), scales
+    """`weight` `[K, N]` as int8 and scales `[N]`: `weight` is about `int8 * scale`."""
+    scales = np.maximum(np.abs(weight).max(axis=0) / LEVELS, 1e-12).astype(np.float32)
+    return np.clip(np.round(weight / scales), -LEVELS, LEVELS).astype(np.int8), scales

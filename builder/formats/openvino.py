@@ -19,6 +19,7 @@ from builder.formats.onnx_samples import Reader
 from builder.formats.openvino_errors import conversion_failure
 from builder.formats.openvino_file import axis_names, name_nodes, numbers, save
 from builder.formats.openvino_quantise import compress, left_out, quantise
+from builder.formats.openvino_saturation import SEVEN_BITS, saturates
 from builder.sources.base import Source
 from pixelis.errors import BuildError
 from python_backends.engine.openvino_core import openvino_core
@@ -124,6 +125,7 @@ class OpenVinoFormat(Format):
                 "weights": "nncf.compress_weights, int8 asymmetric, a scale a channel",
             }[candidate.quantization]
             done.append(f"{method}: {kinds.small} of {kinds.weights} weights in int8")
+            done += [SEVEN_BITS] if candidate.quantization == "static" and saturates() else []
             kept = (*candidate.optimization.exclude_nodes, *candidate.optimization.exclude_operators)
             done += [f"left in fp32: {', '.join(kept)}"] if kept else []
         return [*done, "CPU plugin: its own fusions and weight layouts at load, not in the file"]

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from builder.formats.onnx_nodes import chosen_nodes
+from builder.formats.openvino_saturation import saturates
 from builder.optimization import OptimizationConfig
 from builder.sources.base import Tensors
 from pixelis.errors import BuildError
 
 
 def quantise(model: Any, samples: Sequence[Tensors], settings: OptimizationConfig, left: Sequence[Any]) -> Any:
-    """Static int8: weights per channel, activations with ranges from `samples`.
+    """Static int8: activations with ranges from `samples`, weights per channel, in 7 bits where sums of 8 are cut.
 
     Args:
         model: in fp32.
@@ -29,6 +30,7 @@ def quantise(model: Any, samples: Sequence[Tensors], settings: OptimizationConfi
     from nncf.quantization.advanced_parameters import QuantizationParameters
 
     advanced = nncf.AdvancedQuantizationParameters(
+        overflow_fix=nncf.OverflowFix.ENABLE if saturates() else None,
         activations_quantization_params=QuantizationParameters(
             signedness_to_force=True if settings.activations == "QInt8" else None
         ),

@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from builder.candidate import FormatName
-from builder.formats.onnx_saturation import saturates
+from builder.formats.openvino_saturation import saturates
 from builder.model_spec import Kind, ModelSpec
 from builder.shapes import profiles
 from pixelis.machine import this_machine
@@ -104,7 +104,7 @@ def build_key(spec: ModelSpec, source_digest: str) -> str:
     }
     if spec.format == "aotinductor":
         facts["cpu"] = " ".join(sorted(this_machine().code))  # its machine code is for this kind of CPU alone
-    if (spec.format, spec.precision) == ("onnx", "int8") and saturates():
+    if (spec.format, spec.quantization) == ("openvino", "static") and saturates():
         facts["weights"] = "7 bits"  # on a CPU where 8 are right it is another artifact
     if spec.format == "tensorrt":  # engines are built for given shapes, and by the classic library for the GPU at hand
         facts["shapes"] = [profile.as_dict() for profile in profiles(spec)]

@@ -11,11 +11,15 @@ from pixelis.errors import BuildError
 
 
 def _graph() -> object:
-    from onnx import helper
+    from onnx import TensorProto, helper
 
     groups = (1, 8, 1, 8)
     nodes = [helper.make_node("Conv", ["x", "w"], ["y"], name=f"c{i}", group=group) for i, group in enumerate(groups)]
-    return helper.make_graph([*nodes, helper.make_node("Relu", ["y"], ["z"], name="r")], "g", [], [])
+    sizes = {"first": [8, 4], "up": [4, 8], "down": [8, 4]}
+    nodes += [helper.make_node("MatMul", ["y", f"{name}.w"], [name], name=name) for name in sizes]
+    weights = [helper.make_tensor(f"{name}.w", TensorProto.FLOAT, size, [0.0] * 32) for name, size in sizes.items()]
+    nodes += [helper.make_node("MatMul", ["up", "down"], ["p"], name="p"), helper.make_node("Relu", ["y"], ["z"], "r")]
+    return helper.make_graph(nodes, "g", [], [], weights)
 
 
 @pytest.mark.parametrize(
@@ -26,6 +30,7 @@ def _graph() -> object:
         (("Conv[:2]",), ["c0", "c1"]),
         (("Conv[-1:]", "Conv[depthwise]"), ["c1", "c3"]),
         (("Relu[:]",), ["r"]),
+        (("MatMul[narrowing]",), ["down"]),
     ],
 )
 def test_nodes_by_name_and_place(wanted: tuple[str, ...], found: list[str]) -> None:

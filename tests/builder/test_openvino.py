@@ -19,6 +19,8 @@ from builder.formats.openvino_file import numbers
 from builder.formats.openvino_quantise import is_transformer
 from builder.model_spec import ModelSpec, TensorSpec
 from builder.sources.base import Source, Tensors
+from builder.spec import pipeline
+from builder.storing.key import build_key
 from pixelis.errors import BuildError, SetupError
 from pixelis.machine import this_machine, without_instructions
 from python_backends.engine import load_engine
@@ -80,6 +82,17 @@ class Network(Source):
         return self.operator == "Relu"
 
 
+class Loud(Network):
+    """Every product is near the largest that int8 holds, so that a sum of two does not fit into 16 bits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights = [np.random.default_rng(2).uniform(0.9, 1, (SIDE, SIDE)).astype(np.float32) for _ in range(2)]
+
+    def samples(self) -> list[Tensors]:
+        return [{"X": np.random.default_rng(3).uniform(0.9, 1, (2, 4, SIDE)).astype(np.float32)}]
+
+
 class Uncalibrated(Network):
     """Has nothing to take ranges from."""
 
@@ -134,6 +147,31 @@ def test_every_precision_answers_and_says_what_it_is(tmp_path: Path, precision: 
     assert (worst > 1e-6) == (precision != "fp32")
     told = " ".join(form.optimise(tmp_path, candidate))
     assert {"fp16": "fp16", "bf16": "bfloat16", "int8": "nncf", "fp32": "convert_model"}[precision] in told
+
+
+def test_sums_of_products_of_int8_are_not_cut(tmp_path: Path) -> None:
+    """Where a CPU adds pairs of them in 16 bits, answers would be half of what they are."""
+    source, candidate = Loud(), _candidate("int8", "static")
+    form = _export(source, tmp_path, candidate)
+    with load_engine(tmp_path, threads=1) as engine:
+        answer, reference = (ask(source.samples()[0])["Y"] for ask in (engine.run, source.reference))
+    np.testing.assert_allclose(answer, reference, rtol=0.05)
+    told = " ".join(form.optimise(tmp_path, candidate))
+    assert ("weights in 7 bits" in told) is ("int8" in without_instructions(this_machine()))
+
+
+def test_the_form_of_a_cpu_that_cuts_sums(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {}
+    for cut in (False, True):
+        monkeypatch.setattr("builder.forms.openvino.saturates", lambda cut=cut: cut)
+        monkeypatch.setattr("builder.storing.key.saturates", lambda cut=cut: cut)
+        for model in ("vision_encoder", "dynamics"):
+            spec = pipeline()[model]
+            spec = spec.as_candidate(spec.find_candidate("openvino-int8-static"))
+            found[model, cut] = spec.optimization.exclude_nodes, build_key(spec, "digest")
+    assert [found["vision_encoder", cut][0] for cut in (False, True)] == [(), ("MatMul[narrowing]",)]
+    assert [found["dynamics", cut][0] for cut in (False, True)] == [("Gemm[:1]",)] * 2
+    assert len({key for _, key in found.values()}) == 4
 
 
 def test_weights_in_int8_are_a_quarter(tmp_path: Path) -> None:

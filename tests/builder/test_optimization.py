@@ -69,6 +69,14 @@ def test_an_older_cpu_has_no_autocast_to_bf16(form: dict[str, object]) -> None:
     assert not _refusal(CPU, **cast)
 
 
+@pytest.mark.parametrize(("level", "fine"), [("basic", False), ("disabled", False), ("extended", True), ("all", True)])
+def test_a_level_that_cuts_sums_of_integers_is_refused(level: str, fine: bool) -> None:
+    old = replace(CPU, features=frozenset({"avx2"}))
+    form = {"format": "onnx", "precision": "int8", "quantization": "dynamic", "optimization": {"graph_level": level}}
+    assert fine is not ("Here graph_level is extended, all." in _refusal(old, **form))
+    assert not _refusal(CPU, **form)
+
+
 def test_the_default_of_every_option_is_fine_everywhere() -> None:
     for form in ("onnx", "openvino", "torchscript", "aotinductor", "tensorrt", "coreml"):
         assert not _refusal(format=form)

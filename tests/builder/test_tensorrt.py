@@ -5,16 +5,22 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
 
 from builder.build_one import make
 from builder.candidate import Candidate
 from builder.formats import open_format, tensorrt_library
 from builder.formats.base import Format
+from builder.formats.onnx_int8 import quantise_static
 from builder.formats.tensorrt import RTX_FILE
+from builder.formats.tensorrt_check import graph_faults
+from builder.formats.tensorrt_graph import slim
 from builder.formats.tensorrt_network import parse_failure
 from builder.formats.tensorrt_plan import stale
 from builder.model_spec import ModelSpec
+from builder.optimization import OptimizationConfig
 from builder.shapes import profiles
 from builder.spec import pipeline
 from builder.storing.manifest import Manifest
@@ -68,6 +74,7 @@ def test_every_precision_is_in_the_graph_of_the_engine(tmp_path: Path, precision
     assert (manifest.precision, manifest.inputs[0].dtype, manifest.outputs[0].dtype) == (precision, "FP32", "FP32")
     assert done in "; ".join(manifest.optimisations)
     assert manifest.optimisations[-1].startswith("tensorrt-rtx")
+    assert ("quantised operators in floats" in manifest.notes["graph"]) is (precision == "int8")
 
 
 @pytest.mark.parametrize(
@@ -104,6 +111,21 @@ def test_an_engine_of_another_library_or_with_fewer_profiles_is_refused(
 def test_a_graph_that_answers_otherwise_than_its_source_is_refused(tmp_path: Path) -> None:
     with pytest.raises(GateFailed, match="SCORES"):
         make(_spec(tmp_path, cls="Wrong"), tmp_path / "out")
+
+
+def test_the_graph_is_judged_without_cutting_sums(tmp_path: Path) -> None:
+    """Eight bits of weights on every CPU, and sums as a GPU has them, not as a CPU that adds pairs in 16 bits."""
+    spec = linear_spec("alpha", write_weights(tmp_path / "weights.npy"))
+    np.save(tmp_path / "weights.npy", np.full((6, 4), 0.5, np.float32))
+    source, graph = spec.open_source(), tmp_path / "graph" / "model.onnx"
+    graph.parent.mkdir()
+    source.samples = lambda: [{"X": np.full((2, 6), 2, np.float32)}]  # type: ignore[method-assign]
+    source.export_onnx(graph.parent)
+    quantise_static(graph, OptimizationConfig(activations="QInt8"), source.samples(), tables=False)
+    integers = [w for w in onnx.load(str(graph)).graph.initializer if list(w.dims) == [6, 4]]
+    assert [np.abs(onnx.numpy_helper.to_array(w).astype(int)).max() for w in integers] == [127]
+    slim(graph)
+    assert graph_faults(graph, source, "int8", {})[0] == []
 
 
 def test_a_setting_that_the_library_does_not_know_is_an_error(tmp_path: Path) -> None:

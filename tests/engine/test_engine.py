@@ -81,3 +81,16 @@ def test_values_that_the_graph_cannot_take_are_the_caller_s_fault(tmp_path: Path
         assert engine.run({"INDEX": np.array([1, 0])})["OUT"].tolist() == [7, 5]
         with pytest.raises(InvalidRequest, match=r"does not take these inputs.*idx=9"):
             engine.run({"INDEX": np.array([1, 9])})
+
+
+@pytest.mark.parametrize("matrix", [127, -128])
+def test_integer_products_are_exact_on_every_processor(tmp_path: Path, matrix: int) -> None:
+    """Where a CPU adds pairs of products in 16 bits, 255 * 127 twice is cut to half."""
+    a = helper.make_tensor_value_info("A", TensorProto.UINT8, ["batch", 64])
+    out = helper.make_tensor_value_info("OUT", TensorProto.INT32, ["batch", 16])
+    weights = helper.make_tensor("B", TensorProto.INT8, [64, 16], np.full(64 * 16, matrix).tolist())
+    graph = helper.make_graph([helper.make_node("MatMulInteger", ["A", "B"], ["OUT"])], "g", [a], [out], [weights])
+    write_onnx(graph, tmp_path / "model.onnx")
+    with load_engine(tmp_path, threads=1) as engine:
+        answer = engine.run({"A": np.full((3, 64), 255, np.uint8)})["OUT"]
+    np.testing.assert_array_equal(answer, np.full((3, 16), 255 * 64 * matrix))
