@@ -45,6 +45,33 @@ class Linear(Source):
         write_linear(directory / MODEL_FILE, self.weights())
 
 
+class Loud(Linear):
+    """X -> H `[B, 6]` -> SCORES FP32 `[B, 4]`, each product the largest that int8 holds: some CPUs cut their sums."""
+
+    def __init__(self) -> None:
+        super().__init__("")
+        self.matrices = {name: np.full((WIDTH, size), 0.5, np.float32) for name, size in (("a", WIDTH), ("b", CLASSES))}
+
+    def reference(self, inputs: Tensors) -> Tensors:
+        return {"SCORES": inputs["X"].astype(np.float32) @ self.matrices["a"] @ self.matrices["b"]}
+
+    def samples(self) -> list[Tensors]:
+        return [{"X": np.full((3, WIDTH), 2, np.float32)}]
+
+    def export_onnx(self, directory: Path) -> None:
+        from onnx import TensorProto, helper, numpy_helper
+
+        pairs = (("X", "a", "H"), ("H", "b", "SCORES"))
+        nodes = [helper.make_node("MatMul", [x, matrix], [y], name=y) for x, matrix, y in pairs]
+        given = [helper.make_tensor_value_info("X", TensorProto.FLOAT, ["batch", WIDTH])]
+        made = [helper.make_tensor_value_info("SCORES", TensorProto.FLOAT, ["batch", CLASSES])]
+        weights = [numpy_helper.from_array(matrix, name) for name, matrix in self.matrices.items()]
+        graph = helper.make_graph(nodes, "loud", given, made, weights)
+        directory.mkdir(parents=True, exist_ok=True)
+        opsets = [helper.make_opsetid("", 20)]
+        save(helper.make_model(graph, opset_imports=opsets, ir_version=10), directory / MODEL_FILE)
+
+
 class HalfWritten(Linear):
     """Writes half an artifact, says so, and takes its time."""
 
