@@ -88,8 +88,9 @@ format: setup-dev  ## let ruff rewrite what it can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-docs: setup-dev  ## write docs/schema.json from the wire objects
+docs: setup-dev  ## write docs/schema.json and docs/api.md from the wire objects and the gateway
 	@$(BIN)/python -m pixelis.schema > docs/schema.json
+	@$(BIN)/python -m clients.gateway.reference > docs/api.md
 
 clean:  ## remove built versions, caches and logs (keeps .venv)
 	@rm -rf .pixelis model_repository/*/[2-9] model_repository/*/[1-9][0-9]*

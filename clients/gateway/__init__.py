@@ -14,6 +14,7 @@ caller, and only then sent on, over gRPC.
     upstream.py   Triton, as the routes see it
     events.py     server-sent events; journal.py keeps them; background.py: streams without a client
     routes/       one file for each kind of request
+    documented.py every public object in the OpenAPI document; reference.py that document as docs/api.md
     app.py        all of it together; commands.py `pixelis gateway`: opening.py, and
     workers.py    several processes behind one port; worker.py is one of them
 """

@@ -16,6 +16,7 @@ from clients.gateway.allowance import EXPOSED
 from clients.gateway.answers import REQUEST_ID, answer, outcome
 from clients.gateway.background import Background
 from clients.gateway.desk import Desk
+from clients.gateway.documented import Documented
 from clients.gateway.fetching import Fetcher
 from clients.gateway.health import Doctor
 from clients.gateway.keys import Keys
@@ -70,7 +71,7 @@ def application(config: Gateway, limits: Limits, ledger: Ledger, metrics: Metric
         await fetcher.close()
         await ledger.close()
 
-    app = FastAPI(
+    app = Documented(
         title="Pixelis",
         version=__version__,
         summary="Questions about images, answered by an agent that acts on their pixels.",

@@ -95,7 +95,7 @@ class ChatRequest(_Body):
     )
 
 
-class Usage(BaseModel):
+class TokenCount(BaseModel):
     """Tokens of the policy."""
 
     prompt_tokens: int
@@ -128,7 +128,7 @@ class Completion(BaseModel):
     created: int
     model: str
     choices: list[Choice]
-    usage: Usage | None = None
+    usage: TokenCount | None = None
     pixelis: PipelineResult
 
 
@@ -250,12 +250,12 @@ def finish(result: PipelineResult) -> Literal["stop", "length"]:
     return "length" if result.finish in ("max_tokens", "timeout") else "stop"
 
 
-def usage(result: PipelineResult) -> Usage | None:
+def usage(result: PipelineResult) -> TokenCount | None:
     """The policy's tokens, where the server counts them."""
     if result.usage is None:
         return None
     given, written = result.usage.prompt_tokens, result.usage.completion_tokens
-    return Usage(prompt_tokens=given, completion_tokens=written, total_tokens=given + written)
+    return TokenCount(prompt_tokens=given, completion_tokens=written, total_tokens=given + written)
 
 
 def named(request_id: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import uvicorn
 
+from clients.gateway.reference import document
 from pixelis.schema import CallerOptions
 from tests.clients.gateway.conftest import PORT, ask
 
@@ -39,7 +40,9 @@ def test_schemathesis_finds_nothing(gateway: uvicorn.Server, tmp_path: Path) -> 
 
 
 def test_the_document_has_every_option(gateway: uvicorn.Server) -> None:
-    paths = ask("/openapi.json")[2]["paths"]
+    found = ask("/openapi.json")[2]
+    assert found == document()
+    paths = found["paths"]
     content = paths["/infer"]["post"]["requestBody"]["content"]
     assert set(content) == {"application/json", "multipart/form-data"}
     for one in content.values():
