@@ -19,6 +19,7 @@ def gateway(
     rounds: Annotated[int, typer.Option(min=2, help="Turns of each way.")] = 200,
     seconds: Annotated[float, typer.Option(min=1, help="How long streams are kept open; throughput: a tenth.")] = 600,
     streams: Annotated[int, typer.Option("--open", min=1, help="Streams that are open at once.")] = 500,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes of the gateway.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="One measurement object on stdout.")] = False,
 ) -> None:
     """What REST before Triton costs: time, throughput, and memory with many open streams.
@@ -30,6 +31,8 @@ def gateway(
         pixelis bench gateway --json
 
         pixelis bench gateway --parts overhead --rounds 50
+
+        pixelis bench gateway --workers 2
     """
     from builder.commands.options import progress
     from perf.gateway import overhead, scene
@@ -43,7 +46,7 @@ def gateway(
     pictures = [scene.picture(scene.EXAMPLE, seed) for seed in range(8)]
     rows: list[dict[str, Any]] = []
     claims: list[Claim] = []
-    with progress(quiet=False) as watch, scene.scene() as running:
+    with progress(quiet=False) as watch, scene.scene(workers) as running:
         if "overhead" in chosen:
             watch("bench gateway", "overhead")
             found, claimed = overhead.overhead(running, pictures[:4], pictures[4:], rounds)
@@ -56,6 +59,7 @@ def gateway(
             watch("bench gateway", "streams")
             found, claimed = keep(running, pictures[0], streams, seconds)
             rows, claims = rows + found, claims + claimed
+    rows = [{**row, "workers": workers} for row in rows]
     command = shlex.join(["pixelis", *sys.argv[1:]])
     measured = Measurement(
         name="bench gateway", command=command, machine=machine(), versions=versions(), rows=rows, claims=claims

@@ -12,12 +12,14 @@ wait in the queue of a worker's own socket are reset when it is killed; here ano
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import multiprocessing
 import os
 import shutil
 import signal
 import socket
+import time
 from collections.abc import Callable
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -34,6 +36,8 @@ log = logging.getLogger(__name__)
 PRELOADED = ["pixelis.cli", "clients.gateway.serving", "clients.gateway.remote"]
 STARTS = 3
 """Deaths of a worker in a row before it took requests, after which the gateway ends."""
+SHORT_S, PAUSE_S = 5.0, 1.0
+"""A worker that lives for so short, again, is started after a pause."""
 EXIT_S = 5.0
 """A worker may take so long to end beside the time that its requests have; then it is killed."""
 
@@ -99,8 +103,9 @@ class Workers:
         self._context.set_forkserver_preload(PRELOADED)
 
     async def _keep(self, number: str, up: Callable[[], None]) -> None:
-        failed = 0
+        failed = short = 0
         while not self._ending:
+            began = time.monotonic()
             came_up, code = await self._one(number, up)
             if self._ending:
                 return
@@ -109,6 +114,9 @@ class Workers:
             if failed == STARTS:
                 raise SetupError(f"A worker has died at its start {failed} times ({how}).", mend="Its log says why.")
             log.warning("Worker %s has died (%s) and is started again.", number, how)
+            short = short + 1 if time.monotonic() - began < SHORT_S else 0
+            if short > 1:  # whatever kills it is not to take the whole machine
+                await asyncio.sleep(PAUSE_S)
 
     async def _one(self, number: str, up: Callable[[], None]) -> tuple[bool, int | None]:
         """One life of a worker: whether it took requests, and its exit code."""
@@ -117,7 +125,7 @@ class Workers:
         process = self._context.Process(target=work, args=arguments, name=f"worker {number}")
         try:
             await asyncio.to_thread(process.start)  # the first one waits for the fork server's imports
-        except (OSError, EOFError):  # the fork server itself has died
+        except (OSError, EOFError, ValueError):  # the fork server itself has died, or nobody listens any more
             ours.close()
             return False, None
         finally:
@@ -134,13 +142,12 @@ class Workers:
                 up()
 
         if self._ending:
-            process.terminate()
+            self._tell(signal.SIGTERM)
         await Clerk(self._ledger, ready).serve(ours)  # its connection ends with it, whatever became of it
         self._ledger.workers.pop(number, None)
         await asyncio.to_thread(process.join, EXIT_S)
         if process.is_alive():
             process.kill()
-            await asyncio.to_thread(process.join)
         del self._processes[number]
         return came_up, process.exitcode
 
@@ -148,10 +155,12 @@ class Workers:
         self.ended_by = self.ended_by or by
         if not self._ending:
             self._ending = True
-            asyncio.get_running_loop().call_later(2 * self._config.drain_s + EXIT_S, self._kill)
-        for process in self._processes.values():
-            process.terminate()
+            asyncio.get_running_loop().call_later(2 * self._config.drain_s + EXIT_S, self._tell, signal.SIGKILL)
+            self._listening.close()  # who comes now is refused, and does not wait
+        self._tell(signal.SIGTERM)
 
-    def _kill(self) -> None:
-        for process in self._processes.values():
-            process.kill()
+    def _tell(self, what: signal.Signals) -> None:
+        for process in self._processes.values():  # by itself it tells nobody once its fork server has died
+            if process.pid is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process.pid, what)

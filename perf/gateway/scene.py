@@ -29,7 +29,7 @@ from server.embedded import EmbeddedTriton
 BYTES = 100_000
 """About so many of the JPEG that is asked about."""
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "scene-3.jpg"
-START_S = 30.0
+START_S = 60.0
 QUESTION = "How many blue shapes does the image show?"
 
 
@@ -40,7 +40,7 @@ class Scene:
     Attributes:
         grpc: Triton's `host:port`.
         gateway: the gateway's.
-        pid: the gateway's process.
+        pid: the gateway's process; of several workers, their supervisor.
     """
 
     grpc: str
@@ -49,20 +49,32 @@ class Scene:
 
 
 @contextlib.contextmanager
-def scene() -> Iterator[Scene]:
-    """Both, until the end. Raises `SetupError` where the gateway does not start."""
+def scene(workers: int = 1) -> Iterator[Scene]:
+    """Both, until the end.
+
+    Args:
+        workers: processes of the gateway.
+
+    Raises:
+        SetupError: the gateway does not start.
+    """
     with tempfile.TemporaryDirectory(prefix="pixelis-gateway-") as folder:
         ports = free_ports()
         config = settings().model_copy(update={"state": Path(folder), "server": ports})
-        with EmbeddedTriton(config=config) as triton, _gateway(triton) as (url, pid):
+        with EmbeddedTriton(config=config) as triton, _gateway(triton, workers) as (url, pid):
             yield Scene(triton.grpc_url, url, pid)
 
 
 @contextlib.contextmanager
-def _gateway(triton: EmbeddedTriton) -> Iterator[tuple[str, int]]:
+def _gateway(triton: EmbeddedTriton, workers: int) -> Iterator[tuple[str, int]]:
     port = free_ports().http_port
     command = [sys.executable, "-m", "pixelis", "gateway", "--port", str(port), "--triton", triton.grpc_url]
-    environment = {**os.environ, "PIXELIS_GATEWAY__TRITON_METRICS": f"{triton.ports.host}:{triton.ports.metrics}"}
+    environment = {
+        **os.environ,
+        "PIXELIS_GATEWAY__TRITON_METRICS": f"{triton.ports.host}:{triton.ports.metrics}",
+        "PIXELIS_GATEWAY__WORKERS": str(workers),
+        "PIXELIS_STATE": str(triton.state),
+    }
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment) as process:
         url, end = f"127.0.0.1:{port}", time.monotonic() + START_S
         try:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from pathlib import Path
 from typing import Any
+
+import psutil
 
 from perf.gateway.scene import Scene, body
 from pixelis.errors import ServingError
@@ -82,7 +83,9 @@ async def _again(url: str, said: bytes, end: float, counts: dict[str, int]) -> N
 
 
 def _resident(pid: int) -> int:
-    for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024
-    raise ServingError("The gateway has ended.")
+    """Bytes of a process and all that it started; pages that they share are counted for each."""
+    try:
+        gateway = psutil.Process(pid)
+        return sum(int(one.memory_info().rss) for one in [gateway, *gateway.children(recursive=True)])
+    except psutil.NoSuchProcess:
+        raise ServingError("The gateway, or a process of it, has ended.") from None

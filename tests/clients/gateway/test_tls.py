@@ -77,9 +77,8 @@ def test_what_cannot_be_used_is_refused_at_the_start(tmp_path: Path) -> None:
             certificates(Gateway(certificate=given, certificate_key=with_key))
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_the_command_ends_with_the_reason(tmp_path: Path, workers: str) -> None:
-    command = [sys.executable, "-m", "pixelis", "gateway", "--workers", workers, "--port", "18135"]
+def test_the_command_ends_with_the_reason(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pixelis", "gateway", "--workers", "2", "--port", "18135"]
     certificate, _ = pair(tmp_path, "ours")
     _, foreign = pair(tmp_path, "other")
     environment = {

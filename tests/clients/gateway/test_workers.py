@@ -46,9 +46,26 @@ class Running:
     def __init__(self, process: subprocess.Popen[str], port: int) -> None:
         self.process, self.port = process, port
 
+    def fork_server(self) -> psutil.Process:
+        """The process that workers are forked from."""
+        children = psutil.Process(self.process.pid).children()
+        return next(child for child in children if "multiprocessing.forkserver" in " ".join(child.cmdline()))
+
     def workers(self) -> list[int]:
         """The processes that serve: children of the fork server."""
-        return [one.pid for child in psutil.Process(self.process.pid).children() for one in child.children()]
+        found = []
+        for child in psutil.Process(self.process.pid).children():
+            with contextlib.suppress(psutil.NoSuchProcess):  # it may just have been killed
+                found += [one.pid for one in child.children()]
+        return found
+
+    def asked(self, path: str, said: object = None, key: str = "") -> tuple[int, Any]:
+        """Status and body on a connection of its own."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            return exchanged(connection, path, said, key)
+        finally:
+            connection.close()
 
     @contextlib.contextmanager
     def at(self, worker: int) -> Iterator[http.client.HTTPConnection]:
@@ -77,13 +94,10 @@ def exchanged(connection: http.client.HTTPConnection, path: str, said: object = 
     return response.status, json.loads(content) if kind == "application/json" else content
 
 
-def alone(path: str, said: object = None) -> tuple[int, Any]:
-    """The same on a connection of its own."""
-    connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=20)
-    try:
-        return exchanged(connection, path, said)
-    finally:
-        connection.close()
+def refuses(port: int) -> bool:
+    """Whether nobody listens."""
+    with socket.socket() as one:
+        return one.connect_ex(("127.0.0.1", port)) != 0
 
 
 def until(true: Callable[[], bool], seconds: float = 10) -> float:
@@ -117,14 +131,14 @@ def started(url: str, state: Path, port: int = OTHER, **settings: object) -> Ite
 
 
 @contextlib.contextmanager
-def loaded(connections: int) -> Iterator[list[int]]:
+def loaded(running: Running, connections: int) -> Iterator[list[int]]:
     """Others who ask meanwhile, each on new connections: the statuses that they get, 0 where they get none."""
     over, outcomes = threading.Event(), []
 
     def load() -> None:
         while not over.is_set():
             try:
-                outcomes.append(alone("/v1/models")[0])
+                outcomes.append(running.asked("/v1/models")[0])
             except (OSError, http.client.HTTPException):
                 outcomes.append(0)
 
@@ -194,15 +208,15 @@ def test_events_are_found_whichever_worker_is_asked(two: Running) -> None:
 def test_a_worker_that_is_killed_loses_only_what_it_did(two: Running) -> None:
     victim, other = two.workers()
     name = 'pixelis_gateway_request_seconds_count{outcome="ok",route="/infer"}'
-    with two.at(victim) as doomed, two.at(other) as spared, ThreadPoolExecutor(2) as pool, loaded(4) as outcomes:
+    with two.at(victim) as doomed, two.at(other) as spared, ThreadPoolExecutor(2) as pool, loaded(two, 4) as outcomes:
         assert exchanged(doomed, "/infer", body())[0] == 200
-        before = count(alone("/metrics")[1], name)
+        before = count(two.asked("/metrics")[1], name)
         lost = pool.submit(exchanged, doomed, "/infer", body("sleep 3", stream=True, request_id="lost"))
         time.sleep(0.5)
         waits = pool.submit(exchanged, spared, "/infer", body("waits", timeout_s=10))
-        until(lambda: alone("/stats")[1]["waiting"]["ordinary"] == 1)
+        until(lambda: two.asked("/stats")[1]["waiting"]["ordinary"] == 1)
         os.kill(victim, signal.SIGKILL)
-        until(lambda: len(two.workers()) == alone("/stats")[1]["workers"] == 2 and victim not in two.workers(), 5)
+        until(lambda: len(two.workers()) == two.asked("/stats")[1]["workers"] == 2 and victim not in two.workers(), 5)
         with pytest.raises((OSError, http.client.HTTPException)):
             lost.result()
         assert waits.result()[1]["answer"] == "waits"  # the one turn that there is came back
@@ -210,7 +224,7 @@ def test_a_worker_that_is_killed_loses_only_what_it_did(two: Running) -> None:
     assert other in two.workers()
     assert outcomes.count(0) <= 4  # what each of the load's connections had there at most
     assert outcomes.count(200) == len(outcomes) - outcomes.count(0) > 20
-    assert count(alone("/metrics")[1], name) == before + 1  # the dead one's counts are kept
+    assert count(two.asked("/metrics")[1], name) == before + 1  # the dead one's counts are kept
     for worker in two.workers():
         with two.at(worker) as connection:
             assert exchanged(connection, "/infer", body())[0] == 200
@@ -220,22 +234,28 @@ def test_limits_are_those_of_the_whole_gateway_and_all_workers_end_what_they_do(
     served: EmbeddedTriton, tmp_path: Path
 ) -> None:
     path = tmp_path / "keys.json"
-    alice, bob = keys.add(path, "alice", 18, None), keys.add(path, "bob", None, None, 1)
+    alice, bob = keys.add(path, "alice", 18, None), keys.add(path, "bob", None, None, 2)
     with started(served.grpc_url, tmp_path, keys=path) as running:
         one, other = running.workers()
         with running.at(one) as first, running.at(other) as second, ThreadPoolExecutor(2) as pool:
+            batch = {"requests": [body()] * 2}
             assert exchanged(first, "/infer", body(), bob)[0] == 200
-            status, found = exchanged(second, "/infer", body(), bob)
-            assert (status, "1 questions of a day" in found["error"]["message"]) == (429, True)
+            status, found = exchanged(second, "/batch_infer", batch, bob)
+            assert (status, "2 questions of a day" in found["error"]["message"]) == (429, True)
             found = [exchanged(connection, "/v1/models", None, alice)[0] for connection in (first, second)]
             assert found == [200, 200]
-            slow = pool.submit(exchanged, first, "/infer", body("sleep 1.5"), alice)
-            time.sleep(0.5)
+            assert exchanged(second, "/v1/models", None, alice)[0] == 200
             assert exchanged(second, "/v1/models", None, alice)[0] == 429
+            running.fork_server().kill()  # another takes its place when it is needed
+            os.kill(other, signal.SIGKILL)
+            until(lambda: len(running.workers()) == 1 and running.asked("/stats")[1]["workers"] == 2)
+            slow = pool.submit(running.asked, "/infer", body("sleep 1.5"), bob)
+            time.sleep(0.5)
             running.process.terminate()
+            until(lambda: refuses(OTHER), 1)
             assert slow.result()[0] == 200
         assert running.process.wait(10) == 0
-        assert Quotas(tmp_path / "gateway" / "quotas.sqlite").left("key bob", 1) == Left(1, 0, ANY)
+        assert Quotas(tmp_path / "gateway" / "quotas.sqlite").left("key bob", 2) == Left(2, 0, ANY)
         with socket.socket() as free:
             free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             free.bind(("127.0.0.1", OTHER))
@@ -259,4 +279,4 @@ def test_workers_end_with_their_supervisor(two: Running) -> None:
     two.process.wait(5)
     until(lambda: not any(psutil.pid_exists(pid) for pid in workers))
     with pytest.raises(ConnectionRefusedError):
-        alone("/health")
+        two.asked("/health")
