@@ -1,5 +1,7 @@
 """The Python client, synchronous and asyncio, and the commands `pixelis ask` and `pixelis ops`.
 
+connection.py     what both clients have in common: addresses, tries
+answer.py         a result that notebook.py shows
 client.py, aio.py --(Call: wire.py)--> rpc.py (gRPC) or rest.py (HTTP, binary tensors, SSE) --> Triton
                                         errors come back through faults.py as `pixelis.errors`
 """
@@ -7,6 +9,7 @@ client.py, aio.py --(Call: wire.py)--> rpc.py (gRPC) or rest.py (HTTP, binary te
 from __future__ import annotations
 
 from clients.aio import AsyncPixelisClient
+from clients.answer import Answer
 from clients.client import PixelisClient
 
-__all__ = ["AsyncPixelisClient", "PixelisClient"]
+__all__ = ["Answer", "AsyncPixelisClient", "PixelisClient"]

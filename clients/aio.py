@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
-from dataclasses import replace
 from types import TracebackType
 from typing import Any, TypeVar
 
 from numpy.typing import ArrayLike
 
 from clients import wire
-from clients.client import Protocol, address, metrics_address
+from clients.answer import Answer
+from clients.connection import Connection, Protocol
 from clients.metrics import read_metrics
 from clients.rest import AioHttpTransport
-from clients.retry import Retry, after
 from clients.rpc import AioGrpcTransport
 from clients.wire import Call, Picture
 from pixelis.errors import NotFound, PixelisError
@@ -28,36 +26,21 @@ from pixelis.schema import (
     Operation,
     OperationResult,
     Options,
-    PipelineResult,
 )
 
 T = TypeVar("T")
 
 
-class AsyncPixelisClient:
+class AsyncPixelisClient(Connection):
     """Asks a running server from asyncio; see `PixelisClient` for what the methods take, return and raise.
 
         async with AsyncPixelisClient() as client:
             answers = await asyncio.gather(*(client.ask(image, question) for image in images))
 
-    Args:
-        url: `host:port`; none = the settings' own server.
-        protocol: `grpc` or `http`.
-        metrics_url: `host:port` of the metrics; none = the settings' port on the same host.
-        retries: as for `PixelisClient`.
+    Arguments: see `Connection`.
     """
 
-    def __init__(
-        self,
-        url: str | None = None,
-        protocol: Protocol = "grpc",
-        metrics_url: str | None = None,
-        *,
-        retries: int = 0,
-    ) -> None:
-        self._retry = Retry(retries)
-        self.url = address(url, protocol)
-        self._metrics_url = metrics_address(self.url, metrics_url)
+    def _connect(self, protocol: Protocol) -> None:
         self._transport = AioGrpcTransport(self.url) if protocol == "grpc" else AioHttpTransport(self.url)
 
     async def ask(
@@ -68,7 +51,7 @@ class AsyncPixelisClient:
         *,
         request_id: str = "",
         **changes: Any,
-    ) -> PipelineResult:
+    ) -> Answer:
         """The answer to a question about pictures."""
         asked = wire.options(options, changes)
         return await self._infer(wire.ask(wire.encoded(images), question, asked, request_id))
@@ -162,14 +145,9 @@ class AsyncPixelisClient:
         await self.close()
 
     async def _infer(self, call: Call[T]) -> T:
-        pauses, end = self._retry.pauses(), time.monotonic() + call.timeout_s
+        tries = self._tries(call)
         while True:
-            left = end - time.monotonic()
             try:
-                return call.parse(await self._transport.infer(replace(call, timeout_s=left)))
+                return call.parse(await self._transport.infer(tries.next()))
             except PixelisError as error:
-                pause = next(pauses, None)
-                wait = None if pause is None else after(error, call.safe, pause, end - time.monotonic())
-                if wait is None:
-                    raise
-                await asyncio.sleep(wait)
+                await asyncio.sleep(tries.pause_s(error))

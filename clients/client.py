@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
 from types import TracebackType
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from numpy.typing import ArrayLike
 
 from clients import wire
+from clients.answer import Answer
+from clients.connection import Connection, Protocol
 from clients.metrics import read_metrics
 from clients.rest import HttpTransport
-from clients.retry import Retry, after
 from clients.rpc import GrpcTransport
 from clients.wire import Call, Picture
-from pixelis.errors import InvalidRequest, NotFound, PixelisError
+from pixelis.errors import NotFound, PixelisError
 from pixelis.schema import (
     Event,
     GroupResult,
@@ -27,37 +26,12 @@ from pixelis.schema import (
     Operation,
     OperationResult,
     Options,
-    PipelineResult,
 )
-from pixelis.settings import settings
 
 T = TypeVar("T")
-Protocol = Literal["grpc", "http"]
-
-_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
 
 
-def address(url: str | None, protocol: Protocol) -> str:
-    """`host:port` of `url`, its scheme left out; without one, where the settings say that a server is.
-
-    Raises:
-        InvalidRequest: it is not `host:port`.
-    """
-    if url is not None:
-        found = url.split("://", 1)[-1].rstrip("/")
-        if not _ADDRESS.fullmatch(found) or int(found.rpartition(":")[2]) > 65535:
-            raise InvalidRequest(f"{url!r} is not host:port.", mend="For instance localhost:8001.")
-        return found
-    server = settings().server
-    return f"{server.host}:{server.grpc_port if protocol == 'grpc' else server.http_port}"
-
-
-def metrics_address(url: str, metrics_url: str | None) -> str:
-    """`host:port` of the metrics: as given, else the configured port on the server's host."""
-    return metrics_url or f"{url.rsplit(':', 1)[0]}:{settings().server.metrics_port}"
-
-
-class PixelisClient:
+class PixelisClient(Connection):
     """Asks a running server. Safe to share between threads.
 
         with PixelisClient() as client:
@@ -66,25 +40,10 @@ class PixelisClient:
     Every method raises `pixelis.errors`: `Unavailable` where no server answers, `DeadlineExceeded` where it is late,
     and what the server said otherwise.
 
-    Args:
-        url: `host:port`; none = the settings' own server.
-        protocol: `grpc`, or `http` (binary tensors, and server-sent events for streams); the answers are the same.
-        metrics_url: `host:port` of the metrics; none = the settings' port on the same host.
-        retries: how often what finds the server not up or too busy is asked again, with pauses, within the request's
-            time; only what changes nothing, and no stream.
+    Arguments: see `Connection`.
     """
 
-    def __init__(
-        self,
-        url: str | None = None,
-        protocol: Protocol = "grpc",
-        metrics_url: str | None = None,
-        *,
-        retries: int = 0,
-    ) -> None:
-        self._retry = Retry(retries)
-        self.url = address(url, protocol)
-        self._metrics_url = metrics_address(self.url, metrics_url)
+    def _connect(self, protocol: Protocol) -> None:
         self._transport = GrpcTransport(self.url) if protocol == "grpc" else HttpTransport(self.url)
 
     def ask(
@@ -95,8 +54,8 @@ class PixelisClient:
         *,
         request_id: str = "",
         **changes: Any,
-    ) -> PipelineResult:
-        """The answer to a question about pictures, with its trajectory, reward and provenance.
+    ) -> Answer:
+        """The answer to a question about pictures, with its trajectory, reward and provenance; a notebook shows it.
 
         Args:
             images: encoded bytes, a path or a PIL picture; or several, or frames in order.
@@ -202,17 +161,12 @@ class PixelisClient:
         self.close()
 
     def _infer(self, call: Call[T]) -> T:
-        pauses, end = self._retry.pauses(), time.monotonic() + call.timeout_s
+        tries = self._tries(call)
         while True:
-            left = end - time.monotonic()
             try:
-                return call.parse(self._transport.infer(replace(call, timeout_s=left)))
+                return call.parse(self._transport.infer(tries.next()))
             except PixelisError as error:
-                pause = next(pauses, None)
-                wait = None if pause is None else after(error, call.safe, pause, end - time.monotonic())
-                if wait is None:
-                    raise
-                time.sleep(wait)
+                time.sleep(tries.pause_s(error))
 
     def _events(self, call: Call[T]) -> Iterator[T]:
         with closing(self._transport.stream(call)) as answers:

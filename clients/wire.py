@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from PIL import Image
 
+from clients.answer import Answer
 from clients.tensors import Tensors, text
 from pixelis.errors import InvalidImage, InvalidRequest, ServingError, from_wire
 from pixelis.schema import (
@@ -88,10 +89,14 @@ def options(given: Options | None, changes: dict[str, Any]) -> Options:
     return Options.parse(json.dumps({**fields, **changes}))
 
 
-def ask(images: Sequence[bytes], question: str, asked: Options, request_id: str = "") -> Call[PipelineResult]:
+def ask(images: Sequence[bytes], question: str, asked: Options, request_id: str = "") -> Call[Answer]:
     """A question to the ensemble `pixelis`. Only options that were set travel: the rest are the server's defaults."""
     inputs = _batched(_question(images, question, asked))
-    return Call("pixelis", inputs, asked.timeout_s + MARGIN_S, _result, request_id, safe=asked.read_only)
+
+    def parse(outputs: Tensors) -> Answer:
+        return Answer.of(_object(PipelineResult, outputs), images)
+
+    return Call("pixelis", inputs, asked.timeout_s + MARGIN_S, parse, request_id, safe=asked.read_only)
 
 
 def stream(images: Sequence[bytes], question: str, asked: Options, request_id: str = "") -> Call[Event]:
@@ -210,10 +215,6 @@ def _object(model: type[T], outputs: Tensors, name: str = "RESULT") -> T:
     except InvalidRequest as error:
         raise ServingError(f"The server's answer is not understood: {error.message}") from None
     return parsed
-
-
-def _result(outputs: Tensors) -> PipelineResult:
-    return _object(PipelineResult, outputs)
 
 
 def _checkpoints(outputs: Tensors) -> list[str]:

@@ -8,7 +8,7 @@ import socket
 import ssl
 from pathlib import Path
 
-from clients.client import address
+from clients.connection import address
 from clients.gateway import keys
 from clients.gateway.ledger import OwnLedger
 from clients.gateway.quotas import Quotas

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from clients import PixelisClient
-from clients.client import Protocol
+from clients.connection import Protocol
 from pixelis.settings import Server, Settings
 from server.embedded import EmbeddedTriton
 

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from clients import AsyncPixelisClient, PixelisClient
-from clients.client import Protocol
+from clients.connection import Protocol
 from pixelis.errors import (
     DeadlineExceeded,
     InvalidImage,

@@ -12,8 +12,8 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from clients import show
-from clients.client import Protocol
 from clients.commands import pairs
+from clients.connection import Protocol
 from pixelis.cli import app
 from pixelis.schema import Event, PipelineResult
 from tests.clients.conftest import DEAD, picture

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from clients import AsyncPixelisClient, PixelisClient
-from clients.client import Protocol
+from clients.connection import Protocol
 from pixelis.cli import app
 from pixelis.errors import InvalidRequest, NotFound
 from pixelis.schema import Experience, KnnCommand, KnnResult

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from clients import PixelisClient, faults, metrics, rest, rpc, wire
-from clients.client import address
+from clients.connection import address
 from clients.tensors import Tensors, datatype, pack, text, unpack
 from pixelis.errors import InvalidImage, InvalidRequest, LimitExceeded, NotFound, ServingError, Unavailable
 from pixelis.schema import KnnCommand, Operation, Options
