@@ -50,7 +50,7 @@ def serve(config: Gateway, limits: Limits, state: Path) -> None:
 
     certificates(config)
     ledger = OwnLedger(config, quotas)
-    workers = Workers(config, limits, ledger, _bound(config), state / "gateway" / str(config.port))
+    workers = Workers(config, limits, ledger, _bound(config), state / "gateway" / f"{config.host}-{config.port}")
     asyncio.run(workers.run(lambda: _say(config)))
     if workers.ended_by == signal.SIGINT:
         raise KeyboardInterrupt

@@ -89,6 +89,7 @@ class Workers:
             self._end()
             await asyncio.gather(*kept, return_exceptions=True)
             await self._ledger.close()
+            shutil.rmtree(self._counts, ignore_errors=True)
 
     def _prepare(self) -> None:
         """What all workers inherit: `prometheus_client` looks for its folder when it is imported."""
