@@ -10,6 +10,7 @@ from typing import Any
 
 from starlette.requests import Request
 
+from clients.gateway.answers import outcome
 from clients.gateway.upstream import while_there
 from pixelis.errors import PixelisError
 
@@ -35,7 +36,7 @@ class Background:
             ClientDisconnect: the client has gone.
         """
         first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        task = asyncio.create_task(self._drawn(events, first))
+        task = asyncio.create_task(self._drawn(request, events, first))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         await while_there(request, _awaited(first))
@@ -49,13 +50,14 @@ class Background:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
 
-    async def _drawn(self, events: AsyncIterator[Any], first: asyncio.Future[None]) -> None:
+    async def _drawn(self, request: Request, events: AsyncIterator[Any], first: asyncio.Future[None]) -> None:
         try:
             async with aclosing(events):  # type: ignore[type-var]
                 async for _ in events:
                     if not first.done():
                         first.set_result(None)
         except Exception as error:
+            request.state.outcome = outcome(error)  # before whoever follows the events comes to their end
             if not first.done():
                 first.set_exception(error)
             elif not isinstance(error, PixelisError):  # a defect of ours; the others are in the request's events

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import Callable
 from dataclasses import asdict
@@ -11,7 +12,9 @@ from typing import Any
 from clients.gateway import link
 from clients.gateway.allowance import Share
 from clients.gateway.ledger import OwnLedger
-from pixelis.errors import PixelisError
+from pixelis.errors import PixelisError, ServingError
+
+log = logging.getLogger(__name__)
 
 READY, END, RECORD, CLOSE = "ready", "end", "record", "close"
 """What is not answered."""
@@ -45,8 +48,8 @@ class Clerk:
             for task in held:
                 task.cancel()
             await asyncio.gather(*held, return_exceptions=True)
-            for log in self._logs:
-                self._ledger.journal.abandon(log)
+            for one in self._logs:
+                self._ledger.journal.abandon(one)
             self._writer.close()
 
     def _heard(self, number: int, name: str, *said: Any) -> None:
@@ -76,14 +79,17 @@ class Clerk:
             elif name == "standing":
                 self._say(number, asdict(await self._ledger.standing()))
             elif name == "begin":
-                log = await self._ledger.begin(*said)
-                self._logs.add(log)
-                self._say(number, log)
+                begun = await self._ledger.begin(*said)
+                self._logs.add(begun)
+                self._say(number, begun)
             elif name == "find":
                 self._say(number, await self._ledger.find(*said))
             elif name == "read":
                 self._say(number, asdict(await self._ledger.read(*said)))
-        except PixelisError as error:
+        except Exception as error:
+            if not isinstance(error, PixelisError):  # a defect of ours: said to the log, and nobody waits for ever
+                log.exception("the ledger, asked for `%s`", name)
+                error = ServingError(f"The gateway failed: {type(error).__name__}.")
             self._writer.write(link.packed([number, None, link.fault(error)]))
 
     def _say(self, number: int, result: Any) -> None:

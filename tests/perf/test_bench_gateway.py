@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.triton, pytest.mark.long, pytest.mark.timeout(300)]
 
 
 def test_every_part_is_measured(tmp_path: Path) -> None:
-    chosen = ["--rounds", "4", "--seconds", "10", "--open", "8", "--json"]
+    chosen = ["--rounds", "4", "--seconds", "10", "--open", "8", "--workers", "2", "--json"]
     command = [sys.executable, "-m", "pixelis", "bench", "gateway", *chosen]
     environment = {
         **os.environ,
@@ -28,6 +28,7 @@ def test_every_part_is_measured(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
     measured = Measurement.model_validate_json(done.stdout)
     assert [row["row"] for row in measured.rows] == ["latency"] * 4 + ["throughput"] * 2 + ["streams"]
+    assert {row["workers"] for row in measured.rows} == {2}
     assert len(measured.claims) == 5
     assert all(row["p50_ms"] > 0 for row in measured.rows[:4])
     (open_streams,) = measured.rows[-1:]

@@ -120,6 +120,7 @@ def test_in_the_background_it_goes_on_when_its_client_goes(gateway: uvicorn.Serv
 def test_an_error_in_the_background_has_its_status_or_is_the_last_event(gateway: uvicorn.Server) -> None:
     name, event = stream(body("fail", background=True, request_id="fails"))[-1]
     assert (name, event["error"]["code"]) == ("error", "unavailable")
+    assert ask("/stats")[2]["requests"]["/infer"] == {"unavailable": 1}
     assert parsed(ask("/v1/events/fails")[2])[-1][1]["error"]["code"] == "unavailable"
     status, _, found = ask("/infer", body(background=True))
     assert (status, "of a stream" in found["error"]["message"]) == (400, True)

@@ -14,8 +14,9 @@ import pytest
 from clients.gateway.allowance import Allowance, Left, Share
 from clients.gateway.clerk import Clerk
 from clients.gateway.ledger import OwnLedger
+from clients.gateway.rates import Rates
 from clients.gateway.remote import RemoteLedger
-from pixelis.errors import DeadlineExceeded, Unavailable
+from pixelis.errors import DeadlineExceeded, ServingError, Unavailable
 from pixelis.gateway_config import Gateway
 
 
@@ -42,6 +43,7 @@ class Pair:
 @contextlib.asynccontextmanager
 async def pair(**changes: int) -> AsyncIterator[Pair]:
     made = Pair(OwnLedger(Gateway.model_validate(changes)))
+    made.own._rates = Rates(lambda: 0.0)
     await made.open()
     try:
         yield made
@@ -163,6 +165,16 @@ async def test_who_leaves_or_comes_too_late_holds_nothing() -> None:
         await until(found.own, 1)
         first.task.cancel()
         await until(found.own, 0)
+
+
+async def test_a_defect_of_the_ledger_leaves_nobody_waiting(caplog: pytest.LogCaptureFixture) -> None:
+    async with pair() as found:
+        found.own.workers = None  # type: ignore[assignment]
+        with pytest.raises(ServingError, match="failed: TypeError"):
+            await asyncio.wait_for(found.workers[0].standing(), 5)
+        found.own.workers = {}
+        assert (await found.workers[0].standing()).workers == {}
+    assert "asked for `standing`" in caplog.text
 
 
 async def test_without_a_ledger_nothing_is_served() -> None:
