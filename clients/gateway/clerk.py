@@ -16,7 +16,7 @@ from pixelis.errors import PixelisError, ServingError
 
 log = logging.getLogger(__name__)
 
-READY, END, RECORD, CLOSE = "ready", "end", "record", "close"
+READY, END, BEGIN, RECORD, CLOSE = "ready", "end", "begin", "record", "close"
 """What is not answered."""
 
 
@@ -34,7 +34,7 @@ class Clerk:
     def __init__(self, ledger: OwnLedger, up: Callable[[], None]) -> None:
         self._ledger, self._up = ledger, up
         self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._logs: set[int] = set()
+        self._logs: dict[int, int] = {}  # a worker's number of a log -> the journal's
         self._writer: asyncio.StreamWriter
 
     async def serve(self, connection: socket.socket) -> None:
@@ -48,7 +48,7 @@ class Clerk:
             for task in held:
                 task.cancel()
             await asyncio.gather(*held, return_exceptions=True)
-            for one in self._logs:
+            for one in self._logs.values():
                 self._ledger.journal.abandon(one)
             self._writer.close()
 
@@ -59,10 +59,11 @@ class Clerk:
             if (task := self._tasks.get(number)) is not None:
                 task.cancel()
         elif name == RECORD:
-            self._ledger.record(*said)
+            self._ledger.record(self._logs[number], *said)
         elif name == CLOSE:
-            self._ledger.end(*said)
-            self._logs.discard(*said)
+            self._ledger.end(self._logs.pop(number))
+        elif name == BEGIN:
+            self._logs[number] = self._ledger.begin(*said)
         else:
             self._tasks[number] = task = asyncio.create_task(self._answer(number, name, said))
             task.add_done_callback(lambda _: self._tasks.pop(number, None))
@@ -78,10 +79,6 @@ class Clerk:
                 self._say(number, asdict(await self._ledger.take(Share(**share), requests, questions)))
             elif name == "standing":
                 self._say(number, asdict(await self._ledger.standing()))
-            elif name == "begin":
-                begun = await self._ledger.begin(*said)
-                self._logs.add(begun)
-                self._say(number, begun)
             elif name == "find":
                 self._say(number, await self._ledger.find(*said))
             elif name == "read":

@@ -67,8 +67,8 @@ class Ledger(Protocol):
         """How the gateway stands."""
         ...
 
-    async def begin(self, caller: str, name: str, otherwise: str) -> int:
-        """A new log of events; see `Journal`."""
+    def begin(self, caller: str, name: str, otherwise: str) -> int:
+        """A new log of events, which `record` and `end` know by this number; see `Journal`."""
         ...
 
     def record(self, log: int, event: str) -> None:
@@ -80,7 +80,7 @@ class Ledger(Protocol):
         ...
 
     async def find(self, caller: str, name: str) -> tuple[int, int, bool]:
-        """A caller's log, how many events it has, and whether it has ended. Raises `NotFound`."""
+        """A caller's log for `read`, how many events it has, and whether it has ended. Raises `NotFound`."""
         ...
 
     async def read(self, log: int, after: int) -> Page:
@@ -139,7 +139,7 @@ class OwnLedger:
             workers=dict(self.workers),
         )
 
-    async def begin(self, caller: str, name: str, otherwise: str) -> int:
+    def begin(self, caller: str, name: str, otherwise: str) -> int:
         """A new log of events."""
         return self.journal.begin(caller, name, otherwise)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from clients.gateway import link
 from clients.gateway.allowance import Allowance, Share
-from clients.gateway.clerk import CLOSE, END, READY, RECORD
+from clients.gateway.clerk import BEGIN, CLOSE, END, READY, RECORD
 from clients.gateway.journal import Page
 from clients.gateway.ledger import Standing
 from pixelis.errors import Unavailable
@@ -67,18 +67,19 @@ class RemoteLedger:
         """How the gateway stands."""
         return Standing(**await self._ask("standing"))
 
-    async def begin(self, caller: str, name: str, otherwise: str) -> int:
-        """A new log of events."""
-        log: int = await self._ask("begin", caller, name, otherwise)
+    def begin(self, caller: str, name: str, otherwise: str) -> int:
+        """A new log of events. Nobody waits for it, so nobody can leave before it is known."""
+        log = next(self._numbers)
+        self._tell(log, BEGIN, caller, name, otherwise)
         return log
 
     def record(self, log: int, event: str) -> None:
         """One more event."""
-        self._tell(next(self._numbers), RECORD, log, event)
+        self._tell(log, RECORD, event)
 
     def end(self, log: int) -> None:
         """No more events will come."""
-        self._tell(next(self._numbers), CLOSE, log)
+        self._tell(log, CLOSE)
 
     async def find(self, caller: str, name: str) -> tuple[int, int, bool]:
         """A caller's log, how many events it has, and whether it has ended. Raises `NotFound`."""

@@ -84,7 +84,7 @@ class Upstream:
     @asynccontextmanager
     async def _recorded(self, caller: str, request_id: str) -> AsyncIterator[Callable[[Event], None]]:
         """Keeps the events of a request, and how it ended, for whoever follows it."""
-        log = await self._ledger.begin(caller, request_id, fault(DIED, request_id))
+        log = self._ledger.begin(caller, request_id, fault(DIED, request_id))
         try:
             yield lambda event: self._ledger.record(log, said(event))
         except PixelisError as error:

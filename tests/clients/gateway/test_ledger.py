@@ -13,10 +13,11 @@ import pytest
 
 from clients.gateway.allowance import Allowance, Left, Share
 from clients.gateway.clerk import Clerk
+from clients.gateway.journal import Page
 from clients.gateway.ledger import OwnLedger
 from clients.gateway.rates import Rates
 from clients.gateway.remote import RemoteLedger
-from pixelis.errors import DeadlineExceeded, ServingError, Unavailable
+from pixelis.errors import DeadlineExceeded, NotFound, ServingError, Unavailable
 from pixelis.gateway_config import Gateway
 
 
@@ -165,6 +166,32 @@ async def test_who_leaves_or_comes_too_late_holds_nothing() -> None:
         await until(found.own, 1)
         first.task.cancel()
         await until(found.own, 0)
+
+
+async def test_events_of_one_worker_are_read_by_the_other() -> None:
+    async with pair() as found:
+        one, two = found.workers
+        log = one.begin("a", "r", "died")
+        one.record(log, "first")
+        assert (await one.find("a", "r"))[1:] == (1, False)
+        number, count, ended = await two.find("a", "r")
+        assert (count, ended, await two.read(number, 0)) == (1, False, Page(["first"], ended=False))
+        waits = asyncio.create_task(two.read(number, 1))
+        one.record(log, "second")
+        one.end(log)
+        assert (await waits).events == ["second"]
+        assert await two.read(number, 2) == Page([], ended=True)
+        with pytest.raises(NotFound):
+            await two.find("b", "r")
+        left = asyncio.create_task(two.read((await two.find("a", "r"))[0], 2))
+        left.cancel()
+        held = two.begin("a", "q", "died")
+        two.record(held, "first")
+        await two.standing()
+        await two.close()
+        number, _, _ = await one.find("a", "q")
+        page = await one.read(number, 1)
+        assert (page.events, (await one.read(number, 2)).ended) == (["died"], True)
 
 
 async def test_a_defect_of_the_ledger_leaves_nobody_waiting(caplog: pytest.LogCaptureFixture) -> None:
