@@ -41,7 +41,9 @@ class AsyncPixelisClient(Connection):
     """
 
     def _connect(self, protocol: Protocol) -> None:
-        self._transport = AioGrpcTransport(self.url) if protocol == "grpc" else AioHttpTransport(self.url)
+        self._transport = (
+            AioGrpcTransport(self.url, share=self._share) if protocol == "grpc" else AioHttpTransport(self.url)
+        )
 
     async def ask(
         self,

@@ -44,7 +44,7 @@ class PixelisClient(Connection):
     """
 
     def _connect(self, protocol: Protocol) -> None:
-        self._transport = GrpcTransport(self.url) if protocol == "grpc" else HttpTransport(self.url)
+        self._transport = GrpcTransport(self.url, share=self._share) if protocol == "grpc" else HttpTransport(self.url)
 
     def ask(
         self,

@@ -47,6 +47,7 @@ class Connection:
         metrics_url: `host:port` of the metrics; none = the settings' port on the same host.
         retries: how often what finds the server not up or too busy is asked again, with pauses, within the request's
             time; only what changes nothing, and no stream.
+        shared_memory: whether large images go to a gRPC server of this machine through shared memory, where that works.
     """
 
     def __init__(
@@ -56,7 +57,9 @@ class Connection:
         metrics_url: str | None = None,
         *,
         retries: int = 0,
+        shared_memory: bool = True,
     ) -> None:
+        self._share = shared_memory
         self._retry = Retry(retries)
         self.url = address(url, protocol)
         self._metrics_url = metrics_address(self.url, metrics_url)
