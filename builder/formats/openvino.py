@@ -8,8 +8,11 @@ calibration samples; `int8` weights are stored in int8 and widened when they are
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +78,8 @@ class OpenVinoFormat(Format):
             source.export_onnx(Path(scratch))
             graph = Path(scratch) / ONNX
             try:
-                model = openvino.convert_model(str(graph))
+                with _logging_kept():
+                    model = openvino.convert_model(str(graph))
             except openvino.frontend.OpConversionFailure as error:
                 raise conversion_failure(source.name, graph, str(error)) from error
             left = left_out(model, graph, candidate.optimization)
@@ -153,3 +157,15 @@ def _tensor(port: Any) -> TensorInfo:
     kind = port.get_element_type().get_type_name()
     dims = tuple(-1 if dim.is_dynamic else dim.get_length() for dim in port.get_partial_shape())
     return TensorInfo(port.get_any_name(), _TRITON.get(kind, kind.upper()), dims)
+
+
+@contextmanager
+def _logging_kept() -> Iterator[None]:
+    """OpenVINO's converter sets the root logger's level and filter, and after a failure leaves them so."""
+    root = logging.getLogger()
+    level, filters = root.level, list(root.filters)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        root.filters[:] = filters

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -200,6 +201,14 @@ def test_the_same_source_gives_the_same_bytes_and_no_path(tmp_path: Path) -> Non
 def test_an_unknown_operator_is_told_with_its_place_and_the_way_round(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match=r"nowhere\.Frobnicate at /layer/act.*standard operators"):
         _export(Network("Frobnicate"), tmp_path, _candidate("fp32"))
+
+
+def test_a_failed_conversion_leaves_logging_as_it_was(tmp_path: Path) -> None:
+    root = logging.getLogger()
+    before = root.level, list(root.filters)
+    with pytest.raises(BuildError):
+        _export(Network("Frobnicate"), tmp_path, _candidate("fp32"))
+    assert (root.level, root.filters) == before
 
 
 @pytest.mark.parametrize(
