@@ -50,11 +50,13 @@ class Candidate(BaseModel):
         parts: list[str] = [self.format, self.precision] if self.precision != "none" else [self.format]
         if self.precision == "int8":
             parts.append(self.quantization)
+        if self.optimization.device != "cpu":
+            parts.append(self.optimization.device)
         return "-".join(parts)
 
 
 class Exclusion(BaseModel):
-    """A format, or a format in one precision, that a model is not built in, and why.
+    """A format, or a format in one precision, that a model is not built in, and why. Forms for a GPU are not meant.
 
     Attributes:
         precision: none = every precision of the format.
@@ -70,7 +72,8 @@ class Exclusion(BaseModel):
     def covers(self, candidate: Candidate) -> bool:
         """Whether it speaks of `candidate`."""
         return (
-            self.format == candidate.format
+            candidate.optimization.device == "cpu"
+            and self.format == candidate.format
             and self.precision in (None, candidate.precision)
             and self.quantization in (None, candidate.quantization)
         )

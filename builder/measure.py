@@ -26,7 +26,7 @@ from builder.building.making import Watch
 from builder.costing.cost import CaseCost, Cost, Costs, Memory, machine_digest, machine_facts
 from builder.costing.reference import open_reference
 from builder.costing.resident import memory_of
-from builder.costing.runner import Inputs, open_artifact
+from builder.costing.runner import Inputs, device_of, open_artifact
 from builder.costing.timing import Rounds, Turns, take_turns
 from builder.costing.workload import Case, cases
 from builder.model_spec import ModelSpec
@@ -52,6 +52,9 @@ class Timings(BaseModel):
     reference_weight_bytes: int
     cases: dict[str, list[CaseCost]]
     failed: dict[str, str]
+
+
+NOTHING = Timings(reference="", reference_weight_bytes=0, cases={}, failed={})
 
 
 @dataclass(frozen=True)
@@ -80,10 +83,11 @@ class Measured:
 
 
 def time_here(spec: ModelSpec, artifacts: Mapping[str, Path], plan: Plan, stage: apart.Stage) -> Timings:
-    """Load the original and every artifact, and let them take turns on every case."""
+    """Load the original and every artifact, all of one device, and let them take turns on every case."""
     asked = cases(spec, spec.open_source(), buckets=plan.buckets)
     stage("load the original")
-    reference = open_reference(spec, THREADS)
+    (device,) = {device_of(spec.kind, directory) for directory in artifacts.values()}
+    reference = open_reference(spec, THREADS, device)
     found: dict[str, list[CaseCost]] = {}
     failed: dict[str, str] = {}
     with ExitStack() as stack:
@@ -152,13 +156,17 @@ def measure(store: Store, known: Pipeline, model: str, keys: Mapping[str, str], 
     with tempfile.TemporaryDirectory(prefix="pixelis-measure-") as scratch:
         run = _Run(store, known[model], Path(scratch), plan, lambda stage: watch(model, stage))
         run.spec_file.write_text(known.model_dump_json(), encoding="utf-8")
-        timings = run.timings(wanted)
-        original = run.original() if plan.memory and timings.cases else None
-        for label, found in timings.cases.items():
-            cost = run.cost(label, wanted[label], found, timings, original)
-            kept.keep(cost)
-            costs[label] = cost
-    return Measured(costs, timings.failed)
+        failed: dict[str, str] = {}
+        for device in ("cpu", "cuda"):
+            beside = {label: d for label, d in wanted.items() if device_of(known[model].kind, d) == device}
+            timings = run.timings(beside) if beside else NOTHING
+            original = run.original() if plan.memory and timings.cases and device == "cpu" else None
+            for label, found in timings.cases.items():
+                cost = run.cost(label, wanted[label], found, timings, original)
+                kept.keep(cost)
+                costs[label] = cost
+            failed |= timings.failed
+    return Measured(costs, failed)
 
 
 @dataclass(frozen=True)
@@ -184,7 +192,7 @@ class _Run:
         except PixelisError as error:
             if len(artifacts) == 1:
                 reasons = dict.fromkeys(artifacts, str(error))
-                return Timings(reference="", reference_weight_bytes=0, cases={}, failed=reasons)
+                return NOTHING.model_copy(update={"failed": reasons})
         alone = [self.timings({label: directory}) for label, directory in artifacts.items()]
         return reduce(_joined, alone)
 
@@ -226,7 +234,7 @@ class _Run:
     ) -> Cost:
         manifest = Manifest.read(directory)
         memory: Memory | str | None = None
-        if self.plan.memory:
+        if self.plan.memory and original is not None:  # of what computes on a GPU, this process is not the place
             self.stage(f"memory of {label}")
             memory = self._memory(["--artifact", str(directory), "--kind", self.spec.kind])
         return Cost(

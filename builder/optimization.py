@@ -13,13 +13,16 @@ Attention = Literal["auto", "eager", "math", "flash", "memory-efficient"]
 Quantised = Literal["QInt8", "QUInt8"]
 BlockScales = Literal["auto", "symmetric", "asymmetric", "k_quant"]
 GraphLevel = Literal["disabled", "basic", "extended", "all"]
+Computes = Literal["cpu", "cuda"]
 
 
 class OptimizationConfig(BaseModel):
     """How one candidate is optimised. What is not set here is the format's default.
 
     Attributes:
-        compile_mode: of torch.compile and AOTInductor.
+        device: where TorchScript computes.
+        compile_mode: of AOTInductor; `reduce-overhead`, of TorchScript on a GPU: CUDA graphs, one for every shape that
+            comes.
         backend: of torch.compile.
         autocast: PyTorch and OpenVINO run eligible operators in this type and keep the weights as they are.
         attention: implementation of scaled dot-product attention; the kernel that really ran is in the manifest.
@@ -41,6 +44,7 @@ class OptimizationConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    device: Computes = "cpu"
     compile_mode: CompileMode = "default"
     backend: Backend = "inductor"
     autocast: Autocast = "none"

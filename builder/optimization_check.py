@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from builder.candidate import Candidate, FormatName
-from builder.optimization import OptimizationConfig
+from builder.optimization import CompileMode, OptimizationConfig
 from builder.tolerance import Precision
 from pixelis.errors import BuildError
 from pixelis.machine import Machine, without_instructions
@@ -27,9 +27,9 @@ _PER_FORM: dict[FormatName, dict[str, frozenset[str]]] = {
         "weights": frozenset({"exclude_nodes", "exclude_operators", "autocast"}),
     },
     "torchscript": {
-        "fp32": frozenset({"attention", "autocast"}),
-        "fp16": frozenset({"attention"}),
-        "bf16": frozenset({"attention"}),
+        "fp32": frozenset({"device", "attention", "autocast", "compile_mode"}),
+        "fp16": frozenset({"device", "attention", "compile_mode"}),
+        "bf16": frozenset({"device", "attention", "compile_mode"}),
         "dynamic": frozenset({"attention", "autocast", "per_channel", "exclude_nodes"}),
     },
     "aotinductor": {
@@ -79,29 +79,35 @@ def _unused(candidate: Candidate) -> BuildError | None:
 def _value(candidate: Candidate, machine: Machine) -> BuildError | None:
     """A value that artifacts of the format, or this CPU, cannot do."""
     if candidate.format in _TORCH_FORMS:
-        return _torch(candidate.optimization) or _cast(candidate.optimization, machine, ("bf16", "fp16"))
+        return _device(candidate.optimization, machine) or _torch(candidate, machine)
     if (candidate.format, candidate.quantization) == ("onnx", "dynamic"):
         return _level(candidate.optimization, machine)
     return _cast(candidate.optimization, machine, ("bf16",)) if candidate.format == "openvino" else None
 
 
-def _torch(config: OptimizationConfig) -> BuildError | None:
+def _device(config: OptimizationConfig, machine: Machine) -> BuildError | None:
+    """A GPU that is not there."""
+    if config.device == "cpu" or machine.gpus:
+        return None
+    return _refusal(config, "device", "needs an NVIDIA GPU to trace, compile and judge on", ("cpu",))
+
+
+def _torch(candidate: Candidate, machine: Machine) -> BuildError | None:
     """A value that artifacts of PyTorch cannot do."""
-    if config.attention == "memory-efficient":
-        return _refusal(
-            config,
-            "attention",
-            "has kernels for CUDA alone, and artifacts are built for the CPU",
-            ("auto", "eager", "math", "flash"),
-        )
-    if config.compile_mode == "reduce-overhead":
-        why = "means CUDA graphs, which AOTInductor packages do not hold and a CPU does not have"
-        return _refusal(config, "compile_mode", why, ("default", "max-autotune"))
+    config, modes = candidate.optimization, _modes(candidate)
+    if config.device == "cpu" and config.attention == "memory-efficient":
+        why = "has kernels for CUDA alone, and this artifact is for the CPU"
+        return _refusal(config, "attention", why, ("auto", "eager", "math", "flash"))
+    if config.compile_mode not in modes:
+        graphs = "means CUDA graphs, which a CPU does not have"
+        tuned = "compiles, and TorchScript is interpreted"
+        why = graphs if config.compile_mode == "reduce-overhead" else tuned
+        return _refusal(config, "compile_mode", why, modes)
     if config.backend != "inductor":
         why = "compiles at run time and leaves no artifact; AOTInductor is torch.compile for serving"
         other = "; for OpenVINO build the format openvino" if config.backend == "openvino" else ""
         return _refusal(config, "backend", why + other, ("inductor",))
-    return None
+    return None if config.device != "cpu" else _cast(config, machine, ("bf16", "fp16"))
 
 
 def _level(config: OptimizationConfig, machine: Machine) -> BuildError | None:
@@ -109,6 +115,13 @@ def _level(config: OptimizationConfig, machine: Machine) -> BuildError | None:
     if config.graph_level in ("extended", "all") or "int8" not in without_instructions(machine):
         return None
     return _refusal(config, "graph_level", "cuts sums of products of int8 on this CPU", ("extended", "all"))
+
+
+def _modes(candidate: Candidate) -> tuple[CompileMode, ...]:
+    """Compile modes that the form has."""
+    if candidate.format == "aotinductor":
+        return ("default", "max-autotune")
+    return ("default", "reduce-overhead") if candidate.optimization.device == "cuda" else ("default",)
 
 
 def _cast(config: OptimizationConfig, machine: Machine, types: tuple[str, ...]) -> BuildError | None:

@@ -95,6 +95,7 @@ COMMANDS: dict[str, Entry] = {
                 "formats",
                 "fuzz",
                 "gateway",
+                "gpu",
                 "knn",
                 "ops",
                 "policy",

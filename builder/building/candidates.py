@@ -19,7 +19,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from builder.building.child import end_running
-from builder.building.device import for_device
+from builder.building.device import anywhere, for_device
 from builder.building.machine import Choice as Kept
 from builder.building.machine import Device
 from builder.building.making import Watch, make_cached
@@ -118,9 +118,8 @@ def build_candidates(
     work: list[tuple[ModelSpec, Kept]] = []
     for model in chosen:
         wanted = [c for c in model.all_candidates if c.format in formats and c.precision in precisions]
-        work += [
-            (model, kept) for kept in (for_device(device, wanted) if device else [Kept(c, True, "") for c in wanted])
-        ]
+        kept = for_device(device, wanted, model.kind) if device else anywhere(wanted)
+        work += [(model, choice) for choice in kept]
     with store.locked():
         made = _all(work, jobs, lambda model, kept: _one(store, known, model, kept, force, watch))
     rows: list[CandidateRow] = []

@@ -18,6 +18,7 @@ PACKAGES: dict[FormatName, tuple[tuple[str, ...], str]] = {
     "coreml": (("coremltools",), "coreml"),
 }
 """Packages that a format needs, and the extra that installs them."""
+NO_GPU = "there is no NVIDIA GPU, on which it is traced or compiled, and judged"
 _EMULATED: dict[FormatName, str] = {
     "onnx": "ONNX Runtime computes fp16 in fp32 between casts on such a CPU, which is no faster",
     "torchscript": "PyTorch computes it through conversions, several times slower than fp32",
@@ -56,6 +57,8 @@ def _against(machine: Machine, candidate: Candidate) -> str:
         return f"{', '.join(missing)} is not installed: pip install 'pixelis-serving[{extra}]'"
     if candidate.format == "tensorrt" and not machine.gpus:
         return "there is no NVIDIA GPU: an engine can be built here, and not run"
+    if candidate.optimization.device == "cuda":
+        return "" if machine.gpus else NO_GPU
     if candidate.format == "coreml":
         return "an artifact for Apple devices: it can be built here, and not run"
     without = without_instructions(machine)
@@ -78,7 +81,7 @@ def _slow(candidate: Candidate, lacking: str) -> str:
 
 
 def _for(machine: Machine, candidate: Candidate) -> str:
-    if candidate.format == "tensorrt":
+    if candidate.format == "tensorrt" or candidate.optimization.device == "cuda":
         return f"runs on {machine.gpus[0].name}"
     with_it = {"bf16": "bf16", "int8": "vnni", "fp16": "fp16"}.get(candidate.precision)
     named = [name for name in machine.vector if with_it is not None and (with_it in name or name.endswith("int8"))]

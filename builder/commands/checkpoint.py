@@ -94,7 +94,7 @@ def _forms(
         formats, precisions = request.forms
         wanted = [c for c in model.all_candidates if c.format in formats and c.precision in precisions]
         if request.device:
-            wanted = [choice.candidate for choice in for_device(request.device, wanted) if choice.kept]
+            wanted = [choice.candidate for choice in for_device(request.device, wanted, model.kind) if choice.kept]
         return wanted
     if request.publish and model.name in request.names:
         return [model.find_candidate(request.publish)]

@@ -52,53 +52,53 @@ def import_reference(spec: ModelSpec) -> None:
         source.pixels(np.zeros((1, 56, 56, 3), np.uint8))
 
 
-def open_reference(spec: ModelSpec, threads: int) -> Reference:
-    """The original of `spec`."""
+def open_reference(spec: ModelSpec, threads: int, device: str = "cpu") -> Reference:
+    """The original of `spec`, on a GPU where `device` is `cuda`; inputs come from numpy and outputs go there."""
     from builder.sources.checkpoint import load_model
 
     source = spec.open_source()
     if spec.kind == "policy":
-        return _decoder(source, threads)
+        return _decoder(source, threads, device)
     if isinstance(source, VisionEncoder):
-        return _tower(source, threads)
+        return _tower(source, threads, device)
     if isinstance(source, TorchSource):
-        found = _module(source, threads)
+        found = _module(source, threads, device)
         load_model.cache_clear()  # of a checkpoint, the half that is not asked
         return found
     return Reference(OWN, lambda inputs: Timed(lambda: source.reference(inputs)), _graph_bytes(source))
 
 
-def _module(source: TorchSource, threads: int) -> Reference:
+def _module(source: TorchSource, threads: int, device: str) -> Reference:
     import torch
 
     torch.set_num_threads(threads)
-    module = source.loaded
+    module = source.loaded.to(device)
 
     def timed(inputs: Inputs) -> Timed:
         arrays = [torch.from_numpy(np.ascontiguousarray(inputs[name])) for name in source.inputs]
-        return Timed(_inference(lambda: module(*arrays)))
+        return Timed(_inference(lambda: _back(module(*(array.to(device) for array in arrays)))))
 
-    return Reference(EAGER, timed, _parameter_bytes(module))
+    return Reference(f"{EAGER}{_where(device)}", timed, _parameter_bytes(module))
 
 
-def _tower(source: VisionEncoder, threads: int) -> Reference:
+def _tower(source: VisionEncoder, threads: int, device: str) -> Reference:
     """transformers' own tower; its patches are made beforehand, while a candidate's graph makes them itself."""
     import torch
 
     from builder.sources.checkpoint import load_model
 
     torch.set_num_threads(threads)
-    tower = load_model(source.checkpoint).model.visual
+    tower = load_model(source.checkpoint).model.visual.to(device)
     load_model.cache_clear()
 
     def timed(inputs: Inputs) -> Timed:
         pixels, grids = source.pixels(inputs["VIEW"].astype(np.uint8))
-        return Timed(_inference(lambda: tower(pixels, grid_thw=grids)))
+        return Timed(_inference(lambda: _back(tower(pixels.to(device), grid_thw=grids.to(device)).pooler_output)))
 
-    return Reference(f"{EAGER} (transformers' own tower)", timed, _parameter_bytes(tower))
+    return Reference(f"{EAGER} (transformers' own tower){_where(device)}", timed, _parameter_bytes(tower))
 
 
-def _decoder(source: Source, threads: int) -> Reference:
+def _decoder(source: Source, threads: int, device: str) -> Reference:
     """The text model as transformers runs it, with its own key-value cache; the vision tower is let go."""
     import torch
     from transformers import DynamicCache
@@ -107,14 +107,16 @@ def _decoder(source: Source, threads: int) -> Reference:
 
     torch.set_num_threads(threads)
     model = load_model(getattr(source, "checkpoint", checkpoint_directory()))
-    text, head = model.model.language_model, model.lm_head
+    text, head = model.model.language_model.to(device), model.lm_head.to(device)
     load_model.cache_clear()
     del model
 
     def run(ids: torch.Tensor, cache: object, start: int) -> object:
-        places = torch.arange(start, start + ids.shape[1]).expand(3, len(ids), -1)
-        hidden = text(input_ids=ids, position_ids=places, past_key_values=cache, use_cache=True).last_hidden_state
-        return head(hidden[:, -1])
+        places = torch.arange(start, start + ids.shape[1], device=device).expand(3, len(ids), -1)
+        hidden = text(
+            input_ids=ids.to(device), position_ids=places, past_key_values=cache, use_cache=True
+        ).last_hidden_state
+        return head(hidden[:, -1]).cpu()
 
     def timed(inputs: Inputs) -> Timed:
         if "PROMPT" in inputs:
@@ -131,7 +133,19 @@ def _decoder(source: Source, threads: int) -> Reference:
         return Timed(_inference(lambda: run(tokens, cache, past)), reset)
 
     weights = {id(weight): weight for part in (text, head) for weight in part.parameters()}
-    return Reference(f"{EAGER} (transformers, with its KV cache)", timed, sum(w.nbytes for w in weights.values()))
+    name = f"{EAGER} (transformers, with its KV cache){_where(device)}"
+    return Reference(name, timed, sum(weight.nbytes for weight in weights.values()))
+
+
+def _where(device: str) -> str:
+    import torch
+
+    return "" if device == "cpu" else f" on {torch.cuda.get_device_name()}"
+
+
+def _back(answer: Any) -> list[Any]:
+    """Outputs in the memory of the CPU, as a served model must give them: a GPU is waited for."""
+    return [tensor.cpu() for tensor in (answer if isinstance(answer, tuple | list) else (answer,))]
 
 
 def _inference(call: Callable[[], object]) -> Callable[[], object]:

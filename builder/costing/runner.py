@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from builder.costing.timing import Timed
+from pixelis.machine import this_machine
+from python_backends.engine.torch_settings import SETTINGS, TorchSettings
 
 Inputs = dict[str, NDArray[np.generic]]
 Opened = Callable[[Inputs], Timed]
@@ -37,6 +39,15 @@ def open_artifact(kind: str, directory: Path, threads: int) -> Iterator[Opened]:
 
     with load_engine(directory, threads) as engine:
         yield lambda inputs: Timed(lambda: engine.run(inputs))
+
+
+def device_of(kind: str, directory: Path) -> str:
+    """`cuda` where the artifact of a model of `kind` computes on a GPU here, else `cpu`."""
+    if kind == "policy":
+        return "cuda" if (directory / "model.ts").is_file() and this_machine().gpus else "cpu"
+    if not (directory / SETTINGS).is_file():
+        return "cpu"
+    return TorchSettings.read(directory).device
 
 
 def executor(directory: Path) -> str:

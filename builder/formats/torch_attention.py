@@ -35,7 +35,7 @@ def attention_as(kind: Attention, name: str) -> Iterator[None]:
         yield
         return
     original, calls = functional.scaled_dot_product_attention, 0
-    chosen = {"eager": _eager, "math": _math, "flash": _flash}[kind]
+    chosen = {"eager": _eager, "math": _math, "flash": _flash, "memory-efficient": _efficient}[kind]
 
     def instead(*tensors: torch.Tensor, **options: Any) -> torch.Tensor:
         nonlocal calls
@@ -58,9 +58,10 @@ def _cast(tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     """What autocast does to the operator itself, which is not called here."""
     import torch
 
-    if not torch.is_autocast_enabled("cpu"):
+    device = tensors[0].device.type
+    if not torch.is_autocast_enabled(device):
         return list(tensors)
-    small = torch.get_autocast_dtype("cpu")
+    small = torch.get_autocast_dtype(device)
     return [tensor.to(small) if tensor.is_floating_point() else tensor for tensor in tensors]
 
 
@@ -84,8 +85,21 @@ def _math(query: Any, key: Any, value: Any, attn_mask: Any = None) -> Any:
 def _flash(query: Any, key: Any, value: Any, attn_mask: Any = None) -> Any:
     import torch
 
-    call = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-    return call(query, key, value, attn_mask=attn_mask)[0]
+    if query.device.type == "cpu":
+        call = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+        return call(query, key, value, attn_mask=attn_mask)[0]
+    if attn_mask is not None:
+        raise BuildError(
+            "attention=flash takes no mask on a GPU, and this model has one.", mend="Say memory-efficient, or auto."
+        )
+    return torch.ops.aten._scaled_dot_product_flash_attention(query, key, value)[0]
+
+
+def _efficient(query: Any, key: Any, value: Any, attn_mask: Any = None) -> Any:
+    import torch
+
+    call = torch.ops.aten._scaled_dot_product_efficient_attention
+    return call(query, key, value, attn_mask, False)[0]
 
 
 def kernels(call: Callable[..., Any], inputs: Sequence[torch.Tensor]) -> str:

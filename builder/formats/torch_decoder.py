@@ -24,7 +24,7 @@ def describe_decoder(path: Path) -> Description:
     with torch_module.quiet():
         script = torch.jit.load(str(path), map_location="cpu")
     weights = list(script.parameters())
-    dtype = _TYPES[str(weights[0].dtype).removeprefix("torch.")]
+    dtype = _TYPES[str(script.head.weight.dtype).removeprefix("torch.")]
     inputs = [TensorInfo(name, *form) for name, form in _CALL.items()]
     return Description(
         inputs=(*inputs, TensorInfo("cache", dtype, (-1,) * 5)),

@@ -57,9 +57,10 @@ def prepare(source: Source, candidate: Candidate) -> Traced:
     """The module of `source` in the candidate's precision, and what to trace it with."""
     import torch
 
-    found = torch_source(source, candidate)
+    found, device = torch_source(source, candidate), candidate.optimization.device
+    torch.backends.cudnn.allow_tf32 = False  # a trace writes it into every convolution
     arrays = found.example()
-    example = tuple(torch.from_numpy(np.ascontiguousarray(arrays[name])) for name in found.inputs)
+    example = tuple(torch.from_numpy(np.ascontiguousarray(arrays[name])).to(device) for name in found.inputs)
     axes = found.dynamic_axes()
     other = tuple(
         _stretched(tensor, sorted(axes.get(name, {}))) for name, tensor in zip(found.inputs, example, strict=True)
@@ -77,9 +78,10 @@ def in_precision(module: torch.nn.Module, candidate: Candidate, name: str) -> to
     import torch
 
     types = {"fp16": torch.float16, "bf16": torch.bfloat16}
-    small = types.get(candidate.precision)
+    small, device = types.get(candidate.precision), candidate.optimization.device
+    if small is not None or device != "cpu":
+        module = copy.deepcopy(module).to(device)
     if small is not None:
-        module = copy.deepcopy(module)
         for part in module.modules():
             if isinstance(part, torch.nn.Linear | torch.nn.Conv2d | torch.nn.Embedding):
                 part.to(small)
@@ -96,7 +98,7 @@ def in_precision(module: torch.nn.Module, candidate: Candidate, name: str) -> to
             if cast is None:
                 answer = self.inner(*tensors)
             else:
-                with torch.autocast("cpu", cast, cache_enabled=False):
+                with torch.autocast(device, cast, cache_enabled=False):
                     answer = self.inner(*tensors)
             answers = answer if isinstance(answer, tuple) else (answer,)
             return tuple(a.to(torch.float32) if a.is_floating_point() else a for a in answers)
@@ -137,7 +139,8 @@ def check_axes(traced: Traced, artifact: Any) -> TorchSettings:
     for name, one, two in zip(traced.source.outputs, small, large, strict=True):
         free = [axis for axis in range(one.ndim) if one.shape[axis] != two.shape[axis]]
         outputs.append(_describe(name, one, {axis: "batch" if axis == 0 else f"{name}.{axis}" for axis in free}))
-    return TorchSettings(tuple(inputs), tuple(outputs), limits=_limits(traced))
+    device = traced.example[0].device.type
+    return TorchSettings(tuple(inputs), tuple(outputs), limits=_limits(traced), device=device)
 
 
 def _limits(traced: Traced) -> dict[str, int]:
@@ -169,7 +172,7 @@ def _fixed(traced: Traced, what: str) -> BuildError:
 
 def _describe(name: str, tensor: torch.Tensor, free: dict[int, str]) -> TensorDescription:
     shape = tuple(free.get(axis, int(size)) for axis, size in enumerate(tensor.shape))
-    return TensorDescription(name, tensor.numpy().dtype, shape)
+    return TensorDescription(name, tensor.cpu().numpy().dtype, shape)
 
 
 def tensors(settings: TorchSettings) -> tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...]]:
@@ -194,7 +197,9 @@ def made_up(settings: TorchSettings) -> tuple[torch.Tensor, ...]:
     import torch
 
     return tuple(
-        torch.from_numpy(np.ones([axis if isinstance(axis, int) else 2 for axis in tensor.shape], tensor.dtype))
+        torch.from_numpy(np.ones([axis if isinstance(axis, int) else 2 for axis in tensor.shape], tensor.dtype)).to(
+            settings.device
+        )
         for tensor in settings.inputs
     )
 

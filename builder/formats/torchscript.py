@@ -7,6 +7,7 @@ Upstream calls TorchScript deprecated, and so does the manifest.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,9 @@ class TorchScriptFormat(Format):
         with torch_module.quiet(), torch.inference_mode():
             with torch_attention.attention_as(candidate.optimization.attention, source.name):
                 graph = torch.jit.trace(traced.module, traced.example, check_trace=False)
-            torch_module.check_axes(traced, graph).write(directory)
+            settings = torch_module.check_axes(traced, graph)
+            graphs = candidate.optimization.compile_mode == "reduce-overhead"
+            replace(settings, graphs=graphs).write(directory)
             torch.jit.save(graph, str(directory / MODEL_FILE))
         source.write_beside(directory)
 
@@ -63,7 +66,7 @@ class TorchScriptFormat(Format):
             return self._scripted
         path = directory / MODEL_FILE
         with torch_module.quiet():
-            graph = torch.jit.load(str(path), map_location="cpu").eval()
+            graph = torch.jit.load(str(path), map_location=candidate.optimization.device).eval()
             before = len(list(graph.inlined_graph.nodes()))
             frozen = torch.jit.freeze(graph)
             torch.jit.save(frozen, str(path))
@@ -86,7 +89,7 @@ class TorchScriptFormat(Format):
         settings = TorchSettings.read(directory)
         inputs, outputs = torch_module.tensors(settings)
         with torch_module.quiet():
-            module = torch.jit.load(str(path), map_location="cpu").eval()
+            module = torch.jit.load(str(path), map_location=settings.device).eval()
         nodes = [node for node in module.inlined_graph.nodes() if node.kind() != "prim::Constant"]
         parameters, weight_bytes = _weights(module)
         return Description(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from builder.candidate import Candidate, Exclusion
-from builder.forms import coreml, onnx, openvino, tensorrt, torch
+from builder.forms import coreml, gpu, onnx, openvino, tensorrt, torch
 from builder.model_spec import ModelSpec
 
 Forms = tuple[tuple[Candidate, ...], tuple[Exclusion, ...]]
@@ -16,6 +16,7 @@ FAMILIES: tuple[Callable[[str], Forms], ...] = (
     onnx.forms,  # keep the comma: a family a line
     openvino.forms,
     torch.forms,
+    gpu.forms,
     tensorrt.forms,
     coreml.forms,
 )

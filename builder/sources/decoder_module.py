@@ -39,7 +39,11 @@ class Shape(NamedTuple):
 
 
 class DecoderModule(nn.Module):
-    """Embeddings to logits; what it reads goes into the cache."""
+    """Embeddings to logits; what it reads goes into the cache.
+
+    Between layers states stay in single precision, whatever the weights are in: rounded to bf16 after every layer,
+    small differences between logits are lost.
+    """
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -68,19 +72,24 @@ class DecoderModule(nn.Module):
             logits FP32 `[n, k, vocabulary]`.
         """
         count, length = embeds.shape[0], embeds.shape[1]
-        hidden = embeds.to(self.norm.dtype)
+        hidden, small = embeds, self.head.weight.dtype
         angles = positions.index_select(0, self.axis).permute(1, 2, 0).to(torch.float32) * self.frequency
         cos, sin = angles.cos().unsqueeze(2), angles.sin().unsqueeze(2)
         places = starts.unsqueeze(1) + torch.arange(length, device=starts.device)
         later = torch.arange(width, device=starts.device) > places.unsqueeze(2)
-        mask = torch.zeros(later.shape, dtype=hidden.dtype, device=hidden.device).masked_fill(later, -float("inf"))
+        mask = torch.zeros(later.shape, dtype=small, device=hidden.device).masked_fill(later, -float("inf"))
         # The queries that share keys are rows of one product, so keys are never repeated.
         mask = mask.unsqueeze(1).expand(-1, self.group, -1, -1).reshape(count, 1, self.group * length, width)
         rows = torch.arange(count, device=starts.device).unsqueeze(1)
         for i, layer in enumerate(self.layers):
             hidden = layer(hidden, cos, sin, mask, rows, places, cache[2 * i], cache[2 * i + 1], width)
         chosen = torch.rms_norm(hidden[rows, at], [self.hidden], self.norm, self.epsilon)
-        return self.head(chosen).to(torch.float32)
+        if (
+            chosen.is_cuda and small != torch.float32
+        ):  # what a product of such weights is summed in, not rounded once more
+            flat = torch.mm(chosen.to(small).view(-1, self.hidden), self.head.weight.t(), out_dtype=torch.float32)
+            return flat.view(count, -1, self.head.out_features)
+        return self.head(chosen.to(small)).to(torch.float32)
 
 
 class DecoderLayer(nn.Module):
@@ -113,7 +122,7 @@ class DecoderLayer(nn.Module):
     ) -> Tensor:
         """See `DecoderModule.forward`; `keys` and `values` are `[n, kv_heads, places, head_dim]`."""
         count, length = hidden.shape[0], hidden.shape[1]
-        normed = torch.rms_norm(hidden, [self.hidden], self.before, self.epsilon)
+        normed = torch.rms_norm(hidden, [self.hidden], self.before, self.epsilon).to(self.qkv.weight.dtype)
         made = self.qkv(normed).view(count, length, -1, self.head_dim)
         query, key, value = made.split([self.heads, self.kv_heads, self.kv_heads], dim=2)
         if self.query_norm is not None and self.key_norm is not None:
@@ -126,7 +135,8 @@ class DecoderLayer(nn.Module):
         seen = F.scaled_dot_product_attention(shared, keys[:, :, :width], values[:, :, :width], attn_mask=mask)
         seen = seen.reshape(count, self.heads, length, self.head_dim).transpose(1, 2).reshape(count, length, -1)
         hidden = hidden + self.out(seen)
-        gate, up = self.gate_up(torch.rms_norm(hidden, [self.hidden], self.between, self.epsilon)).split(self.inner, -1)
+        normed = torch.rms_norm(hidden, [self.hidden], self.between, self.epsilon).to(self.qkv.weight.dtype)
+        gate, up = self.gate_up(normed).split(self.inner, -1)
         return hidden + self.down(F.silu(gate) * up)
 
 

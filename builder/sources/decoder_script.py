@@ -54,11 +54,16 @@ def load_decoder(checkpoint: Path, dtype: torch.dtype) -> DecoderModule:
     with torch.device("meta"):  # no weights that the checkpoint's would replace
         module: DecoderModule = DecoderModule(shape)
     with _opened(checkpoint) as weights:
-        found = {name: tensor.to(dtype) for name, tensor in _weights(weights, shape)}
+        found = {name: tensor.to(_type(name, dtype)) for name, tensor in _weights(weights, shape)}
     fixed = {"axis": rotary_axes(shape), "frequency": rotary_frequencies(shape)}
     module.load_state_dict({**found, **fixed}, assign=True)
     module.eval().requires_grad_(False)
     return module
+
+
+def _type(name: str, dtype: torch.dtype) -> torch.dtype:
+    """Norms of what is kept between layers are in single precision, as that is."""
+    return torch.float32 if name.rpartition(".")[2] in ("norm", "before", "between") else dtype
 
 
 def read_shape(checkpoint: Path) -> Shape:

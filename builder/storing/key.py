@@ -104,6 +104,8 @@ def build_key(spec: ModelSpec, source_digest: str) -> str:
     }
     if spec.format == "aotinductor":
         facts["cpu"] = " ".join(sorted(this_machine().code))  # its machine code is for this kind of CPU alone
+    if spec.optimization.device == "cuda":
+        facts["gpus"] = [str(gpu) for gpu in this_machine().gpus]
     if (spec.format, spec.quantization) == ("openvino", "static") and saturates():
         facts["weights"] = "7 bits"  # on a CPU where 8 are right it is another artifact
     if spec.format == "tensorrt":  # engines are built for given shapes, and by the classic library for the GPU at hand

@@ -24,13 +24,13 @@ def parse_among(text: str, known: Sequence[str], what: str, beside: Sequence[str
     return tuple(name for name in there if name in names)
 
 
-def parse_levels(text: str) -> tuple[int, ...]:
-    """The numbers of requests in `text`, each once, ascending.
+def parse_levels(text: str, what: str = "concurrency", most: int = 256) -> tuple[int, ...]:
+    """The numbers in `text`, of requests at once unless something else is meant, each once, ascending.
 
     Raises:
-        InvalidRequest: one of them is no number from 1 to 256.
+        InvalidRequest: one of them is no number from 1 to `most`.
     """
     names = parse_names(text)
-    if not names or not all(name.isdecimal() and 1 <= int(name) <= 256 for name in names):
-        raise InvalidRequest(f"{text!r} is no concurrency.", mend="Say numbers from 1 to 256, for instance 1,16,64.")
+    if not names or not all(name.isdecimal() and 1 <= int(name) <= most for name in names):
+        raise InvalidRequest(f"{text!r} is no {what}.", mend=f"Say numbers from 1 to {most}, for instance 1,16,64.")
     return tuple(sorted({int(name) for name in names}))

@@ -13,9 +13,9 @@ import torch._inductor
 
 from pixelis.errors import SetupError
 from pixelis.machine import this_machine
+from python_backends.engine.torch_device import Arrays, run_tensors
 from python_backends.engine.torch_engine import TorchEngine
 from python_backends.engine.torch_settings import TorchSettings
-from python_backends.engine.torchscript_engine import Arrays, run_tensors
 
 _UNPACKING = Lock()
 

@@ -46,6 +46,9 @@ class TorchEngine(Engine):
 
     def _check_machine(self, settings: TorchSettings) -> None:
         """Raise `SetupError` where the artifact's code is for another machine."""
+        from python_backends.engine.torch_device import require_device
+
+        require_device(settings)
 
     @abstractmethod
     def _load(self, path: Path) -> None:

@@ -21,6 +21,8 @@ class TorchSettings:
     """Names, element types and shapes; and what machine the code is for.
 
     Attributes:
+        device: where it computes: `cpu`, or `cuda`, the first GPU.
+        graphs: runs are captured as CUDA graphs, one for each shape that comes.
         features: CPU features that the artifact's native code may use; empty where it has none.
         limits: by input, how many rows the table has that its values index.
         longest: by name of an axis, how long it may be.
@@ -31,6 +33,8 @@ class TorchSettings:
     features: frozenset[str] = frozenset()
     limits: dict[str, int] = field(default_factory=dict)
     longest: dict[str, int] = field(default_factory=dict)
+    device: str = "cpu"
+    graphs: bool = False
 
     @classmethod
     def read(cls, directory: Path) -> TorchSettings:
@@ -42,8 +46,11 @@ class TorchSettings:
         try:
             said = json.loads((directory / SETTINGS).read_text(encoding="utf-8"))
             inputs, outputs = (tuple(map(_tensor, said[side])) for side in ("inputs", "outputs"))
-            bounds = ({str(k): int(v) for k, v in said.get(name, {}).items()} for name in ("limits", "longest"))
-            return cls(inputs, outputs, frozenset(said.get("features", ())), *bounds)
+            limits, longest = (
+                {str(k): int(v) for k, v in said.get(name, {}).items()} for name in ("limits", "longest")
+            )
+            features, graphs = frozenset(said.get("features", ())), bool(said.get("graphs"))
+            return cls(inputs, outputs, features, limits, longest, str(said.get("device", "cpu")), graphs)
         except FileNotFoundError:
             raise SetupError(f"There is no {SETTINGS} beside the artifact.", mend=_REBUILD) from None
         except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -58,7 +65,9 @@ class TorchSettings:
             ]
             for side in ("inputs", "outputs")
         }
-        further = {"features": sorted(self.features), "limits": self.limits, "longest": self.longest}
+        further: dict[str, Any] = {"features": sorted(self.features), "limits": self.limits, "longest": self.longest}
+        if self.device != "cpu":
+            further |= {"device": self.device, "graphs": self.graphs}
         said.update({name: value for name, value in further.items() if value})
         (directory / SETTINGS).write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
 

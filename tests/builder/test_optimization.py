@@ -31,7 +31,15 @@ def _refusal(machine: Machine = CPU, **form: object) -> str:
     [
         ({"format": "onnx", "optimization": {"compile_mode": "max-autotune"}}, "compile_mode has no meaning for onnx"),
         ({"format": "onnx", "optimization": {"group_size": 64}}, "It knows graph_level"),
-        ({"format": "torchscript", "optimization": {"compile_mode": "max-autotune"}}, "It knows attention, autocast"),
+        ({"format": "torchscript", "optimization": {"graph_level": "basic"}}, "It knows attention, autocast"),
+        (
+            {"format": "torchscript", "optimization": {"compile_mode": "max-autotune"}},
+            "TorchScript is interpreted.* Here compile_mode is default.",
+        ),
+        (
+            {"format": "torchscript", "optimization": {"compile_mode": "reduce-overhead"}},
+            "a CPU does not have.* Here compile_mode is default.",
+        ),
         ({"format": "aotinductor", "optimization": {"graph_level": "basic"}}, "graph_level has no meaning"),
         (
             {"format": "aotinductor", "precision": "bf16", "optimization": {"autocast": "bf16"}},

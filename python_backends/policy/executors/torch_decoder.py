@@ -1,7 +1,7 @@
 """The scripted decoder (`builder/sources/decoder_module.py`) and its cache in PyTorch, on a GPU where there is one.
 
-The artifact carries its code; nothing of transformers runs here. The GPU's part (`torch_step.py`) was written where
-there is none and has not run: on the CPU all else is the same code.
+The artifact carries its code; nothing of transformers runs here. On a GPU decode steps are captured CUDA graphs
+(`torch_step.py`); all else is the same code as on the CPU.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class TorchDecoder(DecoderGraph):
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.executor = f"TorchScript (PyTorch {torch.__version__}) on {_name(self._device)}"
         self._script = _load(directory / "model.ts", self._device)
-        self._dtype = next(self._script.parameters()).dtype
+        self._dtype = self._script.head.weight.dtype
         if self._device.type == "cpu":
             use_huge_pages()  # before the cache is there, whose rows take memory when they are written
         self.embeddings = EmbeddingTable.load(directory, config)
