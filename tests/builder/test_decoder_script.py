@@ -134,6 +134,7 @@ def test_the_artifact_says_what_it_is_and_names_no_path_of_this_machine(
     assert form.optimise(tmp_path, bf16)[0].startswith("torch.jit.script: bf16")
     told = form.describe(tmp_path)
     assert {tensor.name: tensor.dtype for tensor in told.inputs}["cache"] == "BF16"
-    assert told.weight_bytes == 2 * told.parameters > 0
+    norms = told.weight_bytes - 2 * told.parameters  # those of states between layers are in single precision
+    assert 0 < norms < told.weight_bytes / 100
     assert told.nodes > 100
     assert str(Path(__file__).parents[2]).encode() not in (tmp_path / "model.ts").read_bytes()
