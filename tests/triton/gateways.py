@@ -27,9 +27,12 @@ def gateway(port: int, triton: EmbeddedTriton, state: Path, *more: str) -> Itera
         assert process.stdout is not None
         assert f"127.0.0.1:{port}" in process.stdout.readline()
         assert until(lambda: _answers(port))
-        yield f"127.0.0.1:{port}"
-        process.terminate()
-        assert process.wait(20) in (0, -signal.SIGTERM)
+        try:
+            yield f"127.0.0.1:{port}"
+            process.terminate()
+            assert process.wait(20) in (0, -signal.SIGTERM)
+        finally:
+            process.kill()  # of a test that failed; else it has ended
 
 
 def _answers(port: int) -> bool:

@@ -170,20 +170,6 @@ def test_experience_stats(client: PixelisClient) -> None:
     assert "feedback_requests" in shown.stdout
 
 
-def test_feedback_works_after_a_restart(triton: EmbeddedTriton, config: Settings) -> None:
-    asked = question(6)
-    with PixelisClient(triton.grpc_url) as client:
-        first = ask(client, asked, read_only=False, request_id="asked-before")
-    triton.stop()
-    with EmbeddedTriton(config=config) as again, PixelisClient(again.grpc_url) as client:
-        judged = client.feedback("asked-before", answer=WRONG).judgement
-        assert judged is not None
-        assert judged.question == asked.text
-        result = ask(client, asked)
-        assert (result.answer, result.provenance.agent_answer) == (WRONG, first.answer)
-        assert ask(client, question(1)).answer == WRONG, "what was said before the restart holds"
-
-
 def test_what_one_key_taught_another_never_sees(triton: EmbeddedTriton, config: Settings, tmp_path: Path) -> None:
     path, taught = tmp_path / "keys.json", question(41)
     secrets = {name: api_keys.add(path, name, None, None) for name in ("alice", "bob")}
@@ -214,3 +200,17 @@ def test_what_one_key_taught_another_never_sees(triton: EmbeddedTriton, config: 
         assert ask(client, taught).answer == first["answer"]
         assert ask(client, taught, tenant="alice").answer == WRONG
         assert client.stats().stats["tenants"] == {"alice": 1}
+
+
+def test_feedback_works_after_a_restart(triton: EmbeddedTriton, config: Settings) -> None:
+    asked = question(6)
+    with PixelisClient(triton.grpc_url) as client:
+        first = ask(client, asked, read_only=False, request_id="asked-before")
+    triton.stop()
+    with EmbeddedTriton(config=config) as again, PixelisClient(again.grpc_url) as client:
+        judged = client.feedback("asked-before", answer=WRONG).judgement
+        assert judged is not None
+        assert judged.question == asked.text
+        result = ask(client, asked)
+        assert (result.answer, result.provenance.agent_answer) == (WRONG, first.answer)
+        assert ask(client, question(1)).answer == WRONG, "what was said before the restart holds"
