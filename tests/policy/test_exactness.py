@@ -182,16 +182,19 @@ def test_preempted(
     nanos: Artifacts, asked: list[PolicyRequest], alone: list[Caller], prefix_bytes: int, form: FormatName
 ) -> None:
     with PolicyRuntime(nanos(form), slots=2, max_len=1024, prefix_bytes=prefix_bytes) as runtime:
-        callers: dict[int, Caller] = {}
-        for urgent in (False, True):
-            for i, one in enumerate(asked):
-                if (i % 3 == 2) == urgent:
-                    sampling = one.sampling.model_copy(update={"priority": 9 * urgent})
-                    callers[i] = ask(runtime, PolicyRequest(one.prompt_ids, one.visual, one.grids, sampling))
-                    time.sleep(0.01 * urgent)
-            while not urgent and runtime.metrics.active < 2:
-                time.sleep(0.001)
-        _check(alone, [callers[i] for i in range(len(asked))])
+        for _ in range(5):  # on a busy machine ordinary requests may be over before an urgent one comes
+            callers: dict[int, Caller] = {}
+            for urgent in (False, True):
+                for i, one in enumerate(asked):
+                    if (i % 3 == 2) == urgent:
+                        sampling = one.sampling.model_copy(update={"priority": 9 * urgent})
+                        callers[i] = ask(runtime, PolicyRequest(one.prompt_ids, one.visual, one.grids, sampling))
+                        time.sleep(0.01 * urgent)
+                while not urgent and runtime.metrics.active < 2:
+                    time.sleep(0.001)
+            _check(alone, [callers[i] for i in range(len(asked))])
+            if runtime.metrics.preemptions:
+                break
         assert runtime.metrics.preemptions
 
 
