@@ -188,6 +188,15 @@ def test_what_is_not_learned_is_noted_for_feedback(
     assert asked.experience.trajectory == OUTCOME.actions
 
 
+def test_a_tenant_teaches_its_own(voice: Voice, prepare: Callable[..., Prepared]) -> None:
+    models = ScriptedModels(voice, [""])
+    shared, own = neighbours("cat", "cat")
+    models.neighbours = [shared, own.model_copy(update={"tenant": "alice"})]
+    finish(models, prepare(read_only=False, reference_answer="cat", tenant="alice"))
+    assert (models.fed_back, set(models.tenants)) == ([own.experience_id], {"alice"})
+    assert [asked.tenant for asked in models.asked] == ["alice"]
+
+
 def test_what_a_human_decided_is_named_and_not_learned_again(voice: Voice, prepare: Callable[..., Prepared]) -> None:
     models = ScriptedModels(voice, [""])
     (said,) = neighbours("fox")

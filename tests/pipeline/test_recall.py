@@ -41,6 +41,13 @@ def test_only_a_request_that_may_learn_counts_as_retrieval(voice: Voice, prepare
     assert models.counted == [True]
 
 
+def test_a_request_finds_what_its_tenant_does(voice: Voice, prepare: Callable[..., Prepared]) -> None:
+    models = ScriptedModels(voice, [""])
+    for tenant in ("", "alice"):
+        one(models, prepare(tenant=tenant))
+    assert models.tenants == ["", "alice"]
+
+
 def test_a_batch_is_one_call_of_each_encoder_and_everybody_gets_his_own(
     voice: Voice, prepare: Callable[..., Prepared]
 ) -> None:

@@ -153,6 +153,8 @@ def test_a_request_is_its_keys_tenants(gateways: Served, tmp_path: Path) -> None
         assert (tenant(alice), tenant(alice, k=3), tenant(teacher)) == ("alice", "alice", "")
         refused = ask("/infer", body(tenant="bob"), Authorization=f"Bearer {alice}")
         assert (refused[0], "unknown key `tenant`" in refused[2]["error"]["message"]) == (400, True)
+        streamed = ask("/infer", body(stream=True), Authorization=f"Bearer {alice}")[2]
+        assert b'\\"tenant\\":\\"alice\\"' in streamed
         found = ask("/batch_infer", {"requests": [body(), body(tenant="")]}, Authorization=f"Bearer {alice}")[2]
         assert [one["status"] for one in found["answers"]] == [200, 400]
         assert '"tenant":"alice"' in found["answers"][0]["result"]["versions"]["options"]
