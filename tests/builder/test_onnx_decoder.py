@@ -87,6 +87,7 @@ def test_the_cache_is_of_the_graphs_type(small: Path, single: Path, tmp_path: Pa
         assert {buffer.dtype for buffer in graph._cache.values()} == {np.dtype(dtype)}
 
 
+@pytest.mark.long
 def test_the_same_bytes_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = {**SMALL_TEXT, "vocab_size": 320, "intermediate_size": 128}  # an even number of blocks: k-quant
     wide = write_checkpoint(tmp_path / "wide", text, SMALL_VISION, 168, seed=6)

@@ -46,7 +46,7 @@ def _seeing(checkpoint: Path, directory: Path, view: Any, video: str = "frames")
     [
         pytest.param(VIEWS[0], "frames", id="one view", marks=pytest.mark.long),
         pytest.param(VIEWS, "frames", id="three views", marks=pytest.mark.long),
-        pytest.param(VIEWS[0], "pairs", id="one view, pairs"),
+        pytest.param(VIEWS[0], "pairs", id="one view, pairs", marks=pytest.mark.long),
         pytest.param(VIEWS, "pairs", id="three views, pairs"),
     ],
 )

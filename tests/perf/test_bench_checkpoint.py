@@ -47,6 +47,7 @@ def test_the_prompts_are_of_all_kinds_and_have_a_token_for_each_place(prompts: l
     assert len({prompt.ids.tobytes() + prompt.views.tobytes() for prompt in prompts}) == len(prompts)
 
 
+@pytest.mark.long
 def test_the_nano_writes_what_transformers_generates(
     prompts: list[Prompt], reference: Reference, tmp_path: Path
 ) -> None:

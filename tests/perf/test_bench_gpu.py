@@ -13,7 +13,7 @@ from pixelis.schema import Measurement
 TINY = ["--shape", "tiny", "--device", "cpu", "--rounds", "1", "--turn-s", "0.01"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_tower_and_decoder_are_measured_and_the_tower_answers_as_the_original() -> None:
     asked = [*TINY, "--batches", "1,2", "--rows", "1,2", "--prompts", "16", "--json"]
     made = CliRunner().invoke(app, asked)

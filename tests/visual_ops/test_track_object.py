@@ -21,6 +21,7 @@ from tests.visual_ops.clips import Box, clip, overlap, visible
 Pixels = NDArray[np.uint8]
 
 
+@pytest.mark.long
 def test_the_side_that_a_shape_leaves_by() -> None:
     """Measured: right in 199 of 200 clips, and in 100 of 100 with a box that is off by 2 % of the picture's side."""
     rng, right, overlaps = np.random.default_rng(0), 0, []

@@ -127,6 +127,7 @@ def test_a_conversation_with_a_history_is_what_the_chat_template_renders(model: 
     assert tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True) == ours
 
 
+@pytest.mark.long
 def test_training_goes_on_where_it_stopped(tmp_path: Path) -> None:
     recipe = train.Recipe(steps=3, batch=2, save_every=1, widen=1)
     said: list[str] = []
