@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from tests.triton.built import asked, configured, inserted, known, link_reposito
 pytestmark = [pytest.mark.triton, pytest.mark.slow, pytest.mark.timeout(300)]
 
 TIMEOUT_S = 4.0
+_long = partial(pytest.param, marks=pytest.mark.long)
 PICTURE, QUESTION, _ = asked()[0]
 
 
@@ -59,7 +61,7 @@ def repair(triton: EmbeddedTriton) -> Iterator[Repairer]:
     control.close()
 
 
-@pytest.mark.parametrize("model", ["policy", "vision_encoder", "reason", "agent"])
+@pytest.mark.parametrize("model", ["policy", _long("vision_encoder"), _long("reason"), "agent"])
 def test_nobody_waits_for_longer_than_was_asked(
     triton: EmbeddedTriton, traffic: Traffic, right: list[Any], repair: Repairer, model: str
 ) -> None:
@@ -82,7 +84,7 @@ def test_nobody_waits_for_longer_than_was_asked(
         assert again.result.provenance.reasons == []
 
 
-@pytest.mark.parametrize("model", ["knn", "embed_text", "reward", "visual_ops"])
+@pytest.mark.parametrize("model", ["knn", _long("embed_text"), _long("reward"), "visual_ops"])
 def test_a_dead_helper_is_a_reason_and_no_failure(triton: EmbeddedTriton, repair: Repairer, model: str) -> None:
     with PixelisClient(triton.grpc_url) as client:
         kill(triton, model)

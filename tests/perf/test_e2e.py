@@ -294,6 +294,7 @@ def test_both_sides_answer_alike_and_the_report_says_all(tmp_path: Path) -> None
 
 
 @pytest.mark.triton
+@pytest.mark.long
 def test_ctrl_c_ends_both_sides(tmp_path: Path) -> None:
     command = [*COMMAND, "--scenes", "8", "--concurrency", "1"]
     bench = subprocess.Popen(command, cwd=ROOT, env=environment(tmp_path, 18266), stdout=subprocess.PIPE)

@@ -201,7 +201,7 @@ def test_a_bad_question(
 OPTIONS = {
     "no json": "wrong at `JSON`",
     "[]": "wrong at `JSON`",
-    '{"colour": 1}': "unknown key `colour`. Known keys: fps, k, max_operations",
+    '{"colour": 1}': "unknown key `colour`. Known keys: fps, history, k, max_operations",
     '{"timeout_s": 0}': "wrong at `timeout_s`",
     '{"timeout_s": 301}': "wrong at `timeout_s`",
     '{"timeout_s": "soon"}': "wrong at `timeout_s`",

@@ -187,7 +187,7 @@ def busy(client: PixelisClient) -> tuple[float, float]:
     return metric(client, "pixelis_policy_active_sequences"), metric(client, "pixelis_policy_waiting_sequences")
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", ["grpc", pytest.param("http", marks=pytest.mark.long)])
 def test_clients_that_do_not_read_hold_up_nobody(clients: dict[str, PixelisClient], way: str) -> None:
     client, count = clients[way], 6
     want = hear(clients["grpc"], example(1), **LONG).result.answer
