@@ -46,7 +46,7 @@ def gateway(
     pictures = [scene.picture(scene.EXAMPLE, seed) for seed in range(8)]
     rows: list[dict[str, Any]] = []
     claims: list[Claim] = []
-    with progress(quiet=False) as watch, scene.scene(workers) as running:
+    with progress(quiet=False) as watch, scene.scene(workers, max(streams, 256)) as running:
         if "overhead" in chosen:
             watch("bench gateway", "overhead")
             found, claimed = overhead.overhead(running, pictures[:4], pictures[4:], rounds)

@@ -49,11 +49,12 @@ class Scene:
 
 
 @contextlib.contextmanager
-def scene(workers: int = 1) -> Iterator[Scene]:
+def scene(workers: int = 1, waiting: int = 256) -> Iterator[Scene]:
     """Both, until the end.
 
     Args:
         workers: processes of the gateway.
+        waiting: requests that may wait there.
 
     Raises:
         SetupError: the gateway does not start.
@@ -61,18 +62,19 @@ def scene(workers: int = 1) -> Iterator[Scene]:
     with tempfile.TemporaryDirectory(prefix="pixelis-gateway-") as folder:
         ports = free_ports()
         config = settings().model_copy(update={"state": Path(folder), "server": ports})
-        with EmbeddedTriton(config=config) as triton, _gateway(triton, workers) as (url, pid):
+        with EmbeddedTriton(config=config) as triton, _gateway(triton, workers, waiting) as (url, pid):
             yield Scene(triton.grpc_url, url, pid)
 
 
 @contextlib.contextmanager
-def _gateway(triton: EmbeddedTriton, workers: int) -> Iterator[tuple[str, int]]:
+def _gateway(triton: EmbeddedTriton, workers: int, waiting: int) -> Iterator[tuple[str, int]]:
     port = free_ports().http_port
     command = [sys.executable, "-m", "pixelis", "gateway", "--port", str(port), "--triton", triton.grpc_url]
     environment = {
         **os.environ,
         "PIXELIS_GATEWAY__TRITON_METRICS": f"{triton.ports.host}:{triton.ports.metrics}",
         "PIXELIS_GATEWAY__WORKERS": str(workers),
+        "PIXELIS_GATEWAY__WAITING": str(waiting),
         "PIXELIS_STATE": str(triton.state),
     }
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment) as process:
