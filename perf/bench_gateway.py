@@ -39,7 +39,7 @@ def gateway(
     from perf.gateway.streams import streams as keep
     from perf.machine import machine, versions
     from perf.policy.words import parse_among
-    from perf.tables import print_claims, wide_console
+    from perf.tables import print_plain
     from pixelis.schema import Claim, Measurement
 
     chosen = parse_among(parts, PARTS, "part")
@@ -67,6 +67,4 @@ def gateway(
     if as_json:
         typer.echo(measured.model_dump_json(indent=2))
         return
-    for row in rows:
-        typer.echo(", ".join(f"{name} {value}" for name, value in row.items()))
-    print_claims(wide_console(), claims)
+    print_plain(measured)

@@ -25,7 +25,7 @@ def gpu(
 ) -> None:
     """Vision tower and decoder of Qwen2.5-VL, full depth and random weights, beside eager fp32 PyTorch on the same GPU.
 
-    Needs PyTorch with CUDA, transformers, and 40 GB of the GPU's memory for 3b, 90 for 7b.
+    Needs PyTorch with CUDA and transformers. The decoder is on the GPU three times: once in fp32, twice in bf16.
 
     Examples:
 

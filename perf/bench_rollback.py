@@ -39,7 +39,7 @@ def rollback(
     from perf.rollback.run import run
     from perf.rollback.samples import samples
     from perf.rollback.scene import scene
-    from perf.tables import print_claims, wide_console
+    from perf.tables import print_plain
     from pixelis.errors import NotFound
     from pixelis.schema import Measurement
     from pixelis.settings import settings
@@ -57,6 +57,4 @@ def rollback(
     if as_json:
         typer.echo(measured.model_dump_json(indent=2))
         return
-    for row in rows:
-        typer.echo(", ".join(f"{name} {value}" for name, value in row.items()))
-    print_claims(wide_console(), claims)
+    print_plain(measured)

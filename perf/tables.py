@@ -30,6 +30,14 @@ def print_measurement(measured: Measurement, titles: Mapping[str, str], hidden: 
     print_claims(console, measured.claims)
 
 
+def print_plain(measured: Measurement) -> None:
+    """A line for each row, where they are few and unlike, and the claims."""
+    console = wide_console()
+    for row in measured.rows:
+        console.print(", ".join(f"{name} {value}" for name, value in row.items()), highlight=False, soft_wrap=True)
+    print_claims(console, measured.claims)
+
+
 def row_table(title: str, rows: Sequence[Row], hidden: Collection[str] = ()) -> Table:
     """All columns that any of the rows has, but for `row` and the hidden ones."""
     names = list(dict.fromkeys(name for row in rows for name in row))
