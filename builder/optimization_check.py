@@ -98,6 +98,9 @@ def _torch(candidate: Candidate, machine: Machine) -> BuildError | None:
     if config.device == "cpu" and config.attention == "memory-efficient":
         why = "has kernels for CUDA alone, and this artifact is for the CPU"
         return _refusal(config, "attention", why, ("auto", "eager", "math", "flash"))
+    if config.device == "cuda" and config.attention in ("flash", "memory-efficient"):
+        why = "is what `auto` takes there by itself, as types and masks allow"
+        return _refusal(config, "attention", why, ("auto", "eager", "math"))
     if config.compile_mode not in modes:
         graphs = "means CUDA graphs, which a CPU does not have"
         tuned = "compiles, and TorchScript is interpreted"

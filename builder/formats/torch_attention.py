@@ -35,7 +35,7 @@ def attention_as(kind: Attention, name: str) -> Iterator[None]:
         yield
         return
     original, calls = functional.scaled_dot_product_attention, 0
-    chosen = {"eager": _eager, "math": _math, "flash": _flash, "memory-efficient": _efficient}[kind]
+    chosen = {"eager": _eager, "math": _math, "flash": _flash}[kind]
 
     def instead(*tensors: torch.Tensor, **options: Any) -> torch.Tensor:
         nonlocal calls
@@ -85,21 +85,8 @@ def _math(query: Any, key: Any, value: Any, attn_mask: Any = None) -> Any:
 def _flash(query: Any, key: Any, value: Any, attn_mask: Any = None) -> Any:
     import torch
 
-    if query.device.type == "cpu":
-        call = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-        return call(query, key, value, attn_mask=attn_mask)[0]
-    if attn_mask is not None:
-        raise BuildError(
-            "attention=flash takes no mask on a GPU, and this model has one.", mend="Say memory-efficient, or auto."
-        )
-    return torch.ops.aten._scaled_dot_product_flash_attention(query, key, value)[0]
-
-
-def _efficient(query: Any, key: Any, value: Any, attn_mask: Any = None) -> Any:
-    import torch
-
-    call = torch.ops.aten._scaled_dot_product_efficient_attention
-    return call(query, key, value, attn_mask, False)[0]
+    call = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    return call(query, key, value, attn_mask=attn_mask)[0]
 
 
 def kernels(call: Callable[..., Any], inputs: Sequence[torch.Tensor]) -> str:

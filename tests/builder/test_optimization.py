@@ -14,7 +14,7 @@ from builder.candidate import Candidate
 from builder.optimization import OptimizationConfig
 from builder.optimization_check import _PER_FORM, impossible
 from pixelis.errors import BuildError
-from pixelis.machine import Machine
+from pixelis.machine import Gpu, Machine
 from tests.builder.tiny_torch import tiny_spec
 
 WEIGHTS: dict[str, object] = {"format": "openvino", "precision": "int8", "quantization": "weights"}
@@ -67,6 +67,13 @@ def _refusal(machine: Machine = CPU, **form: object) -> str:
 )  # fmt: skip
 def test_what_cannot_be_is_refused_with_what_can(form: dict[str, object], words: str) -> None:
     assert re.search(words, _refusal(**form))
+
+
+@pytest.mark.parametrize("kind", ["flash", "memory-efficient"])
+def test_on_a_gpu_pytorch_chooses_among_its_kernels(kind: str) -> None:
+    machine = replace(CPU, gpus=(Gpu("GPU", "9.0", 81920, "580"),))
+    told = _refusal(machine, format="torchscript", optimization={"device": "cuda", "attention": kind})
+    assert "Here attention is auto, eager, math." in told
 
 
 @pytest.mark.parametrize("form", [{"format": "torchscript"}, WEIGHTS])
