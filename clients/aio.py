@@ -56,7 +56,7 @@ class AsyncPixelisClient(Connection):
     ) -> Answer:
         """The answer to a question about pictures."""
         asked = wire.options(options, changes)
-        return await self._infer(wire.ask(wire.encoded(images), question, asked, request_id))
+        return await self.infer(wire.ask(wire.encoded(images), question, asked, request_id))
 
     async def stream(
         self,
@@ -84,7 +84,7 @@ class AsyncPixelisClient(Connection):
     ) -> OperationResult:
         """One visual operation; a bad argument is the `error` of the result."""
         asked = wire.operation(operation, arguments or {}, image_index)
-        return await self._infer(wire.operate(wire.encoded(images), asked))
+        return await self.infer(wire.operate(wire.encoded(images), asked))
 
     async def group(
         self, images: Picture | Sequence[Picture], operations: Sequence[Operation], *, enough: float | None = None
@@ -97,21 +97,21 @@ class AsyncPixelisClient(Connection):
             enough: confidence (0-1) from which on operations that have not begun are left out.
         """
         asked = wire.group(operations, enough)
-        return await self._infer(wire.operate_group(wire.encoded(images), asked))
+        return await self.infer(wire.operate_group(wire.encoded(images), asked))
 
     async def search(self, key: ArrayLike, k: int = 5, *, tenant: str = "") -> KnnResult:
         """The `k` nearest experiences of a retrieval key `[1664]` that `tenant` finds; changes nothing."""
-        return await self._infer(wire.search(key, k, tenant))
+        return await self.infer(wire.search(key, k, tenant))
 
     async def knn(self, command: KnnCommand, key: ArrayLike | None = None) -> KnnResult:
         """Any command of `knn`."""
-        return await self._infer(wire.knn(command, key))
+        return await self.infer(wire.knn(command, key))
 
     async def feedback(
         self, request_id: str, *, correct: bool | None = None, answer: str | None = None, tenant: str = ""
     ) -> KnnResult:
         """Say whether the answer to a request was right, or what is right."""
-        return await self._infer(wire.feedback(request_id, correct, answer, tenant))
+        return await self.infer(wire.feedback(request_id, correct, answer, tenant))
 
     async def stats(self) -> KnnResult:
         """How many experiences there are, and how they are indexed."""
@@ -146,7 +146,8 @@ class AsyncPixelisClient(Connection):
     ) -> None:
         await self.close()
 
-    async def _infer(self, call: Call[T]) -> T:
+    async def infer(self, call: Call[T]) -> T:
+        """Any call that `clients.wire` makes, asked again where it may be."""
         tries = self._tries(call)
         while True:
             try:

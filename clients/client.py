@@ -65,7 +65,7 @@ class PixelisClient(Connection):
             **changes: single options, such as `k=0` or `timeout_s=10`.
         """
         asked = wire.options(options, changes)
-        return self._infer(wire.ask(wire.encoded(images), question, asked, request_id))
+        return self.infer(wire.ask(wire.encoded(images), question, asked, request_id))
 
     def stream(
         self,
@@ -91,7 +91,7 @@ class PixelisClient(Connection):
     ) -> OperationResult:
         """One visual operation; a bad argument is the `error` of the result."""
         asked = wire.operation(operation, arguments or {}, image_index)
-        return self._infer(wire.operate(wire.encoded(images), asked))
+        return self.infer(wire.operate(wire.encoded(images), asked))
 
     def group(
         self, images: Picture | Sequence[Picture], operations: Sequence[Operation], *, enough: float | None = None
@@ -104,15 +104,15 @@ class PixelisClient(Connection):
             enough: confidence (0-1) from which on operations that have not begun are left out.
         """
         asked = wire.group(operations, enough)
-        return self._infer(wire.operate_group(wire.encoded(images), asked))
+        return self.infer(wire.operate_group(wire.encoded(images), asked))
 
     def search(self, key: ArrayLike, k: int = 5, *, tenant: str = "") -> KnnResult:
         """The `k` nearest experiences of a retrieval key `[1664]` that `tenant` finds; changes nothing."""
-        return self._infer(wire.search(key, k, tenant))
+        return self.infer(wire.search(key, k, tenant))
 
     def knn(self, command: KnnCommand, key: ArrayLike | None = None) -> KnnResult:
         """Any command of `knn`."""
-        return self._infer(wire.knn(command, key))
+        return self.infer(wire.knn(command, key))
 
     def feedback(
         self, request_id: str, *, correct: bool | None = None, answer: str | None = None, tenant: str = ""
@@ -125,7 +125,7 @@ class PixelisClient(Connection):
             answer: instead, the right one.
             tenant: whose request it was.
         """
-        return self._infer(wire.feedback(request_id, correct, answer, tenant))
+        return self.infer(wire.feedback(request_id, correct, answer, tenant))
 
     def stats(self) -> KnnResult:
         """How many experiences there are, and how they are indexed."""
@@ -160,7 +160,8 @@ class PixelisClient(Connection):
     ) -> None:
         self.close()
 
-    def _infer(self, call: Call[T]) -> T:
+    def infer(self, call: Call[T]) -> T:
+        """Any call that `clients.wire` makes, asked again where it may be."""
         tries = self._tries(call)
         while True:
             try:

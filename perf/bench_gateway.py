@@ -16,7 +16,7 @@ PARTS = ("overhead", "throughput", "streams")
 @app.command("gateway")
 def gateway(
     parts: Annotated[str, typer.Option(metavar="NAMES", help="overhead, throughput, streams; or `all`.")] = "all",
-    rounds: Annotated[int, typer.Option(min=2, help="Turns of each way.")] = 200,
+    rounds: Annotated[int, typer.Option(min=2, help="Turns of each way, of the overhead.")] = 1000,
     seconds: Annotated[float, typer.Option(min=1, help="How long streams are kept open; throughput: a tenth.")] = 600,
     streams: Annotated[int, typer.Option("--open", min=1, help="Streams that are open at once.")] = 500,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes of the gateway.")] = 1,

@@ -11,7 +11,8 @@ caller, and only then sent on, over gRPC.
     addresses.py  which addresses of images are fetched; networks.py where to; fetching.py how
     keys.py       who asks; rates.py how often; quotas.py how much of a day; admission.py whose turn it is
     ledger.py     what all requests are counted against; of several workers: clerk.py, remote.py, link.py
-    upstream.py   Triton, as the routes see it
+    upstream.py   Triton, as the routes see it; broken_off.py ends what a task does
+    straight.py   the way of `POST /infer`, past FastAPI's routes
     events.py     server-sent events; journal.py keeps them; background.py: streams without a client
     routes/       one file for each kind of request
     documented.py every public object in the OpenAPI document; reference.py that document as docs/api.md

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from clients.aio import AsyncPixelisClient
@@ -25,6 +25,7 @@ from clients.gateway.limits import Bounded
 from clients.gateway.metrics import Metrics
 from clients.gateway.openapi import ERRORS
 from clients.gateway.routes import chat, events, infer, page, state
+from clients.gateway.straight import Straight
 from clients.gateway.upstream import Upstream
 from clients.gateway.watched import Watched
 from pixelis import __version__
@@ -86,6 +87,7 @@ def application(config: Gateway, limits: Limits, ledger: Ledger, metrics: Metric
     app.include_router(state.routes(desk))
     app.include_router(page.routes())
     app.mount("/page", page.Page())
+    app.add_middleware(Straight, path=infer.PATH, function=infer.asking(desk), refused=_refused)
     app.add_middleware(Bounded, headers=config.header_bytes, most=config.body_bytes, timeout_s=config.body_timeout_s)
     if config.origins:
         app.add_middleware(
@@ -96,32 +98,30 @@ def application(config: Gateway, limits: Limits, ledger: Ledger, metrics: Metric
             expose_headers=[REQUEST_ID, "Retry-After", *EXPOSED],
         )
     app.add_middleware(Watched, metrics=metrics)  # outermost: what the others refuse is seen too
-    app.add_exception_handler(PixelisError, _refused)
-    app.add_exception_handler(HTTPException, _unknown)
-    app.add_exception_handler(ClientDisconnect, _left)
+    for kind in Straight.REFUSALS:
+        app.add_exception_handler(kind, _refused)
     return app
 
 
-def _refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, PixelisError)
+async def _refused(request: Request, error: Exception) -> Response:
+    """The answer to what a request raised; not `def`, which Starlette would send to a thread and back."""
+    if isinstance(error, HTTPException):
+        return _unknown(request, error)
     request.state.outcome = outcome(error)
-    return answer(error, request.state.request_id)
+    if isinstance(error, PixelisError):
+        return answer(error, request.state.request_id)
+    return Response(status_code=CLOSED)
 
 
-def _unknown(request: Request, error: Exception) -> Response:
+def _unknown(request: Request, error: HTTPException) -> Response:
     """What Starlette refuses by itself: paths, methods, malformed forms."""
-    assert isinstance(error, HTTPException)
     if error.status_code == 404:
         refusal: PixelisError = NotFound("There is no such path.", mend="`/openapi.json` lists them.")
     else:
         refusal = InvalidRequest(f"{error.detail}.")
-    response = _refused(request, refusal)
+    request.state.outcome = outcome(refusal)
+    response = answer(refusal, request.state.request_id)
     response.status_code = error.status_code
     for name, value in (error.headers or {}).items():
         response.headers[name] = value
     return response
-
-
-def _left(request: Request, error: Exception) -> Response:
-    request.state.outcome = outcome(error)
-    return Response(status_code=CLOSED)

@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
@@ -111,7 +111,7 @@ class Desk:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "multipart/form-data":
             said = self.checked(await self.json(request), request.state.request_id)
-            return await while_there(request, self.fetched(said, self.purse()))
+            return await self.complete(request, said)
         async with request.form(max_files=self.limits.frames, max_fields=PARTS, max_part_size=FIELD_BYTES) as form:
             return await self._filled(form, request.state.request_id)
 
@@ -124,11 +124,17 @@ class Desk:
         """What one request may have fetched: as much as it may send."""
         return Purse(self.config.body_bytes)
 
+    async def complete(self, request: Request, asked: Asked[bytes | Address]) -> Asked[bytes]:
+        """The same with all images there, for as long as the client is. Raises `PixelisError`, `ClientDisconnect`."""
+        complete = _complete(asked)
+        if complete is not None:
+            return complete
+        return await while_there(request, self.fetched(asked, self.purse()))
+
     async def fetched(self, asked: Asked[bytes | Address], purse: Purse) -> Asked[bytes]:
         """The same with all images there; what it waited for them is taken off its time. Raises `PixelisError`."""
-        whole = [image for image in asked.images if isinstance(image, bytes)]
-        if len(whole) == len(asked.images):
-            return Asked(whole, asked.question, asked.options, asked.request_id, asked.stream, asked.background)
+        if (complete := _complete(asked)) is not None:
+            return complete
         options, deadline = asked.options, time.monotonic() + asked.options.timeout_s
         try:
             images = await asyncio.wait_for(self.fetcher.all(asked.images, purse), options.timeout_s)
@@ -173,6 +179,12 @@ class Desk:
             raise LimitExceeded(
                 f"The question has {size} bytes; {self.limits.question_bytes} are taken.", mend="Ask in fewer words."
             )
+
+
+def _complete(asked: Asked[bytes | Address]) -> Asked[bytes] | None:
+    """The same where all images are there; else none."""
+    there = all(isinstance(image, bytes) for image in asked.images)
+    return cast(Asked[bytes], asked) if there else None
 
 
 def _typed(name: str, text: str) -> Any:

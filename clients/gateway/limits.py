@@ -7,6 +7,7 @@ import asyncio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from clients.gateway.broken_off import BrokenOff
 from pixelis.errors import DeadlineExceeded, LimitExceeded
 
 
@@ -57,13 +58,13 @@ class _Body:
     async def receive(self) -> Message:
         if self.over:  # what is waited for now is that the client goes
             return await self._receive()
-        left = self._deadline - asyncio.get_running_loop().time()
-        try:
-            message = await asyncio.wait_for(self._receive(), max(left, 0))
-        except asyncio.TimeoutError:
-            raise DeadlineExceeded(
-                f"The body did not arrive within {self._timeout_s:g} s.", mend="Send it at once."
-            ) from None
+        late = f"The body did not arrive within {self._timeout_s:g} s."
+        with BrokenOff(DeadlineExceeded(late, mend="Send it at once.")) as off:
+            alarm = asyncio.get_running_loop().call_at(self._deadline, off.now)
+            try:
+                message = await self._receive()
+            finally:
+                alarm.cancel()
         self._held += len(message.get("body", b""))
         if self._held > self._most:
             raise self.too_large()

@@ -46,6 +46,7 @@ class Metrics:
             ["cache"],
             registry=self._registry,
         )
+        self._hit, self._miss = self.answers.labels("hit"), self.answers.labels("miss")
 
     def text(self, standing: Standing) -> bytes:
         """Prometheus' text format.
@@ -59,7 +60,7 @@ class Metrics:
 
     def answered(self, from_cache: bool) -> None:
         """The pipeline has answered."""
-        self.answers.labels("hit" if from_cache else "miss").inc()
+        (self._hit if from_cache else self._miss).inc()
 
     def requests(self) -> dict[str, dict[str, int]]:
         """route -> outcome -> requests so far."""

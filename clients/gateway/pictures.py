@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 from collections.abc import Sequence
+
+import pybase64
 
 from clients.gateway.addresses import SCHEMES, Address, allowed
 from pixelis.errors import InvalidImage, InvalidRequest, LimitExceeded
@@ -61,10 +62,10 @@ def _decode(text: str, limits: Limits, hosts: Sequence[str]) -> bytes | Address:
         text = text[comma + 1 :]
     sized(len(text) * 3 // 4 - 2, limits)
     try:
-        return base64.b64decode(text.encode("ascii"), validate=True)
-    except (binascii.Error, UnicodeEncodeError):
+        return pybase64.b64decode(text, validate=True)
+    except binascii.Error:
         pass
     try:  # as `base64` and e-mail write it, with line ends
-        return base64.b64decode("".join(text.split()).encode("ascii"), validate=True)
-    except (binascii.Error, UnicodeEncodeError):
+        return pybase64.b64decode("".join(text.split()), validate=True)
+    except binascii.Error:
         raise InvalidImage("An image is not base64.", mend="Encode its bytes with the standard alphabet.") from None

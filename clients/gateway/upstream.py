@@ -11,7 +11,9 @@ from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
+from clients import wire
 from clients.aio import AsyncPixelisClient
+from clients.gateway.broken_off import BrokenOff
 from clients.gateway.events import fault, said
 from clients.gateway.ledger import Ledger
 from clients.gateway.metrics import Metrics
@@ -59,27 +61,41 @@ class Upstream:
         self, caller: Caller, images: Sequence[bytes], question: str, options: Options, request_id: str
     ) -> PipelineResult:
         """One answer. Raises what the client and the queue raise."""
-        deadline = time.monotonic() + options.timeout_s
-        async with self._ledger.turn(caller.name, options.priority, deadline):
-            asked = _of(caller, within(options, deadline))
+        async with self._turn(caller, options) as asked:
             result = await self.client.ask(images, question, asked, request_id=request_id)
         self._metrics.answered(result.from_cache)
         return result
+
+    async def relay(
+        self, caller: Caller, images: Sequence[bytes], question: str, options: Options, request_id: str
+    ) -> bytes:
+        """The same as JSON, passed on as the server wrote it: read and written again it would be the same bytes."""
+        async with self._turn(caller, options) as asked:
+            found = await self.client.infer(wire.relay(images, question, asked, request_id))
+        self._metrics.answered(found.from_cache)
+        return found.text
+
+    @asynccontextmanager
+    async def _turn(self, caller: Caller, options: Options) -> AsyncIterator[Options]:
+        """A turn at Triton, and what is asked there."""
+        deadline = time.monotonic() + options.timeout_s
+        async with self._ledger.turn(caller.name, options.priority, deadline):
+            yield _of(caller, within(options, deadline))
 
     async def stream(
         self, caller: Caller, images: Sequence[bytes], question: str, options: Options, request_id: str
     ) -> AsyncIterator[Event]:
         """The same, step by step; closing it cancels."""
-        deadline = time.monotonic() + options.timeout_s
-        turn = self._ledger.turn(caller.name, options.priority, deadline)
-        async with self._recorded(caller.name, request_id) as record, turn:
-            asked = _of(caller, within(options, deadline))
-            async with aclosing(self.client.stream(images, question, asked, request_id=request_id)) as events:  # type: ignore[type-var]
-                async for event in events:
-                    if event.result is not None:
-                        self._metrics.answered(event.result.from_cache)
-                    record(event)
-                    yield event
+        async with (
+            self._recorded(caller.name, request_id) as record,
+            self._turn(caller, options) as asked,
+            aclosing(self.client.stream(images, question, asked, request_id=request_id)) as events,  # type: ignore[type-var]
+        ):
+            async for event in events:
+                if event.result is not None:
+                    self._metrics.answered(event.result.from_cache)
+                record(event)
+                yield event
 
     @asynccontextmanager
     async def _recorded(self, caller: str, request_id: str) -> AsyncIterator[Callable[[Event], None]]:
@@ -125,18 +141,15 @@ async def while_there(request: Request, work: Coroutine[Any, Any, T]) -> T:
     Raises:
         ClientDisconnect: it has gone.
     """
-    task, gone = asyncio.ensure_future(work), asyncio.ensure_future(_gone(request))
-    try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise ClientDisconnect
-        return task.result()
-    finally:
-        for one in (task, gone):
-            one.cancel()
-        await asyncio.gather(task, gone, return_exceptions=True)
 
+    async def watch(left: BrokenOff) -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        left.now()
 
-async def _gone(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+    with BrokenOff(ClientDisconnect()) as left:
+        watching = asyncio.ensure_future(watch(left))
+        try:
+            return await work
+        finally:
+            watching.cancel()

@@ -71,7 +71,7 @@ def call(safe: bool = True) -> Call[int]:
 def test_a_server_that_comes_back_answers() -> None:
     client = PixelisClient(DEAD, retries=2)
     client._transport = flaky = Flaky(2)  # type: ignore[assignment]
-    assert (client._infer(call()), flaky.calls) == (1, 3)
+    assert (client.infer(call()), flaky.calls) == (1, 3)
 
 
 @pytest.mark.parametrize(("retries", "safe", "calls"), [(1, True, 2), (0, True, 1), (3, False, 1)])
@@ -79,17 +79,17 @@ def test_a_server_that_stays_away_is_an_error(retries: int, safe: bool, calls: i
     client = PixelisClient(DEAD, retries=retries)
     client._transport = flaky = Flaky(9)  # type: ignore[assignment]
     with pytest.raises(Unavailable):
-        client._infer(call(safe))
+        client.infer(call(safe))
     assert flaky.calls == calls
 
 
 async def test_the_same_from_asyncio() -> None:
     client = AsyncPixelisClient(DEAD, retries=2)
     client._transport = flaky = AioFlaky(2)  # type: ignore[assignment]
-    assert (await client._infer(call()), flaky.calls) == (1, 3)
+    assert (await client.infer(call()), flaky.calls) == (1, 3)
     client._transport = flaky = AioFlaky(9)  # type: ignore[assignment]
     with pytest.raises(Unavailable):
-        await client._infer(call())
+        await client.infer(call())
     assert flaky.calls == 3
 
 

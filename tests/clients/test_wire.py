@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -71,6 +72,19 @@ def test_answers_that_are_not_understood() -> None:
         read(call, OTHER="{}")
     with pytest.raises(ServingError, match="not understood"):
         read(call, RESULT='{"operation": "ZOOM_IN", "surprise": 1}')
+
+
+def test_an_answer_is_relayed_as_it_was_written() -> None:
+    asked, relayed = (make([b"a"], "?", Options(read_only=False), "mine") for make in (wire.ask, wire.relay))
+    assert replace(relayed, parse=asked.parse, inputs=asked.inputs) == asked  # type: ignore[arg-type]
+    assert {name: one.tolist() for name, one in relayed.inputs.items()} == {
+        name: one.tolist() for name, one in asked.inputs.items()
+    }
+    written = '{"answer":  "3", "from_cache": true}'
+    assert read(relayed, RESULT=written) == wire.Relayed(written.encode(), from_cache=True)
+    for wrong in ('{"answer": "3"}', "[]", "{", '{"from_cache": "perhaps"}'):
+        with pytest.raises(ServingError, match="not understood"):
+            read(relayed, RESULT=wrong)
 
 
 def test_an_error_event_is_raised() -> None:

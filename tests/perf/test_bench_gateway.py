@@ -27,10 +27,12 @@ def test_every_part_is_measured(tmp_path: Path) -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr[-2000:]
     measured = Measurement.model_validate_json(done.stdout)
-    assert [row["row"] for row in measured.rows] == ["latency"] * 4 + ["throughput"] * 2 + ["streams"]
+    expected = [*(["latency", "latency", "added"] * 2), "throughput", "throughput", "streams"]
+    assert [row["row"] for row in measured.rows] == expected
     assert {row["workers"] for row in measured.rows} == {2}
     assert len(measured.claims) == 5
-    assert all(row["p50_ms"] > 0 for row in measured.rows[:4])
+    assert all(row["p50_ms"] > 0 for row in measured.rows if row["row"] == "latency")
+    assert all(row["low"] <= row["p50_ms"] <= row["high"] for row in measured.rows if row["row"] == "added")
     (open_streams,) = measured.rows[-1:]
     assert open_streams["answers"] > 0
     assert open_streams["failed"] == 0

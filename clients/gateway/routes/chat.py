@@ -32,7 +32,7 @@ def routes(desk: Desk) -> APIRouter:
         body = validated(chat.ChatRequest, await desk.json(request), "The request")
         said = chat.asked(body, desk.limits, request.state.request_id, desk.config.image_hosts)
         desk.worded(said.question)
-        asked = await while_there(request, desk.fetched(said, desk.purse()))
+        asked = await desk.complete(request, said)
         if not asked.stream:
             work = desk.upstream.ask(caller, asked.images, asked.question, asked.options, asked.request_id)
             done = chat.completion(await while_there(request, work), body.model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import APIRouter
@@ -19,18 +20,12 @@ from clients.gateway.upstream import Caller, while_there
 from pixelis.errors import InvalidRequest, LimitExceeded, PixelisError
 from pixelis.schema import KnnResult, PipelineResult
 
+PATH = "/infer"
 
-def routes(desk: Desk) -> APIRouter:
-    """The routes of questions."""
-    router = APIRouter(tags=["questions"])
 
-    @router.post(
-        "/infer",
-        response_model=PipelineResult,
-        responses=STREAMED,
-        openapi_extra=taking(InferRequest, form=True),
-        summary="Ask",
-    )
+def asking(desk: Desk) -> Callable[[Request], Awaitable[Response]]:
+    """The function of `POST /infer`."""
+
     async def infer(request: Request) -> Response:
         """A question about one or several images, answered whole or, with `stream`, step by step."""
         caller = await desk.caller(request, questions=1)
@@ -38,8 +33,22 @@ def routes(desk: Desk) -> APIRouter:
         request.state.request_id = asked.request_id
         if asked.stream:
             return await _streamed(desk, request, caller, asked)
-        result = await while_there(request, _ask(desk, caller, asked))
-        return Response(result.model_dump_json(), media_type="application/json")
+        work = desk.upstream.relay(caller, asked.images, asked.question, asked.options, asked.request_id)
+        return Response(await while_there(request, work), media_type="application/json")
+
+    return infer
+
+
+def routes(desk: Desk) -> APIRouter:
+    """The routes of questions."""
+    router = APIRouter(tags=["questions"])
+    router.post(
+        PATH,
+        response_model=PipelineResult,
+        responses=STREAMED,
+        openapi_extra=taking(InferRequest, form=True),
+        summary="Ask",
+    )(asking(desk))
 
     @router.post(
         "/batch_infer", response_model=BatchAnswer, openapi_extra=taking(BatchRequest), summary="Ask several at once"
@@ -72,10 +81,6 @@ def routes(desk: Desk) -> APIRouter:
     return router
 
 
-async def _ask(desk: Desk, caller: Caller, asked: Asked[bytes]) -> PipelineResult:
-    return await desk.upstream.ask(caller, asked.images, asked.question, asked.options, asked.request_id)
-
-
 async def _together(members: Any) -> list[BatchMember]:
     return list(await asyncio.gather(*members))
 
@@ -87,7 +92,8 @@ async def _member(desk: Desk, caller: Caller, said: dict[str, Any], name: str, p
         if checked.stream:
             raise InvalidRequest("A member of a batch is not streamed.", mend="Leave `stream` out, or use `/infer`.")
         asked = await desk.fetched(checked, purse)
-        return BatchMember(status=200, result=await _ask(desk, caller, asked))
+        work = desk.upstream.ask(caller, asked.images, asked.question, asked.options, asked.request_id)
+        return BatchMember(status=200, result=await work)
     except PixelisError as error:
         return BatchMember(status=status(error), error=detail(error, name))
 

@@ -25,7 +25,7 @@ def test_counts_of_processes_that_have_ended_add_up(tmp_path: Path) -> None:
         subprocess.run([sys.executable, "-c", COUNTS.format(folder=str(tmp_path))], env=environment, check=True)
     (tmp_path / "counter_1.db").touch()  # of a worker that was killed in the moment in which it began
     metrics = Metrics(tmp_path)
-    assert (metrics.cached(), metrics.requests()) == ({"hit": 2}, {"/infer": {"ok": 2}})
+    assert (metrics.cached(), metrics.requests()) == ({"hit": 2, "miss": 0}, {"/infer": {"ok": 2}})
     found = parse(metrics.text(Standing(3, 1, 2, 9.0, {"0": 0})).decode())
     assert found['pixelis_gateway_request_seconds_bucket{le="0.025",outcome="ok",route="/infer"}'] == 2
     assert (found["pixelis_gateway_in_flight"], found["pixelis_gateway_workers"]) == (3, 1)
