@@ -85,6 +85,7 @@ COMMANDS: dict[str, Entry] = {
         group=True,
     ),
     "sweep": Entry(("perf.commands",), "Latency and throughput over concurrency, with perf_analyzer.", "perf"),
+    "compare": Entry(("perf.compare_commands",), "Two servers, the same questions: is B better than A?", "perf"),
     "bench": Entry(
         tuple(
             f"perf.bench_{name}"
@@ -92,6 +93,7 @@ COMMANDS: dict[str, Entry] = {
                 "commands",
                 "cache",
                 "checkpoint",
+                "compare",
                 "formats",
                 "fuzz",
                 "gateway",
@@ -104,7 +106,8 @@ COMMANDS: dict[str, Entry] = {
         ),
         "What things cost here: the server against the plain pipeline (e2e), the models' forms (formats), decoding "
         "(policy), retrieval (knn), caches (cache), operations (ops), REST before Triton (gateway), a rollback; what "
-        "bad input does (fuzz); what holds of a checkpoint once it is built (checkpoint).",
+        "bad input does (fuzz); what holds of a checkpoint once it is built (checkpoint); whether a comparison "
+        "can be believed (compare).",
         "build",
         group=True,
     ),

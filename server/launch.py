@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pixelis.settings import Settings
+from pydantic import BaseModel, SecretStr
+
+from pixelis.settings import Settings, settings
 from server.checks import REGION_BYTES
 from server.layout import Layout
 from server.remains import MARK
@@ -81,6 +84,7 @@ def environment(
     where and by which key a model of it (`residency`) has others loaded.
     """
     variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    _tell(variables, config)
     variables.update(layout.environment())
     variables.update(
         {
@@ -97,3 +101,23 @@ def environment(
     if "PIXELIS_CONFIG" in variables:
         variables["PIXELIS_CONFIG"] = str(Path(variables["PIXELIS_CONFIG"]).absolute())
     return variables
+
+
+def _tell(variables: dict[str, str], config: Settings) -> None:
+    """Sections of `config` that are not this process's own, which the stubs would read off its environment and file.
+
+    Not `server`: where a server listens is on its command line.
+    """
+    own = settings()
+    for name in Settings.model_fields:
+        section = getattr(config, name)
+        if name == "server" or not isinstance(section, BaseModel) or section == getattr(own, name):
+            continue
+        variable = f"PIXELIS_{name}".upper()
+        for known in [one for one in variables if one.upper().startswith(f"{variable}__")]:
+            del variables[known]  # one field there goes before the whole section
+        variables[variable] = json.dumps(section.model_dump(), default=_plain)
+
+
+def _plain(value: object) -> str:
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)

@@ -1,0 +1,78 @@
+"""The same questions to both sides, in turns or at the same time."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from perf.e2e.load import Answered, Block, closed_loop
+from perf.e2e.questions import Asked, Supply
+from pixelis.schema import PipelineResult
+
+Traffic = Literal["interleaved", "mirrored"]
+
+
+class Asks(Protocol):
+    """A side of a comparison."""
+
+    def ask(self, asked: Asked) -> PipelineResult:
+        """The answer to a question; raises `PixelisError`."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One or several questions at once, as each side answered them."""
+
+    a: Block
+    b: Block
+
+    @property
+    def ratio(self) -> float:
+        """B's time, from its first request to its last answer, as a multiple of A's."""
+        return _seconds(self.b) / _seconds(self.a)
+
+    @property
+    def members(self) -> list[tuple[Answered, Answered]]:
+        """Each question as both answered it."""
+        return list(zip(self.a.answered, self.b.answered, strict=True))
+
+
+def pairs(a: Asks, b: Asks, supply: Supply, at_once: int, traffic: Traffic, seed: int = 0) -> Iterator[Pair]:
+    """Pairs without end.
+
+    Args:
+        a: one side.
+        b: the other one.
+        supply: of questions; each is asked once.
+        at_once: questions of a pair, all under way at the same time at one side.
+        traffic: interleaved = one side waits while the other one is asked, in an order that is drawn for each pair;
+            mirrored = both are asked at the same time, as a copy of live traffic would.
+        seed: of the orders.
+    """
+    orders, waiting = random.Random(seed), iter(_endless(supply))
+    while True:
+        asked = [next(waiting) for _ in range(at_once)]
+        if traffic == "mirrored":
+            blocks = _at_the_same_time(a, b, asked)
+        else:
+            order = (0, 1) if orders.random() < 0.5 else (1, 0)
+            turns = {number: closed_loop((a, b)[number].ask, asked, at_once) for number in order}
+            blocks = [turns[0], turns[1]]
+        yield Pair(*blocks)
+
+
+def _at_the_same_time(a: Asks, b: Asks, asked: Sequence[Asked]) -> list[Block]:
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(lambda side: closed_loop(side.ask, asked, len(asked)), (a, b)))
+
+
+def _endless(supply: Supply) -> Iterator[Asked]:
+    while True:
+        yield from supply(1)
+
+
+def _seconds(block: Block) -> float:
+    return max(one.ended for one in block.answered) - min(one.began for one in block.answered)

@@ -1,0 +1,139 @@
+"""Both sides, asked until a difference is shown or enough was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from builder.nano.questions import FAMILIES
+from perf.compare import verdict
+from perf.compare.latency import Latency, Sequential
+from perf.compare.pairs import Asks, Pair, Traffic, pairs
+from perf.compare.sides import Side, serve
+from perf.compare.verdict import Judged
+from perf.e2e.processes import Usage, spent
+from perf.e2e.questions import Supply, families
+from perf.machine import machine, versions
+from perf.progress import bar
+from pixelis.errors import ServingError
+from pixelis.schema import Measurement
+
+WARM = 2
+"""Pairs that are asked first and not looked at."""
+SILENT = 6
+"""Pairs in a row of which a side answered no request, after which it is given up."""
+FAILING = 0.5
+"""A share of pairs with a failed request, above which times are not compared."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What `pixelis compare` was asked for.
+
+    Attributes:
+        a: one side.
+        b: the other one, which is judged.
+        pairs: at most.
+        at_once: questions of a pair.
+        traffic: how they are asked.
+        alpha: how often a difference in latency may be shown where there is none.
+        families: of questions; none = all.
+        command: as it was typed.
+    """
+
+    a: Side
+    b: Side
+    pairs: int
+    at_once: int
+    traffic: Traffic
+    alpha: float
+    families: str | None
+    command: str
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What pairs show.
+
+    Attributes:
+        latency: as its test shows it.
+        seen: all pairs.
+    """
+
+    latency: Latency
+    seen: list[Pair]
+
+
+def measure(plan: Plan, *, quiet: bool) -> Measurement:
+    """The comparison; whatever was started is stopped, on Ctrl-C too.
+
+    Raises:
+        PixelisError: a side does not start, or does not answer.
+    """
+    chosen = families(plan.families or ",".join(FAMILIES))
+    with ExitStack() as stack:
+        a, b = (serve(stack, side, quiet=quiet) for side in (plan.a, plan.b))
+        before = [a.usage(), b.usage()]
+        with bar(f"{plan.a.label} against {plan.b.label}", plan.pairs, quiet=quiet) as advance:
+            found = compare(a, b, Supply(chosen), plan, advance)
+        after = [a.usage(), b.usage()]
+    judged = verdict.judged(found.latency, found.seen)
+    rows = [
+        *verdict.sides(found.seen, after, [_worked(*two) for two in zip(before, after, strict=True)]),
+        *(one.row() for one in judged),
+        _summary(plan, found, judged),
+    ]
+    return Measurement(name="compare", command=plan.command, machine=machine(), versions=versions(), rows=rows)
+
+
+def compare(a: Asks, b: Asks, supply: Supply, plan: Plan, advance: Callable[[], None] = lambda: None) -> Compared:
+    """Pairs until a difference in time is shown, or there are enough.
+
+    Raises:
+        ServingError: a side does not answer, or so often not that times say nothing.
+    """
+    test, seen, ratios = Sequential(plan.pairs, plan.alpha), list[Pair](), list[float]()
+    for number, pair in enumerate(pairs(a, b, supply, plan.at_once, plan.traffic)):
+        seen.append(pair)
+        _require_answers(seen[-SILENT:])
+        if number < WARM:
+            continue
+        advance()
+        if all(one.result is not None for member in pair.members for one in member):
+            ratios.append(pair.ratio)
+            if (found := test.look(ratios)) is not None:
+                return Compared(found, seen[WARM:])
+        elif len(seen) > plan.pairs and len(ratios) < FAILING * plan.pairs:
+            raise ServingError(f"More than half of the pairs failed: {_reasons(seen)}", mend="Mend that first.")
+    raise AssertionError("pairs never end")
+
+
+def _require_answers(last: list[Pair]) -> None:
+    """Raises `ServingError` where a side answered none of the last requests: it is not up, or has died."""
+    for name, blocks in (("A", [pair.a for pair in last]), ("B", [pair.b for pair in last])):
+        if len(last) == SILENT and not any(block.latencies for block in blocks):
+            raise ServingError(f"{name} answers nothing: {blocks[-1].answered[0].error}", mend="Its log says more.")
+
+
+def _reasons(seen: list[Pair]) -> str:
+    errors = {one.error for pair in seen for member in pair.members for one in member if one.error}
+    return "; ".join(sorted(errors)[:3])
+
+
+def _summary(plan: Plan, found: Compared, judged: list[Judged]) -> dict[str, object]:
+    return {
+        "row": "verdict",
+        "a": plan.a.label,
+        "b": plan.b.label,
+        "b_is": verdict.verdict(judged),
+        "pairs": len(found.seen),
+        "of_at_most": plan.pairs,
+        "stopped_early": found.latency.stopped_early,
+        "same_answers": round(verdict.alike(found.seen), 4),
+        "alpha": plan.alpha,
+    }
+
+
+def _worked(before: list[Usage], after: list[Usage]) -> float:
+    return sum(spent(before, after).values()) if after else 0.0

@@ -1,0 +1,76 @@
+"""`pixelis compare`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from enum import Enum
+from typing import Annotated
+
+import typer
+
+app = typer.Typer()
+
+
+class Traffic(str, Enum):
+    """How both sides are asked."""
+
+    INTERLEAVED = "interleaved"
+    MIRRORED = "mirrored"
+
+
+@app.command("compare")
+def compare(
+    a: Annotated[str, typer.Argument(metavar="A", help="`here`, a model repository, or host:port of a server's gRPC.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="The same; it is judged against A.")],
+    a_set: Annotated[
+        list[str] | None, typer.Option("--a-set", metavar="NAME=VALUE", help="A setting of A, as often as needed.")
+    ] = None,
+    b_set: Annotated[list[str] | None, typer.Option("--b-set", metavar="NAME=VALUE", help="A setting of B.")] = None,
+    pairs: Annotated[int, typer.Option(min=20, help="Pairs of requests, at most.")] = 400,
+    at_once: Annotated[int, typer.Option(min=1, max=64, help="Requests of a pair, at the same time.")] = 1,
+    traffic: Annotated[
+        Traffic, typer.Option(help="One side waits while the other one is asked, or both are asked at the same time.")
+    ] = Traffic.INTERLEAVED,
+    alpha: Annotated[
+        float, typer.Option(min=0.0001, max=0.5, help="How often a latency may be called different that is not.")
+    ] = 0.02,
+    families: Annotated[str | None, typer.Option(metavar="NAMES", help="Of questions; default all.")] = None,
+    fail_if_worse: Annotated[bool, typer.Option("--fail-if-worse", help="Exit with 1 where B is worse.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One measurement object on stdout.")] = False,
+) -> None:
+    """Ask two servers the same questions, and say whether B is better or worse than A, or no difference is shown.
+
+    Questions are new and held out, so that no cache knows them. The test looks ten times as pairs come and stops early;
+    its boundaries allow for that. Latency is judged by signed ranks, answers and accuracy by paired intervals of 95 %.
+
+    Examples:
+
+        pixelis compare here other_repository
+
+        pixelis compare here here --b-set threads.intra_op=2 --pairs 200
+
+        pixelis compare 10.0.0.1:8001 10.0.0.2:8001 --at-once 16 --json
+    """
+    from perf.compare.run import Plan, measure
+    from perf.compare.show import show
+    from perf.compare.sides import side
+
+    plan = Plan(
+        a=side("A", a, a_set or []),
+        b=side("B", b, b_set or []),
+        pairs=pairs,
+        at_once=at_once,
+        traffic=traffic.value,
+        alpha=alpha,
+        families=families,
+        command=shlex.join(["pixelis", *sys.argv[1:]]),
+    )
+    measured = measure(plan, quiet=not sys.stderr.isatty())
+    if as_json:
+        typer.echo(measured.model_dump_json(indent=2))
+    else:
+        show(measured)
+    worse = any(row["row"] == "verdict" and row["b_is"] == "worse" for row in measured.rows)
+    if worse and fail_if_worse:
+        raise typer.Exit(1)

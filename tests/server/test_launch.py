@@ -1,0 +1,58 @@
+"""What a server's processes are told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from pixelis.settings import Settings, settings
+from server import launch
+from server.layout import Layout
+
+PORTS = launch.Ports("127.0.0.1", 1, 2, 3)
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    return Layout(tmp_path / "tritonserver", tmp_path, tmp_path, (tmp_path,))
+
+
+def told(layout: Layout, config: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """The settings that a process of the server reads."""
+    variables = launch.environment(layout, Path("models"), config, "id", PORTS, "key")
+    with monkeypatch.context() as patch:
+        for name in variables:
+            patch.setenv(name, variables[name])
+        for name in ("PIXELIS_THREADS__TOTAL", "PIXELIS_LIMITS__FRAMES"):
+            if name not in variables:
+                patch.delenv(name, raising=False)
+        return Settings()
+
+
+def test_settings_that_are_not_this_processes_own_reach_the_server(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIXELIS_THREADS__TOTAL", "7")
+    monkeypatch.setenv("PIXELIS_LIMITS__FRAMES", "9")
+    settings.cache_clear()
+    try:
+        own = settings()
+        cache = own.cache.model_copy(update={"redis_url": SecretStr("redis://:word@there:1/0")})
+        limits = own.limits.model_copy(update={"frames": 3})
+        found = told(layout, own.model_copy(update={"limits": limits, "cache": cache}), monkeypatch)
+    finally:
+        settings.cache_clear()
+    assert (found.limits.frames, found.threads.total) == (3, 7)
+    assert found.limits == limits
+    assert found.cache.redis_url.get_secret_value() == "redis://:word@there:1/0"
+    assert found.cache == cache
+
+
+def test_of_settings_that_are_its_own_nothing_is_added(layout: Layout) -> None:
+    variables = launch.environment(layout, Path("models"), settings(), "id", PORTS, "key")
+    assert not {name for name in variables if name.startswith("PIXELIS_") and name.count("_") == 1} - {
+        "PIXELIS_REPOSITORY",
+        "PIXELIS_STATE",
+    }
