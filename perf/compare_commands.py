@@ -36,6 +36,9 @@ def compare(
         float, typer.Option(min=0.0001, max=0.5, help="How often a latency may be called different that is not.")
     ] = 0.02,
     families: Annotated[str | None, typer.Option(metavar="NAMES", help="Of questions; default all.")] = None,
+    promote: Annotated[
+        bool, typer.Option("--promote", help="Give B, a gateway's canary, all callers unless it is worse; else none.")
+    ] = False,
     fail_if_worse: Annotated[bool, typer.Option("--fail-if-worse", help="Exit with 1 where B is worse.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One measurement object on stdout.")] = False,
 ) -> None:
@@ -49,6 +52,8 @@ def compare(
         pixelis compare here other_repository
 
         pixelis compare here here --b-set threads.intra_op=2 --pairs 200
+
+        pixelis compare stable:8001 canary:8001 --promote
 
         pixelis compare 10.0.0.1:8001 10.0.0.2:8001 --at-once 16 --json
     """
@@ -72,5 +77,17 @@ def compare(
     else:
         show(measured)
     worse = any(row["row"] == "verdict" and row["b_is"] == "worse" for row in measured.rows)
+    if promote:
+        _promote(0.0 if worse else 1.0)
     if worse and fail_if_worse:
         raise typer.Exit(1)
+
+
+def _promote(share: float) -> None:
+    from clients.gateway.commands import CANARY_FILE
+    from clients.gateway.split import write_share
+    from pixelis.settings import settings
+
+    config = settings()
+    write_share(config.gateway.canary_file or config.state / CANARY_FILE, share)
+    typer.echo(f"The canary has {share:g} of all callers.", err=True)

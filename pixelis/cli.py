@@ -68,6 +68,7 @@ COMMANDS: dict[str, Entry] = {
     ),
     "serve": Entry(("server.commands",), "Start the embedded Triton and wait."),
     "gateway": Entry(("clients.gateway.commands",), "Serve REST before Triton.", "gateway"),
+    "canary": Entry(("clients.gateway.commands",), "Which share of callers a second Triton has.", "gateway"),
     "doctor": Entry(("server.commands",), "Check this machine; every finding says its mend."),
     "ask": Entry(("clients.commands",), "Ask a question about an image."),
     "ops": Entry(("clients.commands",), "Run one visual operation on an image."),

@@ -22,6 +22,11 @@ class Gateway(BaseModel):
     port: int = Field(8080, ge=1, le=65535)
     triton: str | None = Field(None, description="host:port of Triton's gRPC; none = where `server` says it is")
     triton_metrics: str | None = Field(None, description="host:port of Triton's metrics; none = beside it")
+    canary: str | None = Field(None, description="host:port of a second Triton's gRPC; none = there is none")
+    canary_share: float = Field(0.05, ge=0, le=1, description="of callers, whose questions go there")
+    canary_file: Path | None = Field(
+        None, description='`{"share": 0.2}`, which changes the share while it serves; none = in the state folder'
+    )
     body_bytes: int = Field(64 * 2**20, ge=1024, description="of one request")
     header_bytes: int = Field(16 * 2**10, ge=1024, description="of one request's line and headers")
     header_timeout_s: float = Field(10.0, gt=0, description="a connection whose headers take longer is closed")

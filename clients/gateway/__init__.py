@@ -12,6 +12,7 @@ caller, and only then sent on, over gRPC.
     keys.py       who asks; rates.py how often; quotas.py how much of a day; admission.py whose turn it is
     ledger.py     what all requests are counted against; of several workers: clerk.py, remote.py, link.py
     upstream.py   Triton, as the routes see it; broken_off.py ends what a task does
+    split.py      a canary: a second Triton, and which callers it has
     straight.py   the way of `POST /infer`, past FastAPI's routes
     events.py     server-sent events; journal.py keeps them; background.py: streams without a client
     routes/       one file for each kind of request

@@ -25,6 +25,7 @@ from clients.gateway.limits import Bounded
 from clients.gateway.metrics import Metrics
 from clients.gateway.openapi import ERRORS
 from clients.gateway.routes import chat, events, infer, page, state
+from clients.gateway.split import Split
 from clients.gateway.straight import Straight
 from clients.gateway.upstream import Upstream
 from clients.gateway.watched import Watched
@@ -50,13 +51,15 @@ def application(config: Gateway, limits: Limits, ledger: Ledger, metrics: Metric
         SetupError: the API keys cannot be read.
     """
     client = AsyncPixelisClient(config.triton, metrics_url=config.triton_metrics)
+    canary = None if config.canary is None else AsyncPixelisClient(config.canary)
+    split = Split(client, canary, config.canary_share, config.canary_file)
     fetcher = Fetcher(config, limits)
     desk = Desk(
         config=config,
         limits=limits,
         keys=Keys(config.keys) if config.keys is not None else None,
         ledger=ledger,
-        upstream=Upstream(client, ledger, metrics),
+        upstream=Upstream(split, ledger, metrics),
         metrics=metrics,
         doctor=Doctor(client),
         fetcher=fetcher,
@@ -68,7 +71,7 @@ def application(config: Gateway, limits: Limits, ledger: Ledger, metrics: Metric
         await ledger.open()
         yield
         await desk.background.close()
-        await client.close()
+        await split.close()
         await fetcher.close()
         await ledger.close()
 

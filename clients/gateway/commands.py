@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,9 @@ from pixelis.settings import settings
 
 app = typer.Typer()
 
+CANARY_FILE = Path("gateway") / "canary.json"
+"""In the state folder."""
+
 EXAMPLES = """Examples:
 
 pixelis gateway
@@ -20,6 +24,8 @@ pixelis gateway
 pixelis gateway --port 9000 --triton localhost:8001
 
 pixelis gateway --workers 4
+
+pixelis gateway --triton stable:8001 --canary other:8001 --canary-share 0.1
 
 pixelis gateway --keys keys.json --add-key alice --rate 60 --quota 5000 --expires 2027-01-31
 
@@ -36,6 +42,12 @@ def gateway(
     host: Annotated[str | None, typer.Option(help="Address to listen on; default from the settings.")] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Default from the settings: 8080.")] = None,
     triton: Annotated[str | None, typer.Option(help="host:port of Triton's gRPC; default from the settings.")] = None,
+    canary: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="A second Triton, which some callers' questions go to.")
+    ] = None,
+    canary_share: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Of callers; `pixelis canary` changes it while it serves.")
+    ] = None,
     workers: Annotated[int | None, typer.Option(min=1, max=64, help="Processes that serve; default 1.")] = None,
     keys: Annotated[Path | None, typer.Option(dir_okay=False, help="JSON file of API keys; none = no keys.")] = None,
     add_key: Annotated[str, typer.Option(metavar="NAME", help="Make a key, print it this once, and end.")] = "",
@@ -52,7 +64,8 @@ def gateway(
     Upon Ctrl-C or SIGTERM, what is under way ends first.
     """
     config = settings().gateway
-    said = {"host": host, "port": port, "triton": triton, "workers": workers, "keys": keys}
+    said: dict[str, object] = {"host": host, "port": port, "triton": triton, "workers": workers, "keys": keys}
+    said |= {"canary": canary, "canary_share": canary_share}
     config = config.model_copy(update={name: value for name, value in said.items() if value is not None})
     if add_key:
         _add(config.keys, add_key, rate, expires, quota, tenant)
@@ -63,7 +76,36 @@ def gateway(
         )
     from clients.gateway.opening import serve
 
+    if config.canary_file is None:
+        config = config.model_copy(update={"canary_file": settings().state / CANARY_FILE})
     serve(config, settings().limits, settings().state)
+
+
+@app.command("canary")
+def canary(
+    share: Annotated[
+        float | None, typer.Argument(min=0, max=1, help="Of callers, from 0 (stop it) to 1 (promote it).")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The share as JSON on stdout.")] = False,
+) -> None:
+    """Say, or show, which share of callers a running gateway sends to its canary (`pixelis gateway --canary`).
+
+    A caller stays where it is; a larger share takes more callers along.
+
+    Examples:
+
+        pixelis canary 0.2
+
+        pixelis compare stable:8001 canary:8001 --promote
+    """
+    from clients.gateway.split import read_share, write_share
+
+    config = settings().gateway
+    file = config.canary_file or settings().state / CANARY_FILE
+    if share is not None:
+        write_share(file, share)
+    found = read_share(file, config.canary_share)
+    typer.echo(json.dumps({"share": found}) if as_json else f"The canary has {found:g} of all callers.")
 
 
 def _add(path: Path | None, name: str, rate: float | None, expires: str, quota: int | None, tenant: str | None) -> None:

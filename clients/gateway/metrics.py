@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +12,9 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessColl
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from clients.gateway.answers import outcome
 from clients.gateway.ledger import Standing
+from pixelis.errors import PixelisError
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 MEMBERS = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -46,6 +50,13 @@ class Metrics:
             ["cache"],
             registry=self._registry,
         )
+        self.sides = Histogram(
+            f"{_PREFIX}_side_seconds",
+            "Triton's part of questions, by which Triton it was and how it ended",
+            ["side", "outcome"],
+            buckets=SECONDS,
+            registry=self._registry,
+        )
         self._hit, self._miss = self.answers.labels("hit"), self.answers.labels("miss")
 
     def text(self, standing: Standing) -> bytes:
@@ -61,6 +72,21 @@ class Metrics:
     def answered(self, from_cache: bool) -> None:
         """The pipeline has answered."""
         (self._hit if from_cache else self._miss).inc()
+
+    @contextmanager
+    def side(self, name: str) -> Iterator[None]:
+        """The time during which one of two Tritons has a question."""
+        begun, ended = time.perf_counter(), "ok"
+        try:
+            yield
+        except PixelisError as error:
+            ended = outcome(error)
+            raise
+        except BaseException:
+            ended = "cancelled"
+            raise
+        finally:
+            self.sides.labels(name, ended).observe(time.perf_counter() - begun)
 
     def requests(self) -> dict[str, dict[str, int]]:
         """route -> outcome -> requests so far."""

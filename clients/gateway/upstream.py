@@ -12,11 +12,12 @@ from typing import Any, TypeVar
 from starlette.requests import ClientDisconnect, Request
 
 from clients import wire
-from clients.aio import AsyncPixelisClient
 from clients.gateway.broken_off import BrokenOff
 from clients.gateway.events import fault, said
 from clients.gateway.ledger import Ledger
 from clients.gateway.metrics import Metrics
+from clients.gateway.split import Split
+from clients.wire import Call
 from pixelis.errors import DeadlineExceeded, PixelisError, ServingError, Unavailable
 from pixelis.schema import Event, KnnResult, Options, PipelineResult
 
@@ -49,20 +50,21 @@ class Upstream:
     """The pipeline behind the queue. Whatever goes to Triton goes as the caller's tenant.
 
     Args:
-        client: of Triton.
+        split: which Triton has whom.
         ledger: whose turn it is.
         metrics: told what came from a cache.
     """
 
-    def __init__(self, client: AsyncPixelisClient, ledger: Ledger, metrics: Metrics) -> None:
-        self.client, self._ledger, self._metrics = client, ledger, metrics
+    def __init__(self, split: Split, ledger: Ledger, metrics: Metrics) -> None:
+        self.client, self._split = split.stable.client, split
+        self._ledger, self._metrics = ledger, metrics
 
     async def ask(
         self, caller: Caller, images: Sequence[bytes], question: str, options: Options, request_id: str
     ) -> PipelineResult:
         """One answer. Raises what the client and the queue raise."""
         async with self._turn(caller, options) as asked:
-            result = await self.client.ask(images, question, asked, request_id=request_id)
+            result = await self._sent(caller, wire.ask(images, question, asked, request_id))
         self._metrics.answered(result.from_cache)
         return result
 
@@ -71,9 +73,21 @@ class Upstream:
     ) -> bytes:
         """The same as JSON, passed on as the server wrote it: read and written again it would be the same bytes."""
         async with self._turn(caller, options) as asked:
-            found = await self.client.infer(wire.relay(images, question, asked, request_id))
+            found = await self._sent(caller, wire.relay(images, question, asked, request_id))
         self._metrics.answered(found.from_cache)
         return found.text
+
+    async def _sent(self, caller: Caller, call: Call[T]) -> T:
+        """The answer of the caller's Triton; of the stable one where the canary does not answer a safe question."""
+        side = self._split.of(caller.name)
+        try:
+            with self._metrics.side(side.name):
+                return await side.client.infer(call)
+        except Unavailable:
+            if side is self._split.stable or not call.safe:
+                raise
+        with self._metrics.side(self._split.stable.name):
+            return await self._split.stable.client.infer(call)
 
     @asynccontextmanager
     async def _turn(self, caller: Caller, options: Options) -> AsyncIterator[Options]:
@@ -89,13 +103,23 @@ class Upstream:
         async with (
             self._recorded(caller.name, request_id) as record,
             self._turn(caller, options) as asked,
-            aclosing(self.client.stream(images, question, asked, request_id=request_id)) as events,  # type: ignore[type-var]
+            self._streamed(caller, images, question, asked, request_id) as events,
         ):
             async for event in events:
                 if event.result is not None:
                     self._metrics.answered(event.result.from_cache)
                 record(event)
                 yield event
+
+    @asynccontextmanager
+    async def _streamed(
+        self, caller: Caller, images: Sequence[bytes], question: str, asked: Options, request_id: str
+    ) -> AsyncIterator[AsyncIterator[Event]]:
+        side = self._split.of(caller.name)
+        stream = side.client.stream(images, question, asked, request_id=request_id)
+        with self._metrics.side(side.name):
+            async with aclosing(stream) as events:  # type: ignore[type-var]
+                yield events
 
     @asynccontextmanager
     async def _recorded(self, caller: str, request_id: str) -> AsyncIterator[Callable[[Event], None]]:
@@ -115,7 +139,8 @@ class Upstream:
 
     async def feedback(self, caller: Caller, request_id: str, correct: bool | None, answer: str | None) -> KnnResult:
         """What the caller's experiences make of it."""
-        return await self.client.feedback(request_id, correct=correct, answer=answer, tenant=caller.tenant)
+        client = self._split.of(caller.name).client  # which knows the request that it is about
+        return await client.feedback(request_id, correct=correct, answer=answer, tenant=caller.tenant)
 
 
 def _of(caller: Caller, options: Options) -> Options:
