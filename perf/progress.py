@@ -34,6 +34,15 @@ def stepping(total: int, *, quiet: bool) -> Iterator[Callable[[str], None]]:
 
 
 @contextmanager
+def timing(title: str, seconds: float, *, quiet: bool) -> Iterator[Callable[[float], None]]:
+    """A bar that fills in `seconds`; the value is to be called with those that have gone."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(file=sys.stderr), disable=quiet) as progress:
+        task = progress.add_task(title, total=seconds)
+        yield lambda gone: progress.update(task, completed=min(gone, seconds))
+
+
+@contextmanager
 def started(*, quiet: bool, config: Settings | None = None) -> Iterator[EmbeddedTriton]:
     """An embedded Triton with every model, started with a progress bar and stopped at the end."""
     from server.embedded import EmbeddedTriton

@@ -86,6 +86,7 @@ COMMANDS: dict[str, Entry] = {
         group=True,
     ),
     "sweep": Entry(("perf.commands",), "Latency and throughput over concurrency, with perf_analyzer.", "perf"),
+    "load": Entry(("perf.load_commands",), "Users of many kinds at once, with locust.", "load"),
     "compare": Entry(("perf.compare_commands",), "Two servers, the same questions: is B better than A?", "perf"),
     "bench": Entry(
         tuple(

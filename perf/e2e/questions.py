@@ -51,15 +51,16 @@ class Supply:
 
     Args:
         chosen: families, which come in turn.
+        first: seed of the first scene.
 
     Attributes:
         families: how many they are.
     """
 
-    def __init__(self, chosen: Sequence[Family]) -> None:
+    def __init__(self, chosen: Sequence[Family], first: int = FIRST_SEED) -> None:
         self._chosen = chosen
         self.families = len(chosen)
-        self._seeds = itertools.count(FIRST_SEED)
+        self._seeds = itertools.count(first)
 
     def __call__(self, scenes: int) -> list[Asked]:
         """A question of each family on `scenes` new scenes."""
