@@ -128,7 +128,7 @@ def local(url: str) -> bool:
 
 def _made(size: int, room: int) -> Region | None:
     """A region of so many bytes, all of them there; none where that is too much."""
-    name = f"pixelis-client-{uuid.uuid4().hex}"
+    name = f"pixelis-client-{os.getpid()}-{uuid.uuid4().hex}"
     try:
         if size > min(room, os.statvfs(FOLDER).f_bavail * os.statvfs(FOLDER).f_frsize // SHARE):
             return None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from importlib import metadata
 from importlib.util import find_spec
 
 BUILDS = ("faiss-gpu-cuvs", "faiss-gpu-cu12", "faiss-gpu-cu11", "faiss-gpu", "faiss-cpu")
 
 
+@lru_cache(maxsize=1)
 def faiss_build() -> str:
     """The installed package and its version, as `faiss-cpu 1.15.1`; `faiss` alone where it came without a name."""
     for name in BUILDS:

@@ -144,9 +144,9 @@ class OnGraphs(Apart):
 
 
 CHECKED: dict[str, Any] = {"deadline": None, "suppress_health_check": list(HealthCheck)}
-TestExact = Apart.TestCase
+TestExact = pytest.mark.timeout(900)(Apart.TestCase)  # every change is synced, which a disk that others use delays
 TestExact.settings = settings(max_examples=20, stateful_step_count=30, **CHECKED)
-TestTrained = OnGraphs.TestCase
+TestTrained = pytest.mark.timeout(900)(OnGraphs.TestCase)
 TestTrained.settings = settings(max_examples=6, stateful_step_count=30, **CHECKED)
 
 
