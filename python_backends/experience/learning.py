@@ -108,19 +108,19 @@ class Learning(Kept):
                 )
             asked, key = found
             verdict = rulings.verdict(asked, correct, answer)
-            if verdict == (asked.correct, asked.right):
-                return rulings.judgement(asked, [])
 
             def living(experience_id: str) -> Experience | None:
                 one = self._population.get(experience_id)
                 return one if one is not None and one.tenant == tenant else None
 
+            if verdict == (asked.correct, asked.right):
+                return rulings.judgement(asked, [], living)
             lives = asked.experience_id
             if lives is not None and lives in self._population and living(lives) is None:
                 asked = asked.model_copy(update={"experience_id": None})  # gone, and the id given to another's
             ruling = rulings.rule(asked, *verdict, living, self._free_id(request_id, tenant))
             replaced = self._judged(ruling, key)
-            return rulings.judgement(ruling.asked, replaced)
+            return rulings.judgement(ruling.asked, replaced, living)
 
     def delete(self, experience_id: str, tenant: str = SHARED) -> None:
         """Remove an experience of a tenant's own, its key included. Raises `NotFound`."""

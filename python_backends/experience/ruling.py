@@ -88,15 +88,16 @@ def rule(asked: Asked, correct: bool, right: str | None, living: Living, new_id:
     )
 
 
-def judgement(asked: Asked, replaced: list[str]) -> Judgement:
-    """What the caller is told."""
+def judgement(asked: Asked, replaced: list[str], living: Living) -> Judgement:
+    """What the caller is told; an experience that was removed meanwhile holds nothing."""
+    held = asked.experience_id is not None and living(asked.experience_id) is not None
     return Judgement(
         request_id=asked.request_id,
         question=asked.experience.question,
         answer=asked.answer,
         correct=bool(asked.correct),
         right_answer=asked.right,
-        experience_id=asked.experience_id,
+        experience_id=asked.experience_id if held else None,
         credited=asked.credited,
         replaced=replaced,
     )

@@ -203,6 +203,18 @@ def test_feedback_on_what_was_evicted_brings_it_back_and_keeps_the_capacity(plac
     assert store.get("dull").confirmed, "what a human said goes last"
 
 
+def test_what_was_deleted_meanwhile_holds_nothing(place: Place) -> None:
+    store = place.open()
+    asked(store, "r", 1)
+    assert store.judge("r", True, None).experience_id == "r"
+    store.delete("r")
+    assert store.judge("r", True, None).experience_id is None
+    assert store.judge("r", False, None).experience_id is None
+    assert len(store) == 0
+    assert store.judge("r", None, "blue").experience_id == "r"
+    assert voted(store, 1) == ("blue", "confirmed_by_feedback")
+
+
 def test_what_is_no_feedback(place: Place) -> None:
     store = place.open()
     asked(store, "r", 1)
