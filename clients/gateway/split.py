@@ -61,6 +61,11 @@ class Split:
         self._seen: tuple[int, int, int] | None = None
 
     @property
+    def divided(self) -> bool:
+        """Whether there is a canary at all."""
+        return self._canary is not None
+
+    @property
     def share(self) -> float:
         """The canary's share of callers now; 0 without a canary."""
         if self._canary is None:

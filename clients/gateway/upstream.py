@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractContextManager, aclosing, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -16,7 +16,7 @@ from clients.gateway.broken_off import BrokenOff
 from clients.gateway.events import fault, said
 from clients.gateway.ledger import Ledger
 from clients.gateway.metrics import Metrics
-from clients.gateway.split import Split
+from clients.gateway.split import Side, Split
 from clients.wire import Call
 from pixelis.errors import DeadlineExceeded, PixelisError, ServingError, Unavailable
 from pixelis.schema import Event, KnnResult, Options, PipelineResult
@@ -81,13 +81,17 @@ class Upstream:
         """The answer of the caller's Triton; of the stable one where the canary does not answer a safe question."""
         side = self._split.of(caller.name)
         try:
-            with self._metrics.side(side.name):
+            with self._timed(side):
                 return await side.client.infer(call)
         except Unavailable:
             if side is self._split.stable or not call.safe:
                 raise
-        with self._metrics.side(self._split.stable.name):
+        with self._timed(self._split.stable):
             return await self._split.stable.client.infer(call)
+
+    def _timed(self, side: Side) -> AbstractContextManager[None]:
+        """Tells the two Tritons apart in the metrics, where there are two."""
+        return self._metrics.side(side.name) if self._split.divided else nullcontext()
 
     @asynccontextmanager
     async def _turn(self, caller: Caller, options: Options) -> AsyncIterator[Options]:
@@ -117,7 +121,7 @@ class Upstream:
     ) -> AsyncIterator[AsyncIterator[Event]]:
         side = self._split.of(caller.name)
         stream = side.client.stream(images, question, asked, request_id=request_id)
-        with self._metrics.side(side.name):
+        with self._timed(side):
             async with aclosing(stream) as events:  # type: ignore[type-var]
                 yield events
 
