@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -70,7 +71,8 @@ def run(plan: Plan, tick: Callable[[float], None]) -> list[dict[str, Any]]:
                 _wait(process, tick)
             except KeyboardInterrupt:
                 process.send_signal(signal.SIGINT)
-                process.wait(STOP_S + 5)
+                with contextlib.suppress(subprocess.TimeoutExpired):  # then it is killed below
+                    process.wait(STOP_S + 5)
                 raise
             finally:
                 if process.poll() is None:
