@@ -134,7 +134,7 @@ def _config(chosen: Side) -> Settings:
         where = ".".join(str(part) for part in first["loc"])
         raise InvalidRequest(
             f"The setting {where} of {chosen.name} is wrong: {first['msg']}.",
-            mend="docs and `pixelis doctor` name the settings.",
+            mend="Give it another value.",
         ) from None
     update: dict[str, Any] = {
         "state": base.state.absolute() / "compare" / chosen.name,
