@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from clients.gateway.skeleton import cut, filled
 from pixelis.errors import InvalidRequest
 
 
@@ -18,20 +19,30 @@ def parse(data: bytes, depth: int) -> dict[str, Any]:
     Raises:
         InvalidRequest: not UTF-8, not JSON, not an object, too deep, a key twice, or a number that is none.
     """
+    skeleton, strings = cut(data)
+    try:
+        found = _read(skeleton, depth)
+    except InvalidRequest:
+        if not strings:
+            raise
+        found = _read(data, depth)  # which says where in what was sent
+    if not isinstance(found, dict):
+        raise InvalidRequest("The body is JSON, but no object.", mend="Send one JSON object.")
+    _bound(found, depth, depth)
+    return {key: filled(value, strings) for key, value in found.items()} if strings else found
+
+
+def _read(data: bytes, depth: int) -> Any:
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
         raise InvalidRequest(f"The body is not UTF-8 at byte {error.start}.", mend="Send JSON as UTF-8.") from None
     try:
-        found = json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
+        return json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
     except RecursionError:
         raise _deep(depth) from None
     except ValueError as error:
         raise InvalidRequest(f"The body is not JSON: {str(error)[:120]}.", mend="Send one JSON object.") from None
-    if not isinstance(found, dict):
-        raise InvalidRequest("The body is JSON, but no object.", mend="Send one JSON object.")
-    _bound(found, depth, depth)
-    return found
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import base64
+import json
+import re
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from clients.gateway import body, pictures
 from clients.gateway.requests import InferRequest, named, validated
+from clients.gateway.skeleton import LONG as LEAST
+from clients.gateway.skeleton import cut
 from pixelis.errors import InvalidImage, InvalidRequest, LimitExceeded
 from pixelis.schema import CallerOptions, Options
 from pixelis.settings import Limits
@@ -39,6 +46,50 @@ def test_a_body_that_is_none_is_refused(data: bytes, said: str) -> None:
 
 def test_a_body() -> None:
     assert body.parse('{"a": [[[[[[1]]]]]], "ä": "😀"}'.encode(), 8) == {"a": [[[[[[1]]]]]], "ä": "😀"}
+
+
+LONG = "x" * LEAST
+VALUES = st.recursive(
+    st.none() | st.integers() | st.text(max_size=8) | st.sampled_from((LONG, LONG + "é", LONG + "\\", '"' + LONG)),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(said=st.dictionaries(st.sampled_from(("a", "b", LONG)), VALUES, min_size=1), plain=st.booleans())
+def test_long_strings_are_read_as_the_standard_reader_reads_them(said: dict[str, Any], plain: bool) -> None:
+    data = json.dumps(said, ensure_ascii=not plain).encode()
+    assert body.parse(data, 20) == said
+    skeleton, strings = cut(data)
+    assert (skeleton is data) == (not strings)
+    assert LONG.encode() not in skeleton or not strings
+
+
+@given(where=st.integers(0, LEAST + 40), byte=st.integers(0, 255))
+def test_a_long_string_that_is_wrong_somewhere_is_refused_as_the_standard_reader_refuses_it(
+    where: int, byte: int
+) -> None:
+    data = bytearray(json.dumps({"image": LONG, "question": "how many?"}).encode())
+    data[min(where, len(data) - 1)] = byte
+    try:
+        expected, wrong = json.loads(data.decode()), ""
+    except UnicodeDecodeError:
+        expected, wrong = None, "UTF-8"
+    except ValueError as error:
+        expected, wrong = None, str(error)[:80]
+    if wrong:
+        with pytest.raises(InvalidRequest, match=re.escape(wrong)):
+            body.parse(bytes(data), 8)
+    else:
+        assert body.parse(bytes(data), 8) == expected
+
+
+def test_what_stands_for_a_long_string_cannot_be_sent() -> None:
+    with pytest.raises(InvalidRequest, match="not JSON"):
+        body.parse(b'{"image": "%s", "question": "\0' % LONG.encode() + b'0"}', 8)
+    assert body.parse(b'{"image": "%s", "question": "\\u00000"}' % LONG.encode(), 8)["question"] == "\0" + "0"
+    with pytest.raises(InvalidRequest, match="occurs twice"):
+        body.parse(b'{"%s": 1, "%s": 2}' % (LONG.encode(), LONG.encode()), 8)
 
 
 def test_options_are_what_was_said_and_no_more() -> None:
