@@ -85,6 +85,9 @@ COMMANDS: dict[str, Entry] = {
         "build",
         group=True,
     ),
+    "profile": Entry(
+        ("perf.profile_commands",), "Where the time of requests goes, and what mending would give.", "build"
+    ),
     "sweep": Entry(("perf.commands",), "Latency and throughput over concurrency, with perf_analyzer.", "perf"),
     "load": Entry(("perf.load_commands",), "Users of many kinds at once, with locust.", "load"),
     "compare": Entry(("perf.compare_commands",), "Two servers, the same questions: is B better than A?", "perf"),
@@ -103,13 +106,14 @@ COMMANDS: dict[str, Entry] = {
                 "knn",
                 "ops",
                 "policy",
+                "profile",
                 "rollback",
             )
         ),
         "What things cost here: the server against the plain pipeline (e2e), the models' forms (formats), decoding "
         "(policy), retrieval (knn), caches (cache), operations (ops), REST before Triton (gateway), a rollback; what "
         "bad input does (fuzz); what holds of a checkpoint once it is built (checkpoint); whether a comparison "
-        "can be believed (compare).",
+        "(compare) or a profile (profile) can be believed.",
         "build",
         group=True,
     ),

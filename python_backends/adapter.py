@@ -38,6 +38,8 @@ from python_backends.deadlines import Bell, Linger, abandoned, call_by, run_all,
 from python_backends.metrics import Metrics
 from python_backends.rows import Contract, Row, Tensors, split
 from python_backends.siblings import Siblings
+from python_backends.tracing import NOBODY, Span, recorder
+from python_backends.tracing.switch import FOLDER as TRACES
 
 _FORGOTTEN_SECONDS = 10.0
 """How long after a BLS stream's end we hold its iterator.
@@ -79,6 +81,7 @@ class Model:
         self.metrics = Metrics(pb_utils.MetricFamily, self.name, self.version)
         self.caller = Caller()
         self._abandoned = 0
+        recorder.open(settings().state / TRACES, self.name)
         self.setup()
 
     def setup(self) -> None:
@@ -141,17 +144,25 @@ class UnaryModel(Model):
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Called by Triton with what it batched together; one response a request."""
         started = time.perf_counter()
-        decoded = [_decode(request, self.contract.batched) for request in requests]
+        of = [{"span": _sender(request), "request": request.request_id()} for request in requests if recorder.on]
+        with recorder.span(self.name, "execute", NOBODY, of=of):
+            responses = self._executed(requests)
+        self.metrics.observe("pixelis_stage_seconds", time.perf_counter() - started)
+        self.report_abandoned()
+        return responses
+
+    def _executed(self, requests: Sequence[Any]) -> list[Any]:
+        with recorder.span("read"):
+            decoded = [_decode(request, self.contract.batched) for request in requests]
         rows = [row for found in decoded if isinstance(found, list) for row in found]
         answers = iter(self._answer(rows)) if rows else iter(())
         responses = []
-        for found in decoded:
-            if isinstance(found, BaseException):
-                responses.append(self.refuse(found))
-            else:
-                responses.append(self.respond([next(answers) for _ in found]))
-        self.metrics.observe("pixelis_stage_seconds", time.perf_counter() - started)
-        self.report_abandoned()
+        with recorder.span("respond"):
+            for found in decoded:
+                if isinstance(found, BaseException):
+                    responses.append(self.refuse(found))
+                else:
+                    responses.append(self.respond([next(answers) for _ in found]))
         return responses
 
     def _answer(self, rows: Sequence[Row]) -> Sequence[Tensors | BaseException]:
@@ -203,10 +214,14 @@ class SideBySideModel(Model):
             done.put((request, [found]))
             return
         try:
-            deadlines = [self.until(row) for row in found]
-            done.put((request, run_all([partial(self.one, row) for row in found], deadlines, self.name)))
+            deadlines, sender = [self.until(row) for row in found], _sender(request)
+            done.put((request, run_all([partial(self._row, row, sender) for row in found], deadlines, self.name)))
         except BaseException as error:  # becomes this request's answer; a request without one would hang
             done.put((request, [error]))
+
+    def _row(self, row: Row, sender: str) -> Tensors:
+        with recorder.span(self.name, "row", sender, request=row.request_id):
+            return self.one(row)
 
 
 class StreamModel(Model):
@@ -219,7 +234,8 @@ class StreamModel(Model):
     def execute(self, requests: Sequence[Any]) -> None:
         """Called by Triton; returns as soon as every request has begun."""
         for request in requests:
-            sink = Sink(self, request.get_response_sender())
+            span = recorder.begin(self.name, "turn", _sender(request), request=request.request_id())
+            sink = Sink(self, request.get_response_sender(), span)
             try:
                 (row,) = _rows(request, batched=False)
                 self.serve(row, sink)
@@ -228,12 +244,17 @@ class StreamModel(Model):
 
 
 class Sink:
-    """Where a stream's answers go. After `close` or `fail` nothing more is sent."""
+    """Where a stream's answers go. After `close` or `fail` nothing more is sent.
 
-    def __init__(self, model: Model, sender: Any) -> None:
+    Attributes:
+        span: of the request, ended with it.
+    """
+
+    def __init__(self, model: Model, sender: Any, span: Span) -> None:
         self._model = model
         self._sender = sender
         self._open = True
+        self.span = span
 
     @property
     def cancelled(self) -> bool:
@@ -267,6 +288,7 @@ class Sink:
             self._sender.send(flags=final)
         else:
             self._sender.send(last, flags=final)
+        self.span.end()
 
 
 class Caller:
@@ -293,10 +315,15 @@ class Caller:
             Unavailable: it is not loaded, or its process is dead.
             PixelisError: the error that it answered with.
         """
-        request = pb_utils.InferenceRequest(
-            model_name=model, requested_output_names=list(outputs), inputs=_tensors(inputs), model_version=version
-        )
-        return call_by(deadline, lambda: _read(_exec(request, model), model, outputs), model)
+        with recorder.span(model, "call") as span:
+            request = pb_utils.InferenceRequest(
+                model_name=model,
+                requested_output_names=list(outputs),
+                inputs=_tensors(inputs),
+                model_version=version,
+                parameters=recorder.sent(span),
+            )
+            return call_by(deadline, lambda: _read(_exec(request, model), model, outputs), model)
 
     def ready(self, model: str, version: str) -> bool:
         """Whether this version of a sibling is loaded."""
@@ -328,8 +355,12 @@ class Caller:
             deadline: seconds since the epoch.
             bell: see `stream_by`.
         """
+        span = recorder.begin(model, "call")
         request = pb_utils.InferenceRequest(
-            model_name=model, requested_output_names=list(outputs), inputs=_tensors(inputs)
+            model_name=model,
+            requested_output_names=list(outputs),
+            inputs=_tensors(inputs),
+            parameters=recorder.sent(span),
         )
 
         def answers() -> Iterator[Tensors]:
@@ -345,7 +376,19 @@ class Caller:
             if failed is not None:
                 _read(failed, model, outputs)
 
-        return stream_by(deadline, answers, model, self._siblings.watch(model), bell)
+        return _to_its_end(span, stream_by(deadline, answers, model, self._siblings.watch(model), bell))
+
+
+def _sender(request: Any) -> str:
+    """The span that sent a request, while spans are wanted."""
+    return recorder.sender(request.parameters()) if recorder.on else NOBODY
+
+
+def _to_its_end(span: Span, items: Iterator[Tensors]) -> Iterator[Tensors]:
+    try:
+        yield from items
+    finally:
+        span.end()
 
 
 def _decode(request: Any, batched: bool) -> list[Row] | BaseException:

@@ -12,6 +12,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextvars import copy_context
+from functools import partial
 from typing import Generic, TypeVar
 
 from pixelis.errors import DeadlineExceeded, Unavailable
@@ -46,7 +48,7 @@ abandoned = Counter()
 
 
 class Job(Generic[T]):
-    """`work` in a daemon thread; `result` waits for it."""
+    """`work` in a daemon thread, in the caller's context; `result` waits for it."""
 
     def __init__(self, work: Callable[[], T], what: str) -> None:
         self._work = work
@@ -54,7 +56,7 @@ class Job(Generic[T]):
         self._done = threading.Event()
         self._value: T
         self._error: BaseException | None = None
-        threading.Thread(target=self._run, name=what, daemon=True).start()
+        threading.Thread(target=copy_context().run, args=(self._run,), name=what, daemon=True).start()
 
     def _run(self) -> None:
         try:
@@ -234,6 +236,7 @@ class Pool:
 
     def submit(self, work: Callable[[], None]) -> None:
         """Queue `work`, which must handle its own exceptions."""
+        work = partial(copy_context().run, work)
         with self._lock:
             grow = self._idle <= 0 and self._threads < self._size
             if grow:

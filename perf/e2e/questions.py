@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -15,6 +16,8 @@ from pixelis.schema import Options
 FIRST_SEED = 900_000
 """Away from the seeds that `nano evaluate` and its thresholds were looked at with."""
 TIMEOUT_S = 300.0
+SCENES = 100_000
+"""That one command asks about, at most."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,11 @@ def families(text: str) -> list[Family]:
         found = ", ".join(unknown) or "nothing"
         raise InvalidRequest(f"--families names {found}.", mend=f"Known: {', '.join(FAMILIES)}.")
     return cast("list[Family]", names)
+
+
+def unseen_seed() -> int:
+    """A seed whose scenes no command asked about before it: servers keep what they cache over their restarts."""
+    return FIRST_SEED + int(time.time()) % 10**9 * SCENES
 
 
 class Supply:

@@ -28,6 +28,7 @@ from python_backends.policy.request import Sequence
 from python_backends.policy.roll import Roll, typed
 from python_backends.policy.speculation import Speculation
 from python_backends.policy.stepping import Stepper
+from python_backends.tracing import NOBODY, recorder
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,15 @@ class Cancel:
 @dataclass(frozen=True)
 class Close:
     """A message: end everything and the thread."""
+
+
+def _counted(metrics: PolicyMetrics) -> dict[str, float]:
+    return {
+        "graph_s": metrics.graph_s + metrics.prefill_s,
+        "grammar_s": metrics.grammar_s,
+        "read": metrics.prefill_tokens,
+        "decoded": metrics.tokens,
+    }
 
 
 class Scheduler:
@@ -79,6 +89,13 @@ class Scheduler:
         self._roll.fail(self._roll.everybody(), Unavailable("The policy is shutting down.", mend="Try again."))
 
     def _iterate(self) -> None:
+        known = list(self._roll.known) if recorder.on else []
+        with recorder.span("step", "step", NOBODY, turns=known) as span:
+            before = _counted(self._roll.metrics)
+            self._iterated()
+            span.note(**{name: now - before[name] for name, now in _counted(self._roll.metrics).items()})
+
+    def _iterated(self) -> None:
         if time.time() >= self._roll.next_deadline:
             self._roll.expire()
         if self._roll.waiting.urgent:
@@ -104,7 +121,8 @@ class Scheduler:
         if isinstance(message, Cancel):
             known = self._roll.known.get(message.request_id)
             self._roll.end([] if known is None else [known], "cancelled")
-        else:
+            return
+        with recorder.span("take", "step", NOBODY, turns=[message.sampling.request_id]):
             self._roll.enqueue(message)
 
     def _guard(self, work: Callable[[], None], what: str) -> None:

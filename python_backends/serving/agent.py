@@ -18,6 +18,7 @@ from python_backends.pipeline.memory import Voice
 from python_backends.pipeline.reason import Cancelled
 from python_backends.rows import Row, json_text
 from python_backends.serving.steps import Kept
+from python_backends.tracing import recorder
 
 STREAMS = 32
 """Requests that run side by side; more wait their turn."""
@@ -64,7 +65,8 @@ class Agent(StreamModel):
     def _run(self, row: Row, sink: Sink, arrived: float) -> None:
         started = time.perf_counter()
         try:
-            self._stream(row, sink, arrived)
+            with recorder.within(sink.span):
+                self._stream(row, sink, arrived)
         except Cancelled:
             self.metrics.count("pixelis_agent_cancelled_total")
         except Exception as error:  # whatever it is, the stream ends with it

@@ -11,6 +11,7 @@ from pixelis.errors import InvalidRequest, PixelisError
 from python_backends.adapter import UnaryModel
 from python_backends.engine import load_engine
 from python_backends.rows import Row, Tensors
+from python_backends.tracing import recorder
 
 Shape = tuple[tuple[int, ...], ...]
 
@@ -58,7 +59,9 @@ class Engine(UnaryModel):
     def _run(self, rows: Sequence[Row]) -> Sequence[Tensors | BaseException]:
         self.metrics.observe("pixelis_engine_batch_rows", len(rows))
         try:
-            outputs = self._engine.run({name: np.stack([row.array(name) for row in rows]) for name in self._names})
+            inputs = {name: np.stack([row.array(name) for row in rows]) for name in self._names}
+            with recorder.span("run", shapes={name: array.shape for name, array in inputs.items()}):
+                outputs = self._engine.run(inputs)
         except PixelisError as error:
             # One row spoiled the batch: alone, each shows whether it was the one.
             return [error] if len(rows) == 1 else [self._run([row])[0] for row in rows]

@@ -13,6 +13,7 @@ from python_backends.experience.live import Recall
 from python_backends.experience.search_cache import CODEC, SearchCache
 from python_backends.experience.serve import KnnReply, KnnRequest, execute, open_store
 from python_backends.rows import Row, Tensors, json_text, text
+from python_backends.tracing import recorder
 
 
 class Knn(UnaryModel):
@@ -37,7 +38,8 @@ class Knn(UnaryModel):
         """Replies in the order of the requests; a malformed one is an error in its place."""
         requests = [_request(row) for row in rows]
         good = [found for found in requests if isinstance(found, KnnRequest)]
-        replies = iter(execute(self._store, good, self._cache))
+        with recorder.span("search"):
+            replies = iter(execute(self._store, good, self._cache))
         answers: list[Tensors | BaseException] = []
         for found in requests:
             reply = found if isinstance(found, PixelisError) else next(replies)

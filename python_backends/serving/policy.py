@@ -85,6 +85,7 @@ class Policy(StreamModel):
         if missing:
             raise InvalidRequest(f"Inputs {', '.join(missing)} are missing.", mend=f"Send {_INPUTS}, or CANCEL.")
         sampling = row.parsed("SAMPLING", Sampling)
+        sink.span.note(turn=sampling.request_id)
         turn = self._speaker.turn(sampling)
         if turn is not None:
             sampling = sampling.model_copy(update={"stream": True})

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pixelis.errors import InvalidOperation, PixelisError, RequestError
 from pixelis.operations_config import FULL, Operations
 from pixelis.schema import GroupResult, Operation, OperationGroup, OperationName, OperationResult
+from python_backends.tracing import recorder
 from python_backends.visual_ops.cached import OperationCache
 from python_backends.visual_ops.canonical import canonical
 from python_backends.visual_ops.features import Features
@@ -146,7 +147,8 @@ class Planner:
 
         def run() -> OperationResult:
             pictures.check(plain)
-            return operate(pictures.pixels, asked, self.ocr, self.features, ladder, self._memory(), self.segmenter)
+            with recorder.span(plain.operation.value):
+                return operate(pictures.pixels, asked, self.ocr, self.features, ladder, self._memory(), self.segmenter)
 
         if self.cache is None:
             result, there = run(), False

@@ -1,0 +1,1 @@
+"""`pixelis profile`: where the time of a request goes, and what mending it would give."""
