@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from perf.commands import Protocol, _levels
+from perf.sweep_commands import Protocol
 
 app = typer.Typer()
 
@@ -33,11 +33,12 @@ def e2e(
     """
     from perf.e2e.command import Plan, measure
     from perf.e2e.show import show
+    from perf.policy.words import parse_levels
 
     plan = Plan(
         scenes=scenes,
         rounds=rounds,
-        levels=sorted(set(_levels(concurrency))),
+        levels=list(parse_levels(concurrency)),
         families=families,
         threads=threads,
         protocol=protocol.value,

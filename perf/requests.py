@@ -80,4 +80,9 @@ def _raw(array: np.ndarray[Any, Any]) -> dict[str, Any]:
     return {"b64": base64.b64encode(np.ascontiguousarray(array).tobytes()).decode(), "shape": list(array.shape)}
 
 
-_MAKERS: dict[str, Callable[[], list[Request]]] = {"pixelis": _pixelis, "knn": _knn, "embed_image": _embed_image}
+_MAKERS: dict[str, Callable[[], list[Request]]] = {
+    "pixelis": _pixelis,
+    "agent": _pixelis,
+    "knn": _knn,
+    "embed_image": _embed_image,
+}

@@ -88,7 +88,7 @@ COMMANDS: dict[str, Entry] = {
     "profile": Entry(
         ("perf.profile_commands",), "Where the time of requests goes, and what mending would give.", "build"
     ),
-    "sweep": Entry(("perf.commands",), "Latency and throughput over concurrency, with perf_analyzer.", "perf"),
+    "sweep": Entry(("perf.sweep_commands",), "Latency and throughput over concurrency, with perf_analyzer.", "perf"),
     "load": Entry(("perf.load_commands",), "Users of many kinds at once, with locust.", "load"),
     "compare": Entry(("perf.compare_commands",), "Two servers, the same questions: is B better than A?", "perf"),
     "bench": Entry(

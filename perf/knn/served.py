@@ -20,7 +20,8 @@ from perf.knn.data import Dataset
 from perf.knn.sweep import WARM, K
 from perf.perf_analyzer import obtain
 from perf.ports import free_ports
-from perf.sweep import Load, sweep
+from perf.sweep.load import Load
+from perf.sweep.run import sweep
 from pixelis.cache_config import Cached
 from pixelis.errors import Unavailable
 from pixelis.index_config import IndexConfig
@@ -68,7 +69,7 @@ def _served(stored: Vectors, queries: Vectors, retrieval: Retrieval, cached: Cac
         label, before = _in_process(state, stored, queries, retrieval, cached)
         with _triton(state, retrieval, cached) as url:
             _settled(url, len(stored) if retrieval.index is not None else 0)
-            rows = sweep(tool, Load("knn", "grpc", url, REQUESTS), _requests(queries), LEVELS, lambda: None)
+            rows = sweep(tool, Load("knn", "grpc", url, REQUESTS), _requests(queries), LEVELS, lambda: None, 1)
         _, after = _in_process(state, stored, queries, retrieval, cached)
     one, many = rows
     times = np.concatenate([before, after])

@@ -120,7 +120,7 @@ def _form(model: str, quicker: Quicker) -> str:
 
 def _way(component: str, usual_ms: float) -> str:
     if component == OUTSIDE:
-        return f"At its best it is {usual_ms:.1f} ms: images in shared memory (client.share), fewer bytes, nearer."
+        return f"At its best it is {usual_ms:.1f} ms: fewer bytes (smaller images, more compression), a nearer client."
     model = component.removeprefix("→ ")
     return (
         f"A model's way there and back takes {usual_ms:.1f} ms at its best; beyond that a request of `{model}` waits "

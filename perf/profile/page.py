@@ -1,4 +1,4 @@
-"""A profile as one self-contained HTML page: tables, pictures inline, no script."""
+"""A profile as a page."""
 
 from __future__ import annotations
 
@@ -6,52 +6,36 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from builder.reporting.style import STYLE
+from perf import pages
+from perf.pages import card, figure, table
 from perf.profile.drawing import flame, timeline, waterfall
 from perf.profile.memory import Memory
 from perf.profile.tree import Node
 from pixelis.schema import Measurement
 
-MORE_STYLE = """
-svg text { fill:#1b2430; font-family:inherit; } svg .tick { stroke:#d5dae2; } figure { background:#fff; }
-.critical, .high { background:var(--bad-bg); color:var(--bad); }
-.medium { background:var(--warn-bg); color:var(--warn); }
-"""
-
 
 def page(measured: Measurement, trees: Sequence[Node], memory: Memory) -> str:
     """The whole page."""
-    machine = " · ".join(f"{name} {value}" for name, value in measured.machine.items())
     (whole,) = (row for row in measured.rows if row["row"] == "request")
-    parts = [
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>Profile</title><style>{STYLE}{MORE_STYLE}</style></head><body><main>",
-        f'<header><h1>Profile</h1><p class="sub"><code>{escape(measured.command)}</code> · {escape(machine)}</p>',
-        f"<p>{whole['requests']} requests; of one p50 {whole['p50_ms']:.1f} ms, p90 {whole['p90_ms']:.1f}, "
-        f"p95 {whole['p95_ms']:.1f}, p99 {whole['p99_ms']:.1f}.</p></header>",
-        _card("What mending would give", _bottlenecks(measured.rows)),
-        _card("Against the older profile", _table([row for row in measured.rows if row["row"] == "change"])),
-        _card("The median request", _figure(waterfall(_median(trees)), "A row is a span; pointed at, it says more.")),
-        _card("All requests", _figure(flame(trees), "Widths are milliseconds a request; children below parents.")),
-        _card("Components", _table([row for row in measured.rows if row["row"] == "component"])),
-        _card("Layers", _layers(measured.rows)),
-        _card("Memory", _memory(measured.rows, memory)),
-        "</main></body></html>",
-    ]
-    return "\n".join(part for part in parts if part) + "\n"
+    said = (
+        f"{whole['requests']} requests; of one p50 {whole['p50_ms']:.1f} ms, p90 {whole['p90_ms']:.1f}, "
+        f"p95 {whole['p95_ms']:.1f}, p99 {whole['p99_ms']:.1f}."
+    )
+    rows = measured.rows
+    cards = (
+        card("What mending would give", _bottlenecks(rows)),
+        card("Against the older profile", table([row for row in rows if row["row"] == "change"])),
+        card("The median request", figure(waterfall(_median(trees)), "A row is a span; pointed at, it says more.")),
+        card("All requests", figure(flame(trees), "Widths are milliseconds a request; children below parents.")),
+        card("Components", table([row for row in rows if row["row"] == "component"])),
+        card("Layers", _layers(rows)),
+        card("Memory", _memory(rows, memory)),
+    )
+    return pages.page("Profile", measured, said, cards)
 
 
 def _median(trees: Sequence[Node]) -> Node:
     return sorted(trees, key=lambda tree: tree.end - tree.start)[len(trees) // 2]
-
-
-def _card(title: str, inner: str) -> str:
-    return f'<section class="card"><h2>{escape(title)}</h2>{inner}</section>' if inner else ""
-
-
-def _figure(picture: str, caption: str) -> str:
-    return f"<figure>{picture}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
 def _bottlenecks(rows: Sequence[dict[str, Any]]) -> str:
@@ -80,7 +64,7 @@ def _layers(rows: Sequence[dict[str, Any]]) -> str:
     (limits,) = (row for row in rows if row["row"] == "ceilings")
     said = f"One thread here does {limits['gflop_per_s']:.0f} GFLOP/s in fp32 and moves {limits['gb_per_s']:.1f} GB/s."
     models = dict.fromkeys(row["model"] for row in found)
-    tables = {model: _table([row for row in found if row["model"] == model]) for model in models}
+    tables = {model: table([row for row in found if row["model"] == model]) for model in models}
     inner = (f"<details><summary>{escape(model)}</summary>{table}</details>" for model, table in tables.items())
     return f"<p>{said}</p>" + "".join(inner)
 
@@ -88,21 +72,6 @@ def _layers(rows: Sequence[dict[str, Any]]) -> str:
 def _memory(rows: Sequence[dict[str, Any]], memory: Memory) -> str:
     found = [row for row in rows if row["row"] == "memory"]
     if len(memory.times) < 2:
-        return _table(found)
+        return table(found)
     picture = timeline(memory.times, memory.sizes())
-    return _figure(picture, "Proportional set sizes while requests were asked.") + _table(found)
-
-
-def _table(rows: Sequence[dict[str, Any]]) -> str:
-    if not rows:
-        return ""
-    names = [name for name in rows[0] if name != "row"]
-    head = "".join(f"<th>{escape(name.replace('_', ' '))}</th>" for name in names)
-    body = "".join("<tr>" + "".join(_cell(row.get(name)) for name in names) + "</tr>" for row in rows)
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, (int, float)):
-        return f'<td class="n">{value:,.2f}</td>' if isinstance(value, float) else f'<td class="n">{value}</td>'
-    return f"<td>{escape('' if value is None else str(value))}</td>"
+    return figure(picture, "Proportional set sizes while requests were asked.") + table(found)

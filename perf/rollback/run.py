@@ -13,7 +13,7 @@ import numpy as np
 
 from perf.perf_analyzer import PerfAnalyzer
 from perf.rollback.scene import Scene
-from perf.sweep import stamps
+from perf.sweep.stamps import stamps
 from pixelis.errors import PixelisError, ServingError
 from pixelis.schema import Claim
 

@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 
 from perf import perf_analyzer
-from perf.commands import _levels
 from perf.requests import input_data
-from perf.sweep import _latencies, stamps
+from perf.sweep.load import Load
+from perf.sweep.stamps import stamps
+from perf.sweep.windows import figures
+from perf.sweep_commands import _rates
 from pixelis.errors import InvalidRequest, NotFound, ServingError, SetupError, Unavailable
 from pixelis.schema import Measurement
 from pixelis.settings import Server, Settings, settings
@@ -97,10 +99,16 @@ def test_bytes_carry_their_length_and_floats_a_point() -> None:
     assert np.linalg.norm(key) == pytest.approx(1)
 
 
-@pytest.mark.parametrize("text", ["", "0", "1,x", "-1"])
-def test_levels_that_are_none(text: str) -> None:
-    with pytest.raises(InvalidRequest, match="concurrency"):
-        _levels(text)
+@pytest.mark.parametrize("text", ["", "0", "1,x", "-1", "inf", "nan"])
+def test_rates_that_are_none(text: str) -> None:
+    with pytest.raises(InvalidRequest, match="request-rate"):
+        _rates(text)
+
+
+def test_a_rate_and_workers_are_not_said_together() -> None:
+    done = sweep("knn", "--concurrency", "1", "--request-rate", "5", "--json")
+    assert done.returncode == 1
+    assert "Say one of them" in done.stdout
 
 
 def test_stamps_are_found_beside_any_input_and_across_blocks(tmp_path: Path) -> None:
@@ -121,5 +129,58 @@ def test_stamps_are_found_beside_any_input_and_across_blocks(tmp_path: Path) -> 
 def test_warm_up_is_not_counted() -> None:
     sent = np.array([0, 1000, 1010, 1020]) * 10**6
     answered = np.array([900, 1010, 1020, 1030]) * 10**6
-    figures = _latencies(sent, answered, 1)
-    assert (figures["requests"], figures["mean_ms"], figures["throughput_per_s"]) == (3, 10.0, 100.0)
+    warm = Load("knn", "grpc", "x", 3).warm(1)
+    found = figures(sent[warm:], answered[warm:])
+    assert (found["requests"], found["mean_ms"], found["throughput_per_s"]) == (3, 10.0, 100.0)
+    assert found["stable"] is None  # so few say nothing
+
+
+@pytest.mark.parametrize(
+    ("slower", "stable"), [(1.0, True), (1.1, True), (2.0, False)], ids=["alike", "a little", "half of the time"]
+)
+def test_whether_it_had_settled(slower: float, stable: bool) -> None:
+    took = np.full(80, 10 * 10**6)
+    took[40:] = (slower * took[40:]).astype(np.int64)
+    answered = np.cumsum(took)
+    found = figures(answered - took, answered)
+    assert found["stable"] is stable
+    assert found["unstable_by"] == pytest.approx((slower - 1) / (slower + 1), abs=0.01)
+
+
+def test_chance_alone_does_not_unsettle() -> None:
+    drawn = np.random.default_rng(0).lognormal(16, 0.6, (200, 40)).astype(np.int64)
+    found = [figures(np.cumsum(took) - took, np.cumsum(took)) for took in drawn]
+    assert np.mean([one["stable"] is False for one in found]) < 0.03
+    assert np.mean([one["unstable_by"] > 0.1 for one in found]) > 0.8  # which alone would have said so of most
+
+
+def test_what_perf_analyzer_is_told() -> None:
+    closed = Load("knn", "grpc", "x:1", 30).arguments(4)
+    assert closed[closed.index("--concurrency-range") + 1] == "4:4:1"
+    assert closed[closed.index("--request-count") + 1] == "34"
+    opened = Load("agent", "grpc", "x:1", 30, "poisson", "system", streaming=True).arguments(2.5)
+    assert opened[opened.index("--request-rate-range") + 1] == "2.5:2.5:1"
+    assert opened[opened.index("--request-distribution") + 1] == "poisson"
+    assert "--streaming" in opened
+
+
+@pytest.mark.triton
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("knn", "--request-rate", "50", "--request-count", "40"),
+        ("knn", "--request-rate", "50", "--distribution", "constant", "--request-count", "40"),
+        ("embed_image", "--shared-memory", "system", "--concurrency", "2", "--request-count", "20"),
+    ],
+)
+def test_rates_and_shared_memory(
+    triton: EmbeddedTriton, tool: perf_analyzer.PerfAnalyzer, asked: tuple[str, ...], tmp_path: Path
+) -> None:
+    written = ("--html", str(tmp_path / "sweep.html"), "--csv", str(tmp_path / "sweep.csv"))
+    done = sweep(*asked, *written, "--attempts", "1", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (row,) = Measurement.model_validate_json(done.stdout).rows
+    if "sent_per_s" in row:
+        assert 20 < row["throughput_per_s"] < 100  # as many as were sent
+    assert (tmp_path / "sweep.csv").read_text().count("\n") == 2
+    assert "<svg" in (tmp_path / "sweep.html").read_text()

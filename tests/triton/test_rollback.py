@@ -192,7 +192,7 @@ def test_the_command_finds_the_server_of_its_state_folder(served: Served) -> Non
 @pytest.mark.slow
 def test_no_request_of_perf_analyzer_fails(served: Served, tmp_path: Path) -> None:
     from perf.perf_analyzer import obtain
-    from perf.sweep import stamps
+    from perf.sweep.stamps import stamps
     from pixelis.settings import settings
 
     try:
