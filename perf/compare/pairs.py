@@ -48,18 +48,18 @@ def pairs(a: Asks, b: Asks, supply: Supply, at_once: int, traffic: Traffic, seed
         b: the other one.
         supply: of questions; each is asked once.
         at_once: questions of a pair, all under way at the same time at one side.
-        traffic: interleaved = one side waits while the other one is asked, in an order that is drawn for each pair;
-            mirrored = both are asked at the same time, as a copy of live traffic would.
+        traffic: interleaved = one side waits while the other one is asked, each side first in one of two pairs, which
+            one is drawn: who is first was often just asked before, and its caches of the processor are warm; mirrored =
+            both are asked at the same time, as a copy of live traffic would.
         seed: of the orders.
     """
-    orders, waiting = random.Random(seed), iter(_endless(supply))
+    orders, waiting = _orders(random.Random(seed)), iter(_endless(supply))
     while True:
         asked = [next(waiting) for _ in range(at_once)]
         if traffic == "mirrored":
             blocks = _at_the_same_time(a, b, asked)
         else:
-            order = (0, 1) if orders.random() < 0.5 else (1, 0)
-            turns = {number: closed_loop((a, b)[number].ask, asked, at_once) for number in order}
+            turns = {number: closed_loop((a, b)[number].ask, asked, at_once) for number in next(orders)}
             blocks = [turns[0], turns[1]]
         yield Pair(*blocks)
 
@@ -67,6 +67,14 @@ def pairs(a: Asks, b: Asks, supply: Supply, at_once: int, traffic: Traffic, seed
 def _at_the_same_time(a: Asks, b: Asks, asked: Sequence[Asked]) -> list[Block]:
     with ThreadPoolExecutor(2) as pool:
         return list(pool.map(lambda side: closed_loop(side.ask, asked, len(asked)), (a, b)))
+
+
+def _orders(drawn: random.Random) -> Iterator[tuple[int, int]]:
+    """Who is first in a pair: each of both in one of two, so that being first is worth the same to both."""
+    while True:
+        first = drawn.randrange(2)
+        yield first, 1 - first
+        yield 1 - first, first
 
 
 def _endless(supply: Supply) -> Iterator[Asked]:
