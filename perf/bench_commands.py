@@ -22,6 +22,9 @@ def e2e(
     threads: Annotated[int | None, typer.Option(min=1, help="Cores for each side; default all usable ones.")] = None,
     protocol: Annotated[Protocol, typer.Option(help="Protocol of the requests to the server.")] = Protocol.GRPC,
     url: Annotated[str | None, typer.Option(help="host:port of a running server; without it one is started.")] = None,
+    alone: Annotated[
+        bool, typer.Option("--alone", help="Each optimisation on a server without the others, too: minutes more each.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One measurement object on stdout.")] = False,
 ) -> None:
     """The plain pipeline (one process, PyTorch and transformers) and the server, in turn, on the same questions.
@@ -43,6 +46,7 @@ def e2e(
         threads=threads,
         protocol=protocol.value,
         url=url,
+        alone=alone,
         command=shlex.join(["pixelis", *sys.argv[1:]]),
     )
     measured = measure(plan)

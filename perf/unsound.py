@@ -1,4 +1,4 @@
-"""What is often claimed of PyTorch and does not hold: `python -m perf.unsound` tries each and prints what came of it."""
+"""What is often claimed of PyTorch and does not hold: `python -m perf.unsound` tries each."""
 
 from __future__ import annotations
 

@@ -7,15 +7,15 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from builder.nano.questions import FAMILIES
 from clients.client import PixelisClient
-from perf.e2e import report
+from perf.e2e import alone, report
 from perf.e2e.cores import bounded
 from perf.e2e.counters import Samples
-from perf.e2e.questions import Supply, families
-from perf.e2e.run import Bench
+from perf.e2e.questions import Asked, Supply, families
+from perf.e2e.run import Bench, Found
 from perf.e2e.sides import Plain, Served
 from perf.machine import machine, versions
 from perf.plain.process import PlainProcess
@@ -36,6 +36,7 @@ class Plan:
     threads: int | None
     protocol: Literal["grpc", "http"]
     url: str | None
+    alone: bool
     command: str
 
 
@@ -52,17 +53,33 @@ def measure(plan: Plan) -> Measurement:
         on = machine()
         served = _served(stack, plan, config, quiet)
         plain = Plain(stack.enter_context(PlainProcess(_own(config, "plain"))))
-        step = stack.enter_context(stepping(Bench.steps(plan.levels, plan.rounds, threads), quiet=quiet))
+        step = stack.enter_context(stepping(_steps(plan, threads), quiet=quiet))
         bench = Bench(plain, served, Supply(chosen), plan.scenes, plan.levels, threads, _metrics(served), step)
         found = bench.run(plan.rounds)
+        apart = _alone(plan, bench, found, plain, config, step) if plan.alone else []
     return Measurement(
         name="bench e2e",
         command=plan.command,
         machine={**on, "threads": threads},
         versions=versions(),
-        rows=report.rows(found, plan.levels),
+        rows=[*report.rows(found, plan.levels), *apart],
         claims=report.claims(found, plan.levels),
     )
+
+
+def _alone(
+    plan: Plan, bench: Bench, found: Found, plain: Plain, config: Settings, step: Callable[[str], None]
+) -> list[dict[str, Any]]:
+    def ask(level: int) -> list[Asked]:
+        bench.use(found.single if level == 1 else found.crowded)
+        return bench.questions(level)
+
+    rows = []
+    for server in alone.servers():
+        step(f"alone: {server.name}")
+        levels = sorted({min(plan.levels), max(plan.levels)})
+        rows += alone.measured(plain, server, config.state / "alone", levels, plan.rounds, ask)
+    return rows
 
 
 def _config(config: Settings) -> Settings:
@@ -72,6 +89,10 @@ def _config(config: Settings) -> Settings:
     """
     server = config.server.model_copy(update={"watchdog": False})
     return _own(config.model_copy(update={"server": server}), "bench")
+
+
+def _steps(plan: Plan, threads: int) -> int:
+    return Bench.steps(plan.levels, plan.rounds, threads) + (len(alone.servers()) if plan.alone else 0)
 
 
 def _own(config: Settings, name: str) -> Settings:

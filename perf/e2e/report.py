@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import median
+from statistics import mean, median
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,9 @@ from perf.e2e.resources import cpu_ms, memory, processes
 from perf.e2e.run import Found
 from pixelis.schema import Claim, PipelineResult
 
-FASTER, MORE, LESS = 0.5, 3.0, 0.3
-"""What the project set out for: half the latency, three times the answers a second, 30 % less memory."""
+FASTER, MORE, CACHED, LESS = 0.75, 8.0, 0.9, 0.3
+"""What the project set out for, beyond the half, three times and 30 % that are claimed elsewhere: a quarter of the
+latency, eight times the answers a second, a tenth of the latency where questions come again, 30 % less memory."""
 
 
 def rows(found: Found, levels: Sequence[int]) -> list[dict[str, Any]]:
@@ -23,6 +24,7 @@ def rows(found: Found, levels: Sequence[int]) -> list[dict[str, Any]]:
     return [
         *(_load(found, side, level) for level in levels for side in SIDES),
         *(ratios(found, level) for level in levels),
+        *(_repeated(found, side, level) for level in levels for side in SIDES if found.repeats),
         *memory(found),
         *accuracy(found),
         *(row for level in levels for row in _stages(found, level)),
@@ -55,6 +57,23 @@ def _load(found: Found, side: str, level: int) -> dict[str, Any]:
         **_spread("p50_ms", [median(block.latencies) for block in blocks], median_too=False),
         **_spread("throughput_per_s", [block.throughput for block in blocks]),
         "cpu_ms_per_request": cpu_ms(found, side, level),
+    }
+
+
+def _repeated(found: Found, side: str, level: int) -> dict[str, Any]:
+    """Where four of five questions were asked before: `from_cache` is the share that a cache answered."""
+    answered = [one for block in found.repeats[side, level] for one in block.answered]
+    took = [one.ms for one in answered if one.result is not None]
+    kept = sum(one.result.from_cache for one in answered if one.result is not None)
+    return {
+        "row": "repeated",
+        "side": side,
+        "concurrency": level,
+        "requests": len(answered),
+        "mean_ms": round(mean(took), 1),
+        "p50_ms": round(float(np.percentile(took, 50)), 1),
+        "p95_ms": round(float(np.percentile(took, 95)), 1),
+        "from_cache": round(kept / len(took), 4),
     }
 
 
@@ -121,6 +140,10 @@ def claims(found: Found, levels: Sequence[int]) -> list[Claim]:
             f"served answers a second, {max(levels)} at once", MORE, highest["throughput_ratio"], "times the plain ones"
         ),
     ]
+    if found.repeats:
+        means = {side: _repeated(found, side, min(levels))["mean_ms"] for side in SIDES}
+        said = f"served mean latency under plain where four of five were asked before, {min(levels)} at once"
+        made.append(_claim(said, CACHED, 1 - means["served"] / means["plain"], "share less"))
     used = {row["side"]: row["pss_mib"] for row in memory(found)}
     if set(SIDES) <= set(used):
         less = 1 - used["served"] / used["plain"]

@@ -9,12 +9,15 @@ from perf.e2e.counters import Counters, Samples
 from perf.e2e.load import Block, closed_loop
 from perf.e2e.processes import Usage
 from perf.e2e.questions import Asked, Supply
+from perf.e2e.repeats import repeated
 from perf.e2e.sides import Plain, Served, Side
 from perf.e2e.variants import Trial, Variant, choose, try_out, variants
 from pixelis.errors import ServingError
 
 CROWD = 4
 """Requests of a block for each that is in flight, at least: the last ones of a block are not crowded any more."""
+REPEATED = 5
+"""Requests of a block in which questions come again, for each family, at least: one of five is new."""
 
 
 @dataclass
@@ -22,7 +25,8 @@ class Found:
     """What was measured.
 
     Attributes:
-        blocks: (side, concurrency) -> a block each round.
+        blocks: (side, concurrency) -> a block each round, of questions that come once.
+        repeats: the same, of questions most of which were asked before.
         usage: (side, concurrency) -> what its processes had used before and after each block.
         counters: concurrency -> Triton's own.
         trials: of the plain variants.
@@ -34,6 +38,7 @@ class Found:
     crowded: Variant
     trials: list[Trial] = field(default_factory=list)
     blocks: dict[tuple[str, int], list[Block]] = field(default_factory=dict)
+    repeats: dict[tuple[str, int], list[Block]] = field(default_factory=dict)
     usage: dict[tuple[str, int], list[tuple[list[Usage], list[Usage]]]] = field(default_factory=dict)
     counters: dict[int, Counters] = field(default_factory=dict)
 
@@ -72,7 +77,7 @@ class Bench:
     @staticmethod
     def steps(levels: Sequence[int], rounds: int, threads: int) -> int:
         """How often `step` will be called."""
-        return 2 * len(levels) * rounds + 2 * len(variants(threads)) + 1
+        return 4 * len(levels) * rounds + 2 * len(variants(threads)) + 1
 
     def run(self, rounds: int) -> Found:
         """Warm up, choose the baseline, measure.
@@ -86,12 +91,22 @@ class Bench:
         found = Found(*choose(trials), trials)
         for number in range(rounds):
             for level in self._levels:
-                asked = self._questions(level)
-                self._use(found.single if level == 1 else found.crowded)
+                asked = self.questions(level)
+                self.use(found.single if level == 1 else found.crowded)
                 for side in (self._plain, self._served):
                     self._step(f"round {number + 1}: {side.name}, {level} at once")
                     self._measure(found, side, level, asked)
+                self._repeat(found, level, number)
         return found
+
+    def _repeat(self, found: Found, level: int, number: int) -> None:
+        count = max(REPEATED * self._supply.families, CROWD * level)
+        asked = repeated(self._supply, count, number)
+        for side in (self._plain, self._served):
+            self._step(f"round {number + 1}: {side.name}, {level} at once, repeated")
+            block = closed_loop(side.ask, asked, level)
+            _require_answers(side, block)
+            found.repeats.setdefault((side.name, level), []).append(block)
 
     def _measure(self, found: Found, side: Side, level: int, asked: Sequence[Asked]) -> None:
         counted, used = self._metrics(), side.usage()
@@ -104,23 +119,23 @@ class Bench:
 
     def _tried(self, variant: Variant, level: int) -> Block:
         self._step(f"trying plain, {variant.label}, {level} at once")
-        self._use(variant)
+        self.use(variant)
         return self._block(self._plain, level)
 
     def _block(self, side: Side, level: int) -> Block:
-        block = closed_loop(side.ask, self._questions(level), level)
+        block = closed_loop(side.ask, self.questions(level), level)
         _require_answers(side, block)
         return block
 
-    def _use(self, variant: Variant) -> None:
+    def use(self, variant: Variant) -> None:
         """Let the plain side work in this way; its new threads answer a few questions before they are measured."""
         if variant == self._variant:
             return
         self._plain.process.use(variant.workers, variant.threads)
         self._variant = variant
-        closed_loop(self._plain.ask, self._questions(variant.workers), variant.workers)
+        closed_loop(self._plain.ask, self.questions(variant.workers), variant.workers)
 
-    def _questions(self, level: int) -> list[Asked]:
+    def questions(self, level: int) -> list[Asked]:
         """New ones, the same number of each family; both sides get the same."""
         return self._supply(max(self._scenes, -(-CROWD * level // self._supply.families)))
 

@@ -10,6 +10,8 @@ from pixelis.schema import Measurement
 _TITLES = {
     "load": "latency and throughput (medians over rounds; in brackets the least and the most)",
     "ratio": "served divided by plain, round by round",
+    "repeated": "four of five questions were asked before",
+    "alone": "each optimisation alone: served divided by plain, round by round",
     "memory": "memory, proportional set size",
     "accuracy": "right answers",
     "stage": "milliseconds per stage, medians",
