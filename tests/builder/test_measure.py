@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from builder.building.candidates import build_candidates
 from builder.costing.cost import Costs
+from builder.costing.runner import device_of
 from builder.costing.timing import Turns
 from builder.costing.workload import batch_sizes, cases
 from builder.measure import Plan, measure
@@ -63,6 +65,25 @@ def test_a_candidate_that_cannot_be_loaded_leaves_the_others_be(built: Place) ->
     found = measure(built.store, built.known, "alpha", both, QUICK, lambda model, stage: None)
     assert list(found.costs) == ["onnx-fp32"]
     assert "cannot load" in found.failed["onnx-fp16"]
+
+
+@pytest.mark.parametrize(
+    ("graph", "settings", "device"),
+    [
+        ("model.xml", {"inference_precision": "bf16"}, "cpu"),
+        ("model.onnx", {"prepack": False}, "cpu"),
+        ("model.onnx", None, "cpu"),
+        ("model.ts", {"inputs": [], "outputs": []}, "cpu"),
+        ("model.ts", {"inputs": [], "outputs": [], "device": "cuda"}, "cuda"),
+    ],
+)
+def test_where_an_artifact_computes(
+    tmp_path: Path, graph: str, settings: dict[str, object] | None, device: str
+) -> None:
+    (tmp_path / graph).touch()
+    if settings is not None:
+        (tmp_path / "engine.json").write_text(json.dumps(settings))
+    assert device_of("engine", tmp_path) == device
 
 
 def test_a_crash_of_one_takes_no_other_measurement_down(built: Place) -> None:
