@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from builder.costing.timing import Timed
 from pixelis.machine import this_machine
-from python_backends.engine.torch_settings import TorchSettings
+from python_backends.engine.torch_settings import SETTINGS, TorchSettings
 
 Inputs = dict[str, NDArray[np.generic]]
 Opened = Callable[[Inputs], Timed]
@@ -45,7 +45,8 @@ def device_of(kind: str, directory: Path) -> str:
     """`cuda` where the artifact of a model of `kind` computes on a GPU here, else `cpu`."""
     if kind == "policy":
         return "cuda" if (directory / "model.ts").is_file() and this_machine().gpus else "cpu"
-    return TorchSettings.read(directory).device if executor(directory) == "torch" else "cpu"
+    told = executor(directory) == "torch" and (directory / SETTINGS).is_file()  # OpenVINO has such a file too
+    return TorchSettings.read(directory).device if told else "cpu"
 
 
 def executor(directory: Path) -> str:
