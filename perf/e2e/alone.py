@@ -6,9 +6,7 @@ in neither ratio.
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -20,21 +18,23 @@ from perf.compare.sides import HERE, Side, serve
 from perf.e2e.load import Block, closed_loop
 from perf.e2e.questions import Asked
 from perf.e2e.sides import Plain, Served
+from perf.repositories import batching
 from pixelis.errors import ServingError
 from pixelis.operations_config import FULL, Operations
+from pixelis.settings import settings
 
 _FULL = FULL.model_dump()
 OFF: dict[str, dict[str, Any]] = {
     "caches": {"cache": {"cache_size": 0}},
-    "batching": {"batching": {"max_batch_size": 1}, "decoding": {"slots": 1}},
+    "batching": {"decoding": {"slots": 1}},
     "prefixes": {"decoding": {"prefix_bytes": 0}},
     "drafts": {"decoding": {"speculation": False}},
     "ladders": {"operations": dict.fromkeys(Operations.model_fields, _FULL)},
 }
-"""Settings of a server without one of them."""
+"""Settings of a server without one of them. Without batching the models' configurations differ too."""
 NONE, ALL = "none", "all"
-LATE = 50.0
-"""Milliseconds that a batch may wait for company where nothing else is said."""
+WAITS_MS = (5.0, 50.0)
+"""That a batch waits for company at every model, beside none as it is served."""
 
 
 @dataclass(frozen=True)
@@ -44,20 +44,22 @@ class Server:
     Attributes:
         name: what is switched on.
         changes: settings that differ from those in force.
+        most: requests of a batch, at most; none = as configured.
+        wait_ms: that a batch waits for company; none = as configured.
     """
 
     name: str
     changes: dict[str, Any]
+    most: int | None = None
+    wait_ms: float | None = None
 
 
-def servers(waits_ms: Sequence[float] = (0.0, LATE)) -> list[Server]:
-    """None, each alone, batching with other waits, and all."""
-    made = [Server(NONE, merged(OFF)), *(Server(name, merged(set(OFF) - {name})) for name in OFF)]
-    for wait in waits_ms:
-        changes = merged(set(OFF) - {"batching"})
-        changes["batching"] = {**changes.get("batching", {}), "max_wait_time_ms": wait}
-        made.append(Server(f"batching, waiting {wait:g} ms", changes))
-    return [*made, Server(ALL, {})]
+def servers() -> list[Server]:
+    """None, each alone, batching with longer waits, and all."""
+    alone = [Server(name, merged(set(OFF) - {name}), None if name == "batching" else 1) for name in OFF]
+    batched = merged(set(OFF) - {"batching"})
+    waiting = [Server(f"batching, waiting {wait:g} ms", batched, wait_ms=wait) for wait in WAITS_MS]
+    return [Server(NONE, merged(OFF), 1), *alone, *waiting, Server(ALL, {})]
 
 
 def merged(off: Iterable[str]) -> dict[str, Any]:
@@ -70,30 +72,16 @@ def merged(off: Iterable[str]) -> dict[str, Any]:
     return changes
 
 
-def repository(changes: dict[str, Any], folder: Path) -> str:
-    """Where models with this batching are: in `folder`, written from the build cache, unless it is as configured.
-
-    Raises:
-        ServingError: they cannot be built.
-    """
-    batching = changes.get("batching", {})
-    if not batching:
+def _place(server: Server, stack: ExitStack) -> str:
+    if server.most is None and server.wait_ms is None:
         return HERE
-    to = folder / "-".join(f"{name}={value:g}" for name, value in sorted(batching.items()))
-    if not to.exists():
-        said = {f"PIXELIS_BATCHING__{name.upper()}": f"{value:g}" for name, value in batching.items()}
-        command = [sys.executable, "-m", "pixelis", "build", "--repository", str(to)]
-        done = subprocess.run(command, env={**os.environ, **said}, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise ServingError(
-                f"A repository with {batching} cannot be built: {done.stderr.strip()[-300:]}",
-                mend="See `pixelis build`.",
-            )
-    return str(to)
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pixelis-alone-")))
+    here = settings().repository.absolute()
+    return str(batching(here, folder / "repository", server.most, server.wait_ms))
 
 
 def measured(
-    plain: Plain, server: Server, folder: Path, levels: Sequence[int], rounds: int, ask: Callable[[int], list[Asked]]
+    plain: Plain, server: Server, levels: Sequence[int], rounds: int, ask: Callable[[int], list[Asked]]
 ) -> list[dict[str, Any]]:
     """A row a level: what the server takes, and does, beside the plain pipeline in turns.
 
@@ -101,7 +89,7 @@ def measured(
         PixelisError: it does not start, or answers nothing.
     """
     with ExitStack() as stack:
-        served = serve(stack, Side("alone", repository(server.changes, folder), server.changes), quiet=True)
+        served = serve(stack, Side("alone", _place(server, stack), server.changes), quiet=True)
         closed_loop(served.ask, ask(max(levels)), max(levels))
         rows = []
         for level in levels:

@@ -56,7 +56,7 @@ def measure(plan: Plan) -> Measurement:
         step = stack.enter_context(stepping(_steps(plan, threads), quiet=quiet))
         bench = Bench(plain, served, Supply(chosen), plan.scenes, plan.levels, threads, _metrics(served), step)
         found = bench.run(plan.rounds)
-        apart = _alone(plan, bench, found, plain, config, step) if plan.alone else []
+        apart = _alone(plan, bench, found, plain, step) if plan.alone else []
     return Measurement(
         name="bench e2e",
         command=plan.command,
@@ -67,9 +67,7 @@ def measure(plan: Plan) -> Measurement:
     )
 
 
-def _alone(
-    plan: Plan, bench: Bench, found: Found, plain: Plain, config: Settings, step: Callable[[str], None]
-) -> list[dict[str, Any]]:
+def _alone(plan: Plan, bench: Bench, found: Found, plain: Plain, step: Callable[[str], None]) -> list[dict[str, Any]]:
     def ask(level: int) -> list[Asked]:
         bench.use(found.single if level == 1 else found.crowded)
         return bench.questions(level)
@@ -78,7 +76,7 @@ def _alone(
     for server in alone.servers():
         step(f"alone: {server.name}")
         levels = sorted({min(plan.levels), max(plan.levels)})
-        rows += alone.measured(plain, server, config.state / "alone", levels, plan.rounds, ask)
+        rows += alone.measured(plain, server, levels, plan.rounds, ask)
     return rows
 
 

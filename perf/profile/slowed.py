@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from perf.repositories import linked, replaced
 from pixelis.errors import SetupError
 from python_backends.artifacts import latest
 
@@ -47,18 +48,10 @@ def slowed(repository: Path, model: str, seconds: float, to: Path) -> Path:
         NotFound: there is no such model.
         SetupError: it is not one that Python serves.
     """
-    for source in sorted(path for path in repository.rglob("*") if "__pycache__" not in path.parts):
-        target = to / source.relative_to(repository)
-        if source.is_dir():
-            target.mkdir(parents=True, exist_ok=True)
-        else:
-            target.symlink_to(source.resolve())
-    script = to / latest(repository, model).relative_to(repository) / "model.py"
+    script = linked(repository, to) / latest(repository, model).relative_to(repository) / "model.py"
     lines = script.read_text(encoding="utf-8").splitlines() if script.exists() else []
     imported = [line for line in lines if line.endswith(IMPORTED)]
     if len(imported) != 1:
         raise SetupError(f"{model} is no model that Python serves.", mend="Name another one.")
-    script.unlink()
-    late = LATE.format(model=model, imported=imported[0].replace(IMPORTED, " as Served"), seconds=seconds)
-    script.write_text(late, encoding="utf-8")
+    replaced(script, LATE.format(model=model, imported=imported[0].replace(IMPORTED, " as Served"), seconds=seconds))
     return to

@@ -26,6 +26,7 @@ from perf.e2e.questions import Asked, Supply, families
 from perf.e2e.repeats import repeated
 from perf.e2e.run import Found
 from perf.e2e.variants import Trial, Variant, choose, variants
+from perf.repositories import batching
 from pixelis.errors import InvalidRequest, SetupError, Unavailable
 from pixelis.schema import Measurement, PipelineResult
 from pixelis.settings import Settings
@@ -106,15 +107,26 @@ def test_a_workload_in_which_questions_come_again() -> None:
 
 
 def test_a_server_without_any_and_with_each_alone() -> None:
-    made = {server.name: server.changes for server in servers()}
-    assert made["all"] == {}
-    assert {"cache", "batching", "decoding", "operations"} == set(made["none"])
-    assert made["none"]["decoding"] == {"slots": 1, "prefix_bytes": 0, "speculation": False}
-    assert "cache" not in made["caches"]
-    assert made["caches"]["batching"] == {"max_batch_size": 1}
-    assert "slots" not in made["batching"]["decoding"]
-    assert made["batching, waiting 0 ms"]["batching"] == {"max_wait_time_ms": 0.0}
-    assert all(Settings(**changes) for changes in made.values())
+    made = {server.name: server for server in servers()}
+    assert (made["all"].changes, made["all"].most, made["all"].wait_ms) == ({}, None, None)
+    assert set(made["none"].changes) == {"cache", "decoding", "operations"}
+    assert made["none"].changes["decoding"] == {"slots": 1, "prefix_bytes": 0, "speculation": False}
+    assert ("cache" in made["caches"].changes, made["caches"].most) == (False, 1)
+    assert ("slots" in made["batching"].changes["decoding"], made["batching"].most) == (False, None)
+    assert made["batching, waiting 5 ms"].wait_ms == 5
+    assert all(Settings(**server.changes) for server in made.values())
+
+
+def test_a_repository_with_other_batching(tmp_path: Path) -> None:
+    here = ROOT / "model_repository"
+    found = batching(here, tmp_path / "other", most=1, wait_ms=5)
+    before, after = ((at / "knn" / "config.pbtxt").read_text() for at in (here, found))
+    assert after == before.replace("max_batch_size: 64", "max_batch_size: 1").replace(
+        "microseconds: 0", "microseconds: 5000"
+    )
+    agent = [(at / "agent" / "config.pbtxt").read_text() for at in (here, found)]
+    assert agent[0] == agent[1]  # decoupled, and never batched
+    assert (found / "agent" / "1" / "model.py").resolve() == here / "agent" / "1" / "model.py"
 
 
 def test_rows_hold_every_kind(asked: list[Asked]) -> None:
