@@ -8,11 +8,13 @@ import pytest
 
 from builder.building.machine import narrow
 from builder.candidate import Candidate
+from builder.forms import openvino
 from pixelis.machine import Gpu, Machine
 
 PACKAGES = tuple((name, "1") for name in ("onnxruntime", "torch", "openvino", "nncf", "polygraphy", "coremltools"))
 OLD = Machine("Old CPU", frozenset({"avx2"}), 2, 4096, (), PACKAGES)
 NEW = replace(OLD, features=frozenset({"avx512_bf16", "avx512_vnni", "avx512_fp16", "avx512f"}))
+TILES = replace(NEW, features=NEW.features | {"amx_int8", "amx_bf16"})
 WITH_GPU = replace(NEW, gpus=(Gpu("NVIDIA L4", "8.9", 23034, "550.54"),))
 
 
@@ -49,6 +51,16 @@ def test_small_weights_between_which_bf16_is_computed_need_its_instructions() ->
     form = {"format": "openvino", "precision": "int8", "quantization": "weights", "optimization": {"autocast": "bf16"}}
     assert _one(OLD, **form)[1].endswith("in which it is to be computed")
     assert _one(NEW, **form)[0]
+
+
+@pytest.mark.parametrize(("machine", "autocast"), [(NEW, "bf16"), (TILES, "none")])
+def test_where_products_of_bf16_would_widen_int8_weights_they_go_without(
+    machine: Machine, autocast: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("builder.forms.openvino.this_machine", lambda: machine)
+    made, _ = openvino.forms("policy")
+    (small,) = (one for one in made if one.label == "openvino-int8-weights")
+    assert small.optimization.autocast == autocast
 
 
 def test_an_engine_for_a_gpu_is_for_machines_that_have_one() -> None:
