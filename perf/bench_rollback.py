@@ -52,7 +52,7 @@ def rollback(
     with scene(model, form, asked) as served:
         rows, claims = run(tool, served, data, seconds, concurrency, rollbacks)
     command = shlex.join(["pixelis", *sys.argv[1:]])
-    made = {**versions(), "perf_analyzer": perf_analyzer.REQUIREMENT.partition("==")[2]}
+    made = {**versions(), "perf_analyzer": tool.version}
     measured = Measurement(name="rollback", command=command, machine=machine(), versions=made, rows=rows, claims=claims)
     if as_json:
         typer.echo(measured.model_dump_json(indent=2))

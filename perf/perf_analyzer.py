@@ -1,4 +1,4 @@
-"""Gets the real `perf_analyzer` and runs it.
+"""Gets the real `perf_analyzer` and runs it: the one on PATH, as in Triton's SDK image, else one out of a wheel.
 
 The binary of 2.50 lies inside the wheel `tritonclient==2.50.0` tagged `manylinux1_x86_64` (later ones need glibc
 2.38); the client library in that wheel is not installed, only the program is unpacked under `state/tools`. It is linked
@@ -24,7 +24,8 @@ from typing import Any
 from perf.standstill import Standstill
 from pixelis.errors import ServingError, SetupError, Unavailable
 
-REQUIREMENT = "tritonclient==2.50.0"
+PROGRAM, VERSION = "perf_analyzer", "2.50.0"
+REQUIREMENT = f"tritonclient=={VERSION}"
 PLATFORM = "manylinux1_x86_64"
 LIBRARIES = {"libb64.so.0d": "libb64-*.so.0d", "libcudart.so.12": "libcudart-*.so.12*"}
 MENDS = {
@@ -40,10 +41,17 @@ LOOK_S = 1.0
 
 @dataclass(frozen=True)
 class PerfAnalyzer:
-    """The program, and the folder with the libraries that it does not find by itself."""
+    """The program.
+
+    Attributes:
+        binary: of it.
+        libraries: a folder with those that it does not find by itself; none = it finds all.
+        version: as it says.
+    """
 
     binary: Path
-    libraries: Path
+    libraries: Path | None
+    version: str
 
     def run(self, arguments: Sequence[str], timeout_s: float) -> str:
         """Runs it; its printed report. It is run again where it stands still: see `Standstill`.
@@ -89,6 +97,8 @@ class PerfAnalyzer:
 
     def environment(self) -> dict[str, str]:
         """This process's environment with the library folder first."""
+        if self.libraries is None:
+            return dict(os.environ)
         paths = [str(self.libraries), os.environ.get("LD_LIBRARY_PATH", "")]
         return {**os.environ, "LD_LIBRARY_PATH": os.pathsep.join(path for path in paths if path)}
 
@@ -105,18 +115,28 @@ def _failure(text: str) -> ServingError:
 
 
 def obtain(state: Path) -> PerfAnalyzer:
-    """The program out of `state/tools`, fetched upon first use.
+    """The program on PATH, else the one in `state/tools`, fetched upon first use.
 
     Raises:
         SetupError: it cannot be fetched, or a library that it needs is missing.
     """
-    tools = state.absolute() / "tools" / "perf_analyzer-2.50.0"
+    found = shutil.which(PROGRAM)
+    if found is not None:
+        return PerfAnalyzer(Path(found), None, _version(found))
+    tools = state.absolute() / "tools" / f"{PROGRAM}-{VERSION}"
     if not (tools / "perf_analyzer").exists():
         _fetch(tools)
     _link_libraries(tools / "lib")
-    tool = PerfAnalyzer(tools / "perf_analyzer", tools / "lib")
+    tool = PerfAnalyzer(tools / PROGRAM, tools / "lib", VERSION)
     _require_libraries(tool)
     return tool
+
+
+def _version(program: str) -> str:
+    """What it says of itself; it may be one that says nothing of the kind."""
+    done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+    said = re.search(r"Version (\S+)", done.stdout + done.stderr)
+    return said[1].rstrip(",") if said else "unknown"
 
 
 def _fetch(tools: Path) -> None:

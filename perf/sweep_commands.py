@@ -107,7 +107,7 @@ def sweep(
     with bar(f"{model} over {protocol.value}", len(levels), quiet=as_json) as advance:
         rows = run(tool, load, requests, levels, advance, attempts)
     command = shlex.join(["pixelis", *sys.argv[1:]])
-    made = {**versions(), "perf_analyzer": perf_analyzer.REQUIREMENT.partition("==")[2]}
+    made = {**versions(), "perf_analyzer": tool.version}
     measured = Measurement(name="sweep", command=command, machine=machine(), versions=made, rows=rows)
     for path, written in ((html, page), (csv, as_csv)):
         if path is not None:

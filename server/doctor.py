@@ -24,7 +24,16 @@ def examine(config: Settings) -> list[Finding]:
     models, found = _repository(config)
     stubs = sum(model.stubs for model in models)
     findings += [found, *running.examine(config), *_leftovers(config), checks.shared_memory(stubs), *_ports(config)]
-    return [*findings, _cpu(), _accelerator(), _onnxruntime(), _retrieval(), _threads(config, stubs), _state(config)]
+    return [
+        *findings,
+        _cpu(),
+        _accelerator(),
+        _onnxruntime(),
+        _retrieval(),
+        _threads(config, stubs),
+        _state(config),
+        _load(config),
+    ]
 
 
 def _python() -> Finding:
@@ -106,6 +115,16 @@ def _retrieval() -> Finding:
     reason = why_no_gpu()
     said = f"{faiss_build()}; " + ("indexes can be on a GPU" if reason is None else f"indexes are on the CPU: {reason}")
     return Finding("retrieval", "ok", said)
+
+
+def _load(config: Settings) -> Finding:
+    """Which perf_analyzer `pixelis sweep` runs."""
+    found = shutil.which("perf_analyzer")
+    if found is not None:
+        return Finding("perf_analyzer", "ok", f"{found}, on PATH")
+    fetched = sorted((config.state / "tools").glob("perf_analyzer-*/perf_analyzer"))
+    said = f"{fetched[-1]}" if fetched else "none is on PATH; the first `pixelis sweep` fetches one out of a wheel"
+    return Finding("perf_analyzer", "ok", said)
 
 
 def _threads(config: Settings, stubs: int) -> Finding:

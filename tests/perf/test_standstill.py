@@ -36,7 +36,7 @@ def _tool(folder: Path, script: str) -> PerfAnalyzer:
     program = folder / "perf_analyzer"
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
-    return PerfAnalyzer(program, folder)
+    return PerfAnalyzer(program, folder, "none")
 
 
 @pytest.fixture(autouse=True)

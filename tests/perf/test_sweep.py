@@ -21,6 +21,7 @@ from perf.sweep_commands import _rates
 from pixelis.errors import InvalidRequest, NotFound, ServingError, SetupError, Unavailable
 from pixelis.schema import Measurement
 from pixelis.settings import Server, Settings, settings
+from server.doctor import examine
 from server.embedded import EmbeddedTriton
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,7 +58,7 @@ def test_sweeps(triton: EmbeddedTriton, tool: perf_analyzer.PerfAnalyzer, model:
     assert done.returncode == 0, done.stdout + done.stderr
     measured = Measurement.model_validate_json(done.stdout)
     assert [row["concurrency"] for row in measured.rows] == [1, 4]
-    assert measured.versions["perf_analyzer"] == "2.50.0"
+    assert measured.versions["perf_analyzer"] == tool.version
     for row in measured.rows:
         assert (row["model"], row["protocol"], row["requests"]) == (model, protocol, 30)
         assert 0 < row["p50_ms"] <= row["p90_ms"] <= row["p99_ms"]
@@ -81,6 +82,18 @@ def test_a_request_that_the_model_refuses_fails_with_its_reason(
 def test_no_server_is_said_with_its_mend(tool: perf_analyzer.PerfAnalyzer) -> None:
     with pytest.raises(Unavailable, match="pixelis serve"):
         tool.run(["-m", "knn", "-i", "grpc", "-u", "127.0.0.1:18109", "--request-count", "1"], 60)
+
+
+def test_one_on_path_is_taken_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "perf_analyzer"
+    program.write_text("#!/bin/sh\necho 'Perf Analyzer Version 2.61.0 (commit 1)'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    found = perf_analyzer.obtain(tmp_path / "state")
+    assert (found.binary, found.libraries, found.version) == (program, None, "2.61.0")
+    assert not (tmp_path / "state").exists()
+    (finding,) = [one for one in examine(settings()) if one.name == "perf_analyzer"]
+    assert str(program) in finding.detail
 
 
 def test_requests_of_other_models_must_be_given() -> None:
