@@ -6,7 +6,7 @@ The real one is used by everything in `tests/triton`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -75,6 +75,9 @@ class Request:
     def request_id(self) -> str:
         return self._id
 
+    def parameters(self) -> str:
+        return "{}"
+
     def get_response_sender(self) -> Sender:
         return self.sender
 
@@ -92,7 +95,12 @@ class InferenceRequest:
     siblings: dict[str, Sibling] = {}  # noqa: RUF012 - the fake's one registry
 
     def __init__(
-        self, model_name: str, requested_output_names: list[str], inputs: Sequence[Tensor], model_version: int = -1
+        self,
+        model_name: str,
+        requested_output_names: list[str],
+        inputs: Sequence[Tensor],
+        model_version: int = -1,
+        parameters: Mapping[str, str] | None = None,
     ) -> None:
         self._model, self._inputs = model_name, {t.name(): t.as_numpy() for t in inputs}
 
