@@ -172,9 +172,9 @@ class _Episode:
         try:
             for event in models.generate(memory.ids, memory.visual_tokens, memory.grids, sampling):
                 added = turn.push(event)
-                self._check()
-                if added and self.stream:
+                if added and self.stream:  # before time is looked at: what a cut-off answer says was told
                     yield Event(event="token", step=self.steps, text=added)
+                self._check()
                 if turn.finish is not None:
                     break
         except PixelisError:
