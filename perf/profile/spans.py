@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from pixelis.errors import SetupError
+from python_backends.tracing.switch import FOLDER, LOOK_SECONDS, WANTED
 
-FOLDER, WANTED = "traces", "wanted.json"
-"""As `python_backends.tracing.switch` has them."""
 LONGEST_S = 900.0
 """For which spans are written where nobody says that it was enough: whoever asked for them may have died."""
-SETTLE_S = 0.6
+SETTLE_S = 2 * LOOK_SECONDS + 0.1
 """Until every process has looked at the switch."""
 ROOM_BYTES = 256 * 2**20
 """Free on the disk, at least."""
