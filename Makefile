@@ -32,7 +32,7 @@ $(VENV)/.setup: pyproject.toml constraints.txt
 setup-dev: $(VENV)/.setup-dev $(VENV)/.setup-formats  ## add what tests, lint and benchmarks need
 
 $(VENV)/.setup-dev: $(VENV)/.setup
-	@$(PIP) --editable '.[dev,bench,gateway,load]'
+	@$(PIP) --editable '.[dev,bench,gateway,load,perf]'
 	@# The outlined photograph of python -m perf.ops.segment_quality: its files are read, its other OpenCV is not wanted.
 	@$(PIP) --no-deps imgaug || echo "imgaug cannot be installed here: its photograph is not measured."
 	@$(PIP) --editable '.[hnswlib]' || echo "hnswlib cannot be compiled here: pixelis bench knn goes without it."

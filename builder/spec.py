@@ -21,6 +21,7 @@ from builder.model_spec import Call, ModelSpec, Step, TensorSpec
 from builder.model_spec import tensor as _t
 from builder.model_tolerances import tolerances_of
 from builder.pipeline import Pipeline
+from builder.scheduling import scheduled
 from pixelis.settings import Settings, settings
 
 __all__ = ["Call", "ModelSpec", "Pipeline", "Step", "TensorSpec", "pipeline"]
@@ -44,12 +45,16 @@ RESULT = _t("RESULT", "BYTES", 1)
 
 
 def pipeline(config: Settings | None = None) -> Pipeline:
-    """The pipeline under `config` (default: this process's settings)."""
+    """The pipeline under `config` (default: this process's settings).
+
+    Raises:
+        BuildError: `scheduling` names a model that does not exist, or says of one what cannot be.
+    """
     values = config or settings()
     batch = values.batching.max_batch_size
     view = read_view(values.checkpoint)
     models = (*engines(batch, view), *_stateful(), *_services(batch), *_steps(batch), _ensemble(batch), _agent())
-    return Pipeline(models=tuple(with_forms(model) for model in models))
+    return scheduled(Pipeline(models=tuple(with_forms(model) for model in models)), values.scheduling)
 
 
 def _stateful() -> tuple[ModelSpec, ...]:

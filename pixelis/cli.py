@@ -80,9 +80,9 @@ COMMANDS: dict[str, Entry] = {
     ),
     "cache": Entry(("perf.cache_commands",), "What is cached: stats, clear.", "caches", group=True),
     "tune": Entry(
-        ("perf.tune_commands", "perf.tune_knn", "perf.tune_ops"),
-        "Choose settings on held-out data: votes, knn, ops.",
-        "build",
+        ("perf.tune_commands", "perf.tune_knn", "perf.tune_ops", "perf.tune_pipeline"),
+        "Choose settings on held-out data: votes, knn, ops, pipeline.",
+        "build,perf",
         group=True,
     ),
     "profile": Entry(

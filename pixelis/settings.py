@@ -1,7 +1,8 @@
 """Typed configuration in one place.
 
 Every field can be set by an environment variable `PIXELIS_<SECTION>__<FIELD>` (for instance
-`PIXELIS_SERVER__HTTP_PORT=9000`) or by a TOML file named in `PIXELIS_CONFIG`; the environment wins.
+`PIXELIS_SERVER__HTTP_PORT=9000`) or by a TOML file named in `PIXELIS_CONFIG`; the environment wins. Below both is
+`<state>/tuned.toml`, where `pixelis tune pipeline --apply` leaves what it found.
 A serving process reads the same settings as the command line, because both inherit the environment.
 """
 
@@ -10,9 +11,10 @@ from __future__ import annotations
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -26,6 +28,10 @@ from pixelis.errors import SetupError
 from pixelis.gateway_config import Gateway
 from pixelis.index_config import IndexConfig, Live
 from pixelis.operations_config import Operations
+
+TUNED = "tuned.toml"
+"""In the state folder: settings that were found by measuring, below the environment and `PIXELIS_CONFIG`."""
+_STATE = Path(".pixelis")
 
 
 class _Section(BaseModel):
@@ -51,6 +57,13 @@ class Batching(_Section):
         description="ceiling on waiting for company over the whole path, shared by its stages; "
         "an idle model dispatches at once",
     )
+
+
+class Scheduling(_Section):
+    """How Triton runs one model, as written into its config.pbtxt; what is none is as builder/spec.py says."""
+
+    instances: int | None = Field(None, ge=1, le=64, description="processes; `knn` and `residency` have one")
+    queue_delay_us: int | None = Field(None, ge=0, description="waiting for company, idle or not")
 
 
 class Decoding(_Section):
@@ -165,6 +178,7 @@ class Settings(BaseSettings):
 
     limits: Limits = Field(default_factory=Limits)
     batching: Batching = Field(default_factory=Batching)
+    scheduling: dict[str, Scheduling] = Field(default_factory=dict, description="by model; `pixelis build` writes it")
     cache: Cache = Field(default_factory=Cache)
     decoding: Decoding = Field(default_factory=Decoding)
     operations: Operations = Field(default_factory=Operations)
@@ -177,7 +191,7 @@ class Settings(BaseSettings):
         None, description="Hugging Face directory that the policy is built from; none = the nano that comes along"
     )
     repository: Path = Field(Path("model_repository"), description="the Triton model repository")
-    state: Path = Field(Path(".pixelis"), description="logs, build cache, persisted experiences")
+    state: Path = Field(_STATE, description="logs, build cache, persisted experiences")
 
     @classmethod
     def settings_customise_sources(
@@ -188,12 +202,31 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments, then the environment, then the TOML file."""
+        """Arguments, then the environment, then the TOML file, then what was tuned."""
         sources: tuple[PydanticBaseSettingsSource, ...] = (init_settings, env_settings)
         path = os.environ.get("PIXELIS_CONFIG")
         if path:
             sources += (_file(settings_cls, Path(path)),)
-        return sources
+        return (*sources, _Tuned(settings_cls))
+
+
+class _Tuned(PydanticBaseSettingsSource):
+    """`<state>/tuned.toml`, where there is one; which state, the sources before have said."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Unused: the file is read as a whole."""
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """What it says."""
+        path = Path(self.current_state.get("state") or _STATE) / TUNED
+        if not path.is_file():
+            return {}
+        try:
+            return TomlConfigSettingsSource(self.settings_cls, path)()
+        except (OSError, ValueError) as error:
+            mend = "Mend it, or remove it: then nothing is tuned."
+            raise SetupError(f"{path} cannot be read: {error}.", mend=mend) from None
 
 
 def _file(settings_cls: type[BaseSettings], path: Path) -> PydanticBaseSettingsSource:
@@ -220,7 +253,7 @@ def settings() -> Settings:
         first = error.errors(include_url=False)[0]
         name = ".".join(str(part) for part in first["loc"])
         variable = "PIXELIS_" + "__".join(str(part).upper() for part in first["loc"])
-        mend = f"It comes from {variable}, or from the file in PIXELIS_CONFIG."
+        mend = f"It comes from {variable}, from the file in PIXELIS_CONFIG, or from {TUNED} in the state folder."
         raise SetupError(f"The setting {name} is wrong: {first['msg']}.", mend=mend) from None
     except SettingsError as error:  # a whole section as JSON that is none
         raise SetupError(f"The settings cannot be read: {error}.", mend="Use PIXELIS_<SECTION>__<FIELD>.") from None

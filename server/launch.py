@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, SecretStr
 
-from pixelis.settings import Settings, settings
+from pixelis.settings import TUNED, Settings, settings
 from server.checks import REGION_BYTES
 from server.layout import Layout
 from server.remains import MARK
@@ -104,11 +104,11 @@ def environment(
 
 
 def _tell(variables: dict[str, str], config: Settings) -> None:
-    """Sections of `config` that are not this process's own, which the stubs would read off its environment and file.
+    """Sections of `config` that the stubs would not read by themselves, off this environment and its files.
 
     Not `server`: where a server listens is on its command line.
     """
-    own = settings()
+    own = _read_there(config)
     for name in Settings.model_fields:
         section = getattr(config, name)
         if name == "server" or not isinstance(section, BaseModel) or section == getattr(own, name):
@@ -117,6 +117,15 @@ def _tell(variables: dict[str, str], config: Settings) -> None:
         for known in [one for one in variables if one.upper().startswith(f"{variable}__")]:
             del variables[known]  # one field there goes before the whole section
         variables[variable] = json.dumps(section.model_dump(), default=_plain)
+
+
+def _read_there(config: Settings) -> Settings:
+    """What a process finds whose state folder is that of `config`, which may hold other tuned settings than ours."""
+    own = settings()
+    here, there = own.state.absolute(), config.state.absolute()
+    if here == there or not any((folder / TUNED).is_file() for folder in (here, there)):
+        return own
+    return Settings(state=there)
 
 
 def _plain(value: object) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from builder.nano.questions import FAMILIES
 from perf.compare import verdict
 from perf.compare.latency import Latency, Sequential
-from perf.compare.pairs import Asks, Pair, Traffic, pairs
+from perf.compare.pairs import Asks, Pair, Supplies, Traffic, pairs
 from perf.compare.sides import Side, serve
 from perf.compare.verdict import Judged
 from perf.e2e.processes import Usage, spent
@@ -35,11 +35,12 @@ class Plan:
         a: one side.
         b: the other one, which is judged.
         pairs: at most.
-        at_once: questions of a pair.
+        at_once: questions under way at the same time.
         traffic: how they are asked.
         alpha: how often a difference in latency may be shown where there is none.
         families: of questions; none = all.
         command: as it was typed.
+        count: questions of a pair; none = as many as are under way.
     """
 
     a: Side
@@ -50,6 +51,7 @@ class Plan:
     alpha: float
     families: str | None
     command: str
+    count: int | None = None
 
 
 @dataclass(frozen=True)
@@ -87,14 +89,14 @@ def measure(plan: Plan, *, quiet: bool) -> Measurement:
     return Measurement(name="compare", command=plan.command, machine=machine(), versions=versions(), rows=rows)
 
 
-def compare(a: Asks, b: Asks, supply: Supply, plan: Plan, advance: Callable[[], None] = lambda: None) -> Compared:
+def compare(a: Asks, b: Asks, supply: Supplies, plan: Plan, advance: Callable[[], None] = lambda: None) -> Compared:
     """Pairs until a difference in time is shown, or there are enough.
 
     Raises:
         ServingError: a side does not answer, or so often not that times say nothing.
     """
     test, seen, ratios = Sequential(plan.pairs, plan.alpha), list[Pair](), list[float]()
-    for number, pair in enumerate(pairs(a, b, supply, plan.at_once, plan.traffic)):
+    for number, pair in enumerate(pairs(a, b, supply, plan.at_once, plan.traffic, count=plan.count)):
         seen.append(pair)
         _require_answers(seen[-SILENT:])
         if number < WARM:

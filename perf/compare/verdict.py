@@ -59,13 +59,15 @@ def verdict(found: Sequence[Judged]) -> Word:
     return "worse" if "worse" in words else "better" if "better" in words else "no difference shown"
 
 
-def sides(seen: Sequence[Pair], usages: Sequence[Sequence[Usage]], cpu: Sequence[float]) -> list[dict[str, Any]]:
+def sides(
+    seen: Sequence[Pair], usages: Sequence[Sequence[Usage]], cpu: Sequence[float] | None = None
+) -> list[dict[str, Any]]:
     """A row for each side: times, answers, memory and processor time.
 
     Args:
         seen: all pairs.
         usages: of each side's processes at the end; empty where they are not known.
-        cpu: seconds that each side's processes worked during the pairs.
+        cpu: seconds that each side's processes worked during the pairs; none = not known.
     """
     rows = []
     for index, name in enumerate("AB"):
@@ -76,7 +78,8 @@ def sides(seen: Sequence[Pair], usages: Sequence[Sequence[Usage]], cpu: Sequence
         row |= {"right": sum(map(_right, members)), "p50_ms": p50, "p90_ms": p90, "p95_ms": p95, "p99_ms": p99}
         if usages[index]:
             row["pss_mib"] = round(sum(one.pss_bytes for one in usages[index]) / 2**20, 1)
-            row["cpu_ms_each"] = round(1e3 * cpu[index] / len(members), 1)
+            if cpu is not None:
+                row["cpu_ms_each"] = round(1e3 * cpu[index] / len(members), 1)
         rows.append(row)
     return rows
 

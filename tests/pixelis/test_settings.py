@@ -84,3 +84,18 @@ def test_a_file_that_is_not_there_or_not_right_is_never_passed_over(
     monkeypatch.setenv("PIXELIS_CONFIG", str(path))
     with pytest.raises(SetupError, match=says):
         settings()
+
+
+def test_what_was_tuned_is_below_the_environment_and_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "pixelis.toml"
+    path.write_text("[decoding]\nslots = 3\n")
+    tuned = tmp_path / "tuned.toml"
+    tuned.write_text("[decoding]\nslots = 4\nspeculation = false\n[scheduling.reason]\ninstances = 3\n")
+    monkeypatch.setenv("PIXELIS_CONFIG", str(path))
+    monkeypatch.setenv("PIXELIS_STATE", str(tmp_path))
+    got = Settings()
+    assert (got.decoding.slots, got.decoding.speculation, got.scheduling["reason"].instances) == (3, False, 3)
+    assert Settings(state=tmp_path / "elsewhere").scheduling == {}
+    tuned.write_text("[decoding\n")
+    with pytest.raises(SetupError, match=r"tuned\.toml cannot be read"):
+        Settings()

@@ -56,3 +56,17 @@ def test_of_settings_that_are_its_own_nothing_is_added(layout: Layout) -> None:
         "PIXELIS_REPOSITORY",
         "PIXELIS_STATE",
     }
+
+
+def test_a_server_with_a_state_of_its_own_is_told_what_was_tuned_here(
+    layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tuned.toml").write_text("[decoding]\nslots = 3\n", encoding="utf-8")
+    monkeypatch.setenv("PIXELIS_STATE", str(tmp_path))
+    settings.cache_clear()
+    try:
+        own = settings()
+        found = told(layout, own.model_copy(update={"state": tmp_path / "compare" / "A"}), monkeypatch)
+    finally:
+        settings.cache_clear()
+    assert own.decoding.slots == found.decoding.slots == 3

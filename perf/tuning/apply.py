@@ -1,0 +1,57 @@
+"""What was found, from now on: settings into the state folder, forms and configurations by a build."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic_settings import TomlConfigSettingsSource
+
+from builder.building.build import BuildReport, build
+from builder.storing.chosen import Choice as Form
+from perf.tuning.knobs import Choice
+from pixelis.settings import TUNED, Settings, settings
+
+
+def toml(changes: Mapping[str, Any]) -> str:
+    """Settings as a TOML file has them."""
+    import tomli_w
+
+    return tomli_w.dumps(changes)
+
+
+def apply(choice: Choice, why: str, state: Path, watch: Callable[[str, str], None]) -> BuildReport:
+    """Write what `choice` sets into `<state>/tuned.toml`, beside what is there, and build with it.
+
+    Forms are remembered as `pixelis build --publish` remembers them.
+
+    Raises:
+        PixelisError: the build does not go.
+    """
+    path = state.absolute() / TUNED
+    before = TomlConfigSettingsSource(Settings, path).toml_data
+    _write(path, toml(merged(before, choice.settings)))
+    settings.cache_clear()  # what this process read is older
+    forms = {model: Form(label=label, why=why) for model, label in choice.forms.items()}
+    return build(forms=forms, watch=watch)
+
+
+def merged(before: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`before`, with `changes` in their places."""
+    found = dict(before)
+    for name, value in changes.items():
+        inner = found.get(name)
+        found[name] = merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+    return found
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".tmp-{os.getpid()}-{path.name}")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
