@@ -25,6 +25,12 @@ def e2e(
     alone: Annotated[
         bool, typer.Option("--alone", help="Each optimisation on a server without the others, too: minutes more each.")
     ] = False,
+    checkpoint: Annotated[
+        str | None, typer.Option(metavar="NAME", help="nano, 90m (random weights), or a Hugging Face folder.")
+    ] = None,
+    best: Annotated[
+        bool, typer.Option("--best", help="Models in the quickest forms that `bench formats` measured here.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One measurement object on stdout.")] = False,
 ) -> None:
     """The plain pipeline (one process, PyTorch and transformers) and the server, in turn, on the same questions.
@@ -32,7 +38,13 @@ def e2e(
     Plain: the same steps and weights, written by hand in one process; it serves one request at a time, or one a thread
     where that is faster here. Both sides have the same cores, and one waits while the other one is measured.
 
-    Example: pixelis bench e2e --scenes 8 --rounds 5 --json
+    Examples:
+
+        pixelis bench e2e --scenes 8 --rounds 5 --json
+
+        pixelis bench e2e --best --alone --json
+
+        pixelis bench e2e --checkpoint 90m --best --json
     """
     from perf.e2e.command import Plan, measure
     from perf.e2e.show import show
@@ -48,6 +60,8 @@ def e2e(
         url=url,
         alone=alone,
         command=shlex.join(["pixelis", *sys.argv[1:]]),
+        checkpoint=checkpoint,
+        best=best,
     )
     measured = measure(plan)
     if as_json:

@@ -47,6 +47,9 @@ class Cache(_Section):
     cache_bytes: int = Field(
         64 * MIB, ge=0, description="byte budget beside that, of each process that looks at pictures"
     )
+    shared_bytes: int = Field(
+        64 * MIB, ge=0, description="of decoded pictures that each process leaves in /dev/shm for the others; 0 = none"
+    )
     enable_redis: bool = False
     redis_url: SecretStr = Field(
         SecretStr("redis://127.0.0.1:6379/0"), description="redis://:PASSWORD@HOST:PORT/0, or rediss:// for TLS"

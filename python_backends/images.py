@@ -1,4 +1,4 @@
-"""Encoded bytes to pixels: checked first, decoded once a process.
+"""Encoded bytes to pixels: checked first, decoded once a process, and once a server where its processes share memory.
 
 Accepted are still JPEG, PNG and WebP pictures of any mode. What comes out is always RGB, 8 bits, upright. What a file
 is, and how large, is read by `python_backends.imaging` before a decoder sees it.
@@ -18,8 +18,9 @@ from python_backends.imaging.header import ACCEPTED
 from python_backends.imaging.load import still
 from python_backends.imaging.read import header
 from python_backends.imaging.rgb import Pixels
+from python_backends.imaging.shared import SharedPixels
 
-__all__ = ["ACCEPTED", "DecodedImages", "Pixels", "decode", "decode_scaled", "digest", "size_of"]
+__all__ = ["ACCEPTED", "DecodedImages", "Pixels", "decode", "digest", "size_of"]
 
 
 def digest(data: bytes) -> str:
@@ -47,29 +48,6 @@ def decode(data: bytes, limits: Limits | None = None) -> Pixels:
     return still(header(data, limits or settings().limits))
 
 
-def decode_scaled(
-    data: bytes, at_least: tuple[int, int], limits: Limits | None = None
-) -> tuple[Pixels, tuple[int, int]]:
-    """The pixels of one picture for a look at low resolution, and its true size.
-
-    A JPEG is decoded at 1/2, 1/4 or 1/8 of its sides where that is enough, which skips most of the inverse transform;
-    a side that does not divide is rounded up. Other formats come at full size.
-
-    Args:
-        data: an encoded still picture.
-        at_least: (width, height) that the upright pixels must have where the picture has them.
-        limits: bounds of one picture at full size.
-
-    Returns:
-        `[h, w, 3]` as of `decode`, and the upright (width, height) at full size.
-
-    Raises:
-        RequestError: as `decode` does.
-    """
-    found = header(data, limits or settings().limits)
-    return still(found, at_least), found.upright
-
-
 def size_of(data: bytes, limits: Limits | None = None) -> tuple[int, int]:
     """Upright `(width, height)` of a picture, from its header alone.
 
@@ -84,12 +62,14 @@ class DecodedImages:
     """Decoded pictures by the digest of their bytes: least recently used out first, bounded in bytes.
 
     Threads that ask for the same picture at once share one decoding. A picture larger than the
-    whole budget is decoded and not kept. Failures are never kept.
+    whole budget is decoded and not kept. Failures are never kept. What another process of the same server has decoded
+    is taken from there.
 
     Args:
         budget_bytes: decoded bytes held in all; the process's settings by default.
         entries: pictures held; the process's settings by default.
         limits: bounds of one picture.
+        shared: what this server's processes share; by default as the settings and the environment say.
     """
 
     def __init__(
@@ -97,11 +77,13 @@ class DecodedImages:
         budget_bytes: int | None = None,
         entries: int | None = None,
         limits: Limits | None = None,
+        shared: SharedPixels | None = None,
     ) -> None:
         bounds = settings().cache
         self._budget = bounds.cache_bytes if budget_bytes is None else budget_bytes
         self._entries = bounds.cache_size if entries is None else entries
         self._limits = limits
+        self._shared = shared if shared is not None or not self._entries else SharedPixels.of_server()
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, Pixels] = OrderedDict()
         self._under_way: dict[str, Future[Pixels]] = {}
@@ -140,7 +122,7 @@ class DecodedImages:
 
     def _fill(self, key: str, data: bytes, mine: Future[Pixels]) -> Pixels:
         try:
-            pixels = decode(data, self._limits)
+            pixels = self._load(key, data)
         except BaseException as error:
             with self._lock:
                 del self._under_way[key]
@@ -152,6 +134,12 @@ class DecodedImages:
             self._keep(key, pixels)
         mine.set_result(pixels)
         return pixels
+
+    def _load(self, key: str, data: bytes) -> Pixels:
+        if self._shared is None:
+            return decode(data, self._limits)
+        found = self._shared.find(key)
+        return self._shared.put(key, decode(data, self._limits)) if found is None else found
 
     def _keep(self, key: str, pixels: Pixels) -> None:
         if pixels.nbytes > self._budget or not self._entries:

@@ -14,14 +14,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from perf.compare.sides import HERE, Side, serve
+from perf.compare.sides import Side, serve
 from perf.e2e.load import Block, closed_loop
 from perf.e2e.questions import Asked
 from perf.e2e.sides import Plain, Served
 from perf.repositories import batching
 from pixelis.errors import ServingError
 from pixelis.operations_config import FULL, Operations
-from pixelis.settings import settings
 
 _FULL = FULL.model_dump()
 OFF: dict[str, dict[str, Any]] = {
@@ -44,22 +43,26 @@ class Server:
     Attributes:
         name: what is switched on.
         changes: settings that differ from those in force.
+        forms: whether the models are in the forms that are measured, or in their default ones.
         most: requests of a batch, at most; none = as configured.
         wait_ms: that a batch waits for company; none = as configured.
     """
 
     name: str
     changes: dict[str, Any]
+    forms: bool = False
     most: int | None = None
     wait_ms: float | None = None
 
 
-def servers() -> list[Server]:
-    """None, each alone, batching with longer waits, and all."""
-    alone = [Server(name, merged(set(OFF) - {name}), None if name == "batching" else 1) for name in OFF]
+def servers(*, forms: bool) -> list[Server]:
+    """None, each alone, batching with longer waits, and all; `forms`: other forms of models are one of them."""
+    alone = [Server(name, merged(set(OFF) - {name}), most=None if name == "batching" else 1) for name in OFF]
+    if forms:
+        alone.append(Server("forms", merged(OFF), True, 1))
     batched = merged(set(OFF) - {"batching"})
     waiting = [Server(f"batching, waiting {wait:g} ms", batched, wait_ms=wait) for wait in WAITS_MS]
-    return [Server(NONE, merged(OFF), 1), *alone, *waiting, Server(ALL, {})]
+    return [Server(NONE, merged(OFF), most=1), *alone, *waiting, Server(ALL, {}, forms)]
 
 
 def merged(off: Iterable[str]) -> dict[str, Any]:
@@ -72,16 +75,20 @@ def merged(off: Iterable[str]) -> dict[str, Any]:
     return changes
 
 
-def _place(server: Server, stack: ExitStack) -> str:
+def _place(server: Server, repository: Path, stack: ExitStack) -> str:
     if server.most is None and server.wait_ms is None:
-        return HERE
+        return str(repository)
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pixelis-alone-")))
-    here = settings().repository.absolute()
-    return str(batching(here, folder / "repository", server.most, server.wait_ms))
+    return str(batching(repository, folder / "repository", server.most, server.wait_ms))
 
 
 def measured(
-    plain: Plain, server: Server, levels: Sequence[int], rounds: int, ask: Callable[[int], list[Asked]]
+    plain: Plain,
+    server: Server,
+    repository: Path,
+    levels: Sequence[int],
+    rounds: int,
+    ask: Callable[[int], list[Asked]],
 ) -> list[dict[str, Any]]:
     """A row a level: what the server takes, and does, beside the plain pipeline in turns.
 
@@ -89,7 +96,7 @@ def measured(
         PixelisError: it does not start, or answers nothing.
     """
     with ExitStack() as stack:
-        served = serve(stack, Side("alone", _place(server, stack), server.changes), quiet=True)
+        served = serve(stack, Side("alone", _place(server, repository, stack), server.changes), quiet=True)
         closed_loop(served.ask, ask(max(levels)), max(levels))
         rows = []
         for level in levels:

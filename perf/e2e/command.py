@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from builder.commands.options import progress
 from builder.nano.questions import FAMILIES
 from clients.client import PixelisClient
 from perf.e2e import alone, report
@@ -17,10 +18,11 @@ from perf.e2e.counters import Samples
 from perf.e2e.questions import Asked, Supply, families
 from perf.e2e.run import Bench, Found
 from perf.e2e.sides import Plain, Served
+from perf.e2e.subject import Subject, subject
 from perf.machine import machine, versions
 from perf.plain.process import PlainProcess
 from perf.progress import started, stepping
-from pixelis.errors import PixelisError
+from pixelis.errors import InvalidRequest, PixelisError
 from pixelis.schema import Measurement
 from pixelis.settings import Settings, settings
 
@@ -38,6 +40,8 @@ class Plan:
     url: str | None
     alone: bool
     command: str
+    checkpoint: str | None = None
+    best: bool = False
 
 
 def measure(plan: Plan) -> Measurement:
@@ -46,9 +50,10 @@ def measure(plan: Plan) -> Measurement:
     Raises:
         PixelisError: a side does not start, or answers nothing.
     """
-    chosen = families(plan.families or ",".join(FAMILIES))
-    config, quiet = _config(settings()), not sys.stderr.isatty()
+    chosen, quiet = families(plan.families or ",".join(FAMILIES)), not sys.stderr.isatty()
     with ExitStack() as stack:
+        what = _subject(stack, plan)
+        config = _config(settings().model_copy(update={"repository": what.served}))
         threads = stack.enter_context(bounded(plan.threads))
         on = machine()
         served = _served(stack, plan, config, quiet)
@@ -56,27 +61,40 @@ def measure(plan: Plan) -> Measurement:
         step = stack.enter_context(stepping(_steps(plan, threads), quiet=quiet))
         bench = Bench(plain, served, Supply(chosen), plan.scenes, plan.levels, threads, _metrics(served), step)
         found = bench.run(plan.rounds)
-        apart = _alone(plan, bench, found, plain, step) if plan.alone else []
+        apart = _alone(plan, what, bench, found, plain, step) if plan.alone else []
+        forms = [] if plan.url else what.rows()
     return Measurement(
         name="bench e2e",
         command=plan.command,
         machine={**on, "threads": threads},
         versions=versions(),
-        rows=[*report.rows(found, plan.levels), *apart],
-        claims=report.claims(found, plan.levels),
+        rows=[*report.rows(found, plan.levels), *apart, *forms],
+        claims=[*report.claims(found, plan.levels), *report.model_memory(forms)],
     )
 
 
-def _alone(plan: Plan, bench: Bench, found: Found, plain: Plain, step: Callable[[str], None]) -> list[dict[str, Any]]:
+def _subject(stack: ExitStack, plan: Plan) -> Subject:
+    if plan.url is not None and (plan.checkpoint or plan.best):
+        raise InvalidRequest(
+            "--url names a server that has its models already.", mend="Leave --checkpoint and --best out."
+        )
+    with progress(quiet=False) as watch:
+        return stack.enter_context(subject(plan.checkpoint, plan.best, watch))
+
+
+def _alone(
+    plan: Plan, what: Subject, bench: Bench, found: Found, plain: Plain, step: Callable[[str], None]
+) -> list[dict[str, Any]]:
     def ask(level: int) -> list[Asked]:
         bench.use(found.single if level == 1 else found.crowded)
         return bench.questions(level)
 
     rows = []
-    for server in alone.servers():
+    for server in alone.servers(forms=what.differs):
         step(f"alone: {server.name}")
         levels = sorted({min(plan.levels), max(plan.levels)})
-        rows += alone.measured(plain, server, levels, plan.rounds, ask)
+        repository = what.served if server.forms else what.plain_forms
+        rows += alone.measured(plain, server, repository, levels, plan.rounds, ask)
     return rows
 
 
@@ -90,7 +108,7 @@ def _config(config: Settings) -> Settings:
 
 
 def _steps(plan: Plan, threads: int) -> int:
-    return Bench.steps(plan.levels, plan.rounds, threads) + (len(alone.servers()) if plan.alone else 0)
+    return Bench.steps(plan.levels, plan.rounds, threads) + (len(alone.servers(forms=True)) if plan.alone else 0)
 
 
 def _own(config: Settings, name: str) -> Settings:

@@ -2,46 +2,42 @@
 
 from __future__ import annotations
 
+from builder.choosing.choose import Row, figure
+from builder.pipeline import Pipeline
+from builder.reporting.report import collect
 from builder.store import Store
-from builder.storing.manifest import MANIFEST, Manifest
-from pixelis.errors import PixelisError
+
+USABLE = ("measured", "not measured")
+"""States of forms that were built, passed their gate and run here."""
+
+MOST = 3
+"""Forms of a model: what others take longer for alone they would hardly do quicker together."""
 
 
-def allowed(store: Store, models: tuple[str, ...], most_lost: float) -> dict[str, dict[str, str]]:
+def allowed(store: Store, known: Pipeline, most_lost: float) -> dict[str, dict[str, str]]:
     """What may be served in place of what is.
 
     Args:
         store: the repository, and the build cache beside it.
-        models: names; those that are not built are left out.
+        known: the pipeline.
         most_lost: points of 1 that a task may lose at the gate.
 
     Returns:
-        Model -> label -> key in the build cache, the form that is served first. Artifacts of another source, or of
-        another version of the builder, than the served one are left out.
+        Model -> label -> key in the build cache: the form that is served first, then those that are quickest by what
+        this machine measured of them.
     """
-    served = {name: store.manifest(name) for name in models if store.latest(name) is not None}
-    found: dict[str, dict[str, str]] = {
-        name: {manifest.candidate.label: manifest.key} for name, manifest in served.items()
-    }
-    for manifest in _cached(store):
-        now = served.get(manifest.model)
-        if now is None or not _may_replace(manifest, now, most_lost):
+    found: dict[str, dict[str, str]] = {}
+    for model in collect(store, known, max_accuracy_drop=most_lost).models:
+        rows = [row for row in model.rows if row.state in USABLE and row.key and (row.accuracy_drop or 0) <= most_lost]
+        if model.served is None or model.served.candidate not in [row.candidate for row in rows]:
             continue
-        found[manifest.model].setdefault(manifest.candidate.label, manifest.key)
-    return {name: forms for name, forms in found.items() if len(forms) > 1}
+        rows.sort(key=lambda row: (row.candidate != model.shown, _time(row)))
+        if len(rows) > 1:
+            found[model.model] = {row.candidate: row.key or "" for row in rows[:MOST]}
+    return found
 
 
-def _cached(store: Store) -> list[Manifest]:
-    found = []
-    for path in sorted(store.builds.glob(f"*/{MANIFEST}")):
-        try:
-            found.append(Manifest.read(path.parent))
-        except PixelisError:
-            continue  # a build makes it anew
-    return sorted(found, key=lambda one: one.created_at, reverse=True)
-
-
-def _may_replace(one: Manifest, served: Manifest, most_lost: float) -> bool:
-    lost = max((-task.difference for task in one.gate.tasks), default=0.0)
-    alike = one.source_digest == served.source_digest and one.builder == served.builder
-    return alike and one.gate.passed and one.served and lost <= most_lost
+def _time(row: Row) -> float:
+    """Relative to the original; what was not measured comes last."""
+    known = figure(row.cost, "latency") if row.cost else None
+    return float("inf") if known is None else known

@@ -18,7 +18,7 @@ from perf.compare import verdict
 from perf.compare.sides import HERE, Side
 from perf.machine import machine, versions
 from perf.tuning.forms import allowed
-from perf.tuning.knobs import Choice, Knob, knobs
+from perf.tuning.knobs import FORM, Choice, Knob, knobs
 from perf.tuning.report import rows_of, verdict_row
 from perf.tuning.study import Running, Search, identity
 from perf.tuning.trial import Seen, Trials, memory
@@ -111,11 +111,13 @@ def tune(asked: Asked, config: Settings, watch: Watch, *, quiet: bool) -> Tuned:
     began = time.monotonic()
     store = Store(config.repository, config.state)
     known = in_repository(pipeline(config), store)
-    forms = allowed(store, tuple(one.name for one in known.models if one.built), asked.limits.accuracy_drop)
+    forms = allowed(store, known, asked.limits.accuracy_drop)
     turned = knobs(config, known, {name: list(labels) for name, labels in forms.items()}, asked.only)
     if not turned:
         raise InvalidRequest("There is nothing to be turned.", mend="Say another --only; the report lists all names.")
-    search = Search(config.state.absolute() / FILE, _name(asked, store, turned), turned, anew=asked.anew)
+    hints = [Choice({one.name: one.values[1] for one in turned if one.name.startswith(FORM)})]
+    hints = [one for one in hints if len(one.turned) > 1]
+    search = Search(config.state.absolute() / FILE, _name(asked, store, turned), turned, hints, anew=asked.anew)
     before = len(search.known)
     watch(f"{len(turned)} knobs; {before} trials are known from before" if before else f"{len(turned)} knobs")
     with ExitStack() as stack:

@@ -29,6 +29,7 @@ class Header:
         orientation: of EXIF, 1-8; 1 is upright.
         frames: how many an animation has; 1 = a still picture.
         bits: of a component, where it is a PNG's; 8 elsewhere.
+        components: of a JPEG: 1 is grey, 3 are colours, 4 are inks; 0 elsewhere.
     """
 
     format: Format
@@ -38,6 +39,7 @@ class Header:
     orientation: int = 1
     frames: int = 1
     bits: int = 8
+    components: int = 0
 
     @property
     def upright(self) -> tuple[int, int]:

@@ -31,7 +31,7 @@ def read(data: bytes) -> Header:
     Raises:
         InvalidImage: it ends before its first scan, or has more segments or scans than a picture needs.
     """
-    kept, size, turn, at, segments = [b"\xff\xd8"], None, None, 2, 0
+    kept, size, turn, at, segments, components = [b"\xff\xd8"], None, None, 2, 0, 0
     while True:
         marker, begin, end = _segment(data, at)
         at, segments = end, segments + 1
@@ -43,7 +43,7 @@ def read(data: bytes) -> Header:
         if marker in _SIZES:
             if size is not None or len(body) < 6:
                 raise damaged("its size is not clear")
-            size = struct.unpack_from(">HH", body, 1)
+            size, components = struct.unpack_from(">HH", body, 1), body[5]
         elif marker == 0xE1 and turn is None and body[:6] == b"Exif\0\0":
             turn = orientation(body)
         if _belongs(marker, body):
@@ -52,7 +52,8 @@ def read(data: bytes) -> Header:
         raise no_picture()
     height, width = size
     kept += [b"\xff\xda", data[begin : _last(data, end, segments)]]
-    return Header("JPEG", width, height, b"".join(kept), 1 if turn is None else turn)
+    upright = 1 if turn is None else turn
+    return Header("JPEG", width, height, b"".join(kept), upright, components=components)
 
 
 def _segment(data: bytes, at: int) -> tuple[int, int, int]:

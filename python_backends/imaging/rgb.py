@@ -29,11 +29,13 @@ def rgb(image: Image.Image, header: Header) -> Pixels:
         `[height, width, 3]`, contiguous.
     """
     width, height = image.size
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return np.ascontiguousarray(turned(np.asarray(image), header.orientation))
     out = np.empty((height, width, 3), np.uint8)
     rows = max(1, STRIP // width)
     for top in range(0, height, rows):
         out[top : top + rows] = _on_white(image.crop((0, top, width, min(top + rows, height))), header.bits)
-    return np.ascontiguousarray(_turned(out, header.orientation))
+    return np.ascontiguousarray(turned(out, header.orientation))
 
 
 def _on_white(image: Image.Image, bits: int) -> Pixels:
@@ -51,7 +53,7 @@ def _on_white(image: Image.Image, bits: int) -> Pixels:
     return np.asarray(image.convert("RGB"))
 
 
-def _turned(pixels: Pixels, orientation: int) -> Pixels:
+def turned(pixels: Pixels, orientation: int) -> Pixels:
     """A view of `pixels` as EXIF says that they are to be seen: 5-8 swap the axes, then both may be mirrored."""
     if orientation >= 5:
         pixels = pixels.transpose(1, 0, 2)

@@ -91,9 +91,21 @@ def test_ratios_are_of_the_same_round_and_claims_are_judged_by_them(asked: list[
     assert (ratio["latency_ratio"], ratio["throughput_ratio"]) == (0.25, 4.0)
     assert ratio["latency_ratio_rounds"] == [0.25, 0.25]
     assert [claim.met for claim in report.claims(good, [1, 4])] == [True, False, True, True]
-    assert [claim.measured for claim in report.claims(good, [1, 4])] == [0.75, 4.0, 0.4, 1.0]
+    assert [claim.measured for claim in report.claims(good, [1, 4])] == [0.75, 4.0, 0.4, 0.0]
     assert [claim.met for claim in report.claims(bad, [1, 4])] == [False, False, False, True]
     assert report.claims(bad, [1, 4])[2].measured == -1.0
+    wrong = Answered(asked[0], 0.0, 1.0, result("something else", 0.4))
+    good.blocks["served", 4][1] = Block((wrong, *block(asked[1:], 1.0).answered))
+    lost = report.claims(good, [1, 4])[-1]
+    assert (lost.measured, lost.unit, lost.met) == (25.0, "points", False)
+
+
+def test_memory_of_models_is_of_those_that_are_known() -> None:
+    known = {"row": "form", "model": "policy", "form": "onnx-int8", "alone_mib": 50.0, "original_alone_mib": 100.0}
+    (claim,) = report.model_memory([known, {"row": "form", "model": "knn", "form": "files"}])
+    assert (claim.measured, claim.met) == (0.5, True)
+    assert "memory of policy under" in claim.claim
+    assert report.model_memory([]) == []
 
 
 def test_a_workload_in_which_questions_come_again() -> None:
@@ -107,13 +119,14 @@ def test_a_workload_in_which_questions_come_again() -> None:
 
 
 def test_a_server_without_any_and_with_each_alone() -> None:
-    made = {server.name: server for server in servers()}
+    made = {server.name: server for server in servers(forms=False)}
     assert (made["all"].changes, made["all"].most, made["all"].wait_ms) == ({}, None, None)
     assert set(made["none"].changes) == {"cache", "decoding", "operations"}
     assert made["none"].changes["decoding"] == {"slots": 1, "prefix_bytes": 0, "speculation": False}
     assert ("cache" in made["caches"].changes, made["caches"].most) == (False, 1)
     assert ("slots" in made["batching"].changes["decoding"], made["batching"].most) == (False, None)
     assert made["batching, waiting 5 ms"].wait_ms == 5
+    assert [server.name for server in servers(forms=True) if server.forms] == ["forms", "all"]
     assert all(Settings(**server.changes) for server in made.values())
 
 
@@ -310,7 +323,7 @@ def test_both_sides_answer_alike_and_the_report_says_all(tmp_path: Path) -> None
     assert (measured.name, measured.machine["threads"]) == ("bench e2e", 1)
     by_kind = {kind: [row for row in measured.rows if row["row"] == kind] for kind in {r["row"] for r in measured.rows}}
     kinds = {"load", "ratio", "repeated", "memory", "accuracy", "stage", "process", "model", "plain variant"}
-    assert {*by_kind} == kinds
+    assert {*by_kind} == kinds | {"form"}
     assert all(0.6 <= row["from_cache"] <= 0.8 for row in by_kind["repeated"] if row["side"] == "served")
     assert [(row["concurrency"], row["side"], row["failed"]) for row in by_kind["load"]] == [
         (1, "plain", 0), (1, "served", 0), (2, "plain", 0), (2, "served", 0),
@@ -328,7 +341,9 @@ def test_both_sides_answer_alike_and_the_report_says_all(tmp_path: Path) -> None
     assert {"reason.policy", "outside"} <= {row["stage"] for row in by_kind["stage"]}
     assert len(measured.claims) == 5
     for claim in measured.claims:
-        assert claim.met == (claim.measured >= claim.target)
+        assert claim.met == (
+            claim.measured <= claim.target if claim.unit == "points" else claim.measured >= claim.target
+        )
     assert (left(18263), plain_processes(tmp_path / "bench" / "plain")) == ([], [])
 
 

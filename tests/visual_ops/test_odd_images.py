@@ -1,4 +1,4 @@
-"""Pictures of every kind: right or refused; bombs; files that are cut; and JPEG decoded small."""
+"""Pictures of every kind: right or refused; bombs; files that are cut."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import resource
 import struct
 import time
 import zlib
+from dataclasses import replace
 from random import Random
 
 import numpy as np
@@ -17,10 +18,13 @@ from perf.fuzz.files import chunk, directory, png, segment
 from perf.fuzz.pictures import MOVING, REFUSED, STILL, encoded, scene, ycck
 from pixelis.errors import InvalidImage, LimitExceeded, RequestError
 from pixelis.settings import Limits
-from python_backends.images import decode, decode_scaled, size_of
+from python_backends.images import decode, size_of
+from python_backends.imaging import load
 from python_backends.imaging.animation import split
 from python_backends.imaging.exif import orientation
 from python_backends.imaging.jpeg import SCANS
+from python_backends.imaging.load import still
+from python_backends.imaging.read import header
 
 LIMITS = Limits()
 FIRST = {kind: make(Random(4)) for kind, make in (STILL | MOVING).items()}
@@ -201,39 +205,29 @@ def _noise() -> Image.Image:
     return image
 
 
-@pytest.mark.parametrize(("at_least", "side"), [((400, 300), 1), ((399, 300), 1), ((200, 150), 2), ((120, 60), 2),
-                                                ((100, 75), 4), ((50, 37), 8), ((1, 1), 8)])  # fmt: skip
-def test_a_jpeg_is_decoded_small(at_least: tuple[int, int], side: int) -> None:
-    image = Image.linear_gradient("L").resize((400, 300)).convert("RGB")
-    data = encoded(image, "JPEG", quality=95)
-    pixels, size = decode_scaled(data, at_least, LIMITS)
-    assert size == (400, 300)
-    assert pixels.shape == (-(-300 // side), -(-400 // side), 3)
-    assert np.abs(pixels - np.asarray(image.resize(pixels.shape[1::-1], Image.Resampling.BOX)).astype(int)).mean() < 2
-
-
-def test_a_turned_jpeg_is_decoded_small_and_upright() -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    data = encoded(scene(Random(4)).resize((400, 300)), "JPEG", exif=exif)
-    pixels, size = decode_scaled(data, (150, 200), LIMITS)
-    assert (size, pixels.shape) == ((300, 400), (200, 150, 3))
-    whole = Image.fromarray(decode(data, LIMITS)).resize((150, 200), Image.Resampling.BOX)
-    assert np.abs(pixels.astype(int) - np.asarray(whole)).mean() < 3
-
-
-def test_others_are_not_decoded_small_and_limits_are_of_the_whole() -> None:
-    made = small("PNG")
-    pixels, size = decode_scaled(made, (2, 2), LIMITS)
-    np.testing.assert_array_equal(pixels, decode(made, LIMITS))
-    assert size == (16, 16)
-    with pytest.raises(LimitExceeded):
-        decode_scaled(small("JPEG"), (2, 2), Limits(image_pixels=255))
-
-
 def test_png_parts_that_are_no_picture() -> None:
     for data in (small("PNG")[:30], png(0, 5, b""), png(5, 0, b""), b"\x89PNG\r\n\x1a\n" + chunk(b"IDAT", b"") * 9):
         with pytest.raises(InvalidImage, match="not a picture"):
             decode(data, LIMITS)
     good = small("PNG")
     assert decode(good[:33] + chunk(b"prIv", zlib.compress(b"x")) + good[33:] + b"more", LIMITS).shape == (16, 16, 3)
+
+
+JPEGS = ["jpeg", "jpeg progressive", "jpeg grey", "jpeg turned"]
+
+
+@pytest.mark.parametrize("kind", JPEGS)
+def test_a_jpeg_without_a_flaw_is_decoded_to_the_pixels_that_pillow_sees(kind: str) -> None:
+    for seed in range(12):
+        known = header(STILL[kind](Random(seed)), LIMITS)
+        found = load._straight(known)
+        assert found is not None
+        np.testing.assert_array_equal(found, still(replace(known, components=0)))
+
+
+def test_what_is_flawed_is_left_to_pillow() -> None:
+    known = header(STILL["jpeg"](Random(3)), LIMITS)
+    assert load._straight(replace(known, data=known.data[:-40])) is None
+    with pytest.raises(InvalidImage, match="truncated"):
+        still(replace(known, data=known.data[:-40]))
+    assert header(STILL["jpeg cmyk"](Random(3)), LIMITS).components == 4

@@ -86,10 +86,10 @@ def test_one_by_one_then_together_then_what_the_sampler_says(tmp_path: Path) -> 
     found = search(tmp_path)
     assert play(found, 5) == [
         "decoding.slots=4",
-        "decoding.slots=8",
         "batching.max_batch_size=1",
-        "form.policy=onnx-int8",  # alone, nothing to put together with slots yet
+        "form.policy=onnx-int8",
         "decoding.slots=4, form.policy=onnx-int8",
+        "decoding.slots=8",
     ]
     best = found.best()
     assert best is not None
@@ -98,12 +98,18 @@ def test_one_by_one_then_together_then_what_the_sampler_says(tmp_path: Path) -> 
     assert len(found.known) == 9
 
 
+def test_what_is_likely_is_tried_first(tmp_path: Path) -> None:
+    likely = Choice({"form.policy": "onnx-int8", "decoding.slots": 8})
+    found = Search(tmp_path / "pipeline.db", "a", KNOBS, [likely])
+    assert play(found, 2) == ["decoding.slots=8, form.policy=onnx-int8", "decoding.slots=4"]
+
+
 def test_another_run_goes_on_and_what_was_cut_off_is_begun_anew(tmp_path: Path) -> None:
     first = search(tmp_path)
-    play(first, 2)
+    play(first, 1)
     assert first.next().choice.words == "batching.max_batch_size=1"  # and the run is killed
     again = search(tmp_path)
-    assert len(again.known) == 2
+    assert len(again.known) == 1
     assert play(again, 2) == ["batching.max_batch_size=1", "form.policy=onnx-int8"]
     assert len(search(tmp_path, anew=True).known) == 0
 
@@ -111,12 +117,12 @@ def test_another_run_goes_on_and_what_was_cut_off_is_begun_anew(tmp_path: Path) 
 def test_what_oversteps_a_limit_or_cannot_be_served_is_not_the_best(tmp_path: Path) -> None:
     found = search(tmp_path)
     assert found.best() is None
-    play(found, 2, lambda choice: 0.1 if choice.turned["decoding.slots"] == 4 else -0.1)
+    play(found, 2, lambda choice: 0.1 if "decoding.slots" in choice.turned else -0.1)
     running = found.next()
     running.failed("no room")
     best = found.best()
     assert best is not None
-    assert best[0].turned == {"decoding.slots": 8}
+    assert best[0].turned == {"batching.max_batch_size": 1}
     assert found.known[-1][2] == {"reason": "no room"}
     limits = Limits(p99_ms=100, memory_mib=200, accuracy_drop=0.01)
     assert limits.over({"p99_ms": 110, "pss_mib": 100}) == pytest.approx({"p99_ms": 0.1, "pss_mib": -0.5})
@@ -124,7 +130,7 @@ def test_what_oversteps_a_limit_or_cannot_be_served_is_not_the_best(tmp_path: Pa
 
 def test_a_trial_that_is_worse_all_along_is_broken_off(tmp_path: Path) -> None:
     found = search(tmp_path)
-    play(found, 4)
+    play(found, 3)
     together = found.next()
     assert len(together.choice.turned) == 2
     slow, quick = ([base + 0.01 * pair for pair in range(12)] for base in (0.9, 0.6))  # the best takes 0.8

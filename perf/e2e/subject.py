@@ -1,0 +1,108 @@
+"""What is measured: which checkpoint, and in which forms its models are served."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from builder.building.build import build
+from builder.commands.modes import fail_with
+from builder.reporting.report import collect
+from builder.spec import pipeline
+from builder.store import Store
+from builder.storing.chosen import Choice as Form
+from builder.storing.manifest import Manifest
+from perf.formats.checkpoints import find_checkpoint, in_use
+from pixelis.settings import settings
+
+Watch = Callable[[str, str], None]
+FOLDER = "bench/e2e"
+"""Of repositories, in the state folder."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Repositories of one checkpoint.
+
+    Attributes:
+        plain_forms: with every model in the form that it has by default.
+        served: with every model in the form that is measured.
+        differs: whether those are two.
+    """
+
+    plain_forms: Path
+    served: Path
+
+    @property
+    def differs(self) -> bool:
+        """Whether another form than the default one is measured."""
+        return self.plain_forms != self.served
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row for each model: its form, and what it takes in memory alone beside the fp32 original, if known."""
+        state = settings().state
+        known = pipeline()
+        store = Store(self.served, state)
+        models = [name for name in known.names if known[name].built and store.latest(name) is not None]
+        return [_row(store, store.manifest(name)) for name in models]
+
+
+@contextmanager
+def subject(checkpoint: str | None, best: bool, watch: Watch) -> Iterator[Subject]:
+    """The repositories, built where they are not there; the checkpoint is that of the settings in here.
+
+    Args:
+        checkpoint: `nano`, `90m` or a folder; none = the settings', and the repository that they name.
+        best: every model in the quickest form that keeps its accuracy, of those that were measured on this machine
+            (`pixelis bench formats`); one of which nothing was measured is in its default form.
+        watch: told what is built.
+
+    Raises:
+        PixelisError: no such checkpoint, or a build that fails.
+    """
+    if checkpoint is None and not best:
+        yield Subject(settings().repository.absolute(), settings().repository.absolute())
+        return
+    state = settings().state.absolute()
+    found = find_checkpoint(checkpoint or "nano", state)
+    with in_use(found):
+        folder = state / FOLDER / found.name
+        default = _built(folder / "default", state, {}, watch)
+        forms = _quickest(Store(default, state)) if best else {}
+        yield Subject(default, _built(folder / "best", state, forms, watch) if forms else default)
+
+
+def _quickest(store: Store) -> dict[str, str]:
+    """Model -> label, where the quickest one is not the default."""
+    found = {}
+    for model in collect(store, pipeline()).models:
+        label = next((choice.chosen for choice in model.best if choice.goal == "latency"), None)
+        if label is not None and label != model.shown:
+            found[model.model] = label
+    return found
+
+
+def _built(repository: Path, state: Path, forms: Mapping[str, str], watch: Watch) -> Path:
+    repository.mkdir(parents=True, exist_ok=True)
+    report = build(default=True, repository=repository, state=state, watch=watch)
+    fail_with(report, as_json=False)
+    if forms:
+        wanted = {model: Form(label=label, why="bench e2e: the quickest here") for model, label in forms.items()}
+        report = build(list(forms), forms=wanted, repository=repository, state=state, watch=watch)
+        fail_with(report, as_json=False)
+    return repository
+
+
+def _row(store: Store, manifest: Manifest) -> dict[str, Any]:
+    from builder.costing.cost import Costs
+
+    cost = Costs(store.state).find(manifest.key) or manifest.cost
+    row: dict[str, Any] = {"row": "form", "model": manifest.model, "form": manifest.candidate.label}
+    row["weights_mib"] = round(manifest.size_bytes / 2**20, 2)
+    if cost is not None and cost.memory is not None and cost.reference_memory is not None:
+        row["alone_mib"] = round(cost.memory.model / 2**20, 2)
+        row["original_alone_mib"] = round(cost.reference_memory.model / 2**20, 2)
+    return row
