@@ -14,7 +14,7 @@ app = typer.Typer()
 @app.command("profile")
 def profile(
     models: Annotated[str, typer.Option(metavar="NAMES", help="That sleep, one after the other; or `all`.")] = "all",
-    pairs: Annotated[int, typer.Option(min=5, help="Questions asked of both servers, for each model.")] = 40,
+    pairs: Annotated[int, typer.Option(min=5, help="Questions asked of both servers, for each model.")] = 100,
     sleep_ms: Annotated[float, typer.Option(min=1, max=1000, help="How long a model sleeps at each call.")] = 30.0,
     as_json: Annotated[bool, typer.Option("--json", help="One measurement object on stdout.")] = False,
 ) -> None:

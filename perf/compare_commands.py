@@ -27,6 +27,12 @@ def compare(
         list[str] | None, typer.Option("--a-set", metavar="NAME=VALUE", help="A setting of A, as often as needed.")
     ] = None,
     b_set: Annotated[list[str] | None, typer.Option("--b-set", metavar="NAME=VALUE", help="A setting of B.")] = None,
+    a_checkpoints: Annotated[
+        str, typer.Option(metavar="NAMES", help="Of the server's checkpoints, which answer for A; several vote.")
+    ] = "",
+    b_checkpoints: Annotated[
+        str, typer.Option(metavar="NAMES", help="The same for B; `default` is the one without a name.")
+    ] = "",
     pairs: Annotated[int, typer.Option(min=20, help="Pairs of requests, at most.")] = 400,
     at_once: Annotated[int, typer.Option(min=1, max=64, help="Requests of a pair, at the same time.")] = 1,
     traffic: Annotated[
@@ -55,15 +61,18 @@ def compare(
 
         pixelis compare stable:8001 canary:8001 --promote
 
+        pixelis compare localhost:8001 localhost:8001 --b-checkpoints default,other
+
         pixelis compare 10.0.0.1:8001 10.0.0.2:8001 --at-once 16 --json
     """
+    from builder.commands.options import parse_names
     from perf.compare.run import Plan, measure
     from perf.compare.show import show
     from perf.compare.sides import side
 
     plan = Plan(
-        a=side("A", a, a_set or []),
-        b=side("B", b, b_set or []),
+        a=side("A", a, a_set or [], parse_names(a_checkpoints) if a_checkpoints else ()),
+        b=side("B", b, b_set or [], parse_names(b_checkpoints) if b_checkpoints else ()),
         pairs=pairs,
         at_once=at_once,
         traffic=traffic.value,

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 
 from builder.nano.questions import FAMILIES
 from perf.compare import verdict
+from perf.compare.jury import Jury
 from perf.compare.latency import Latency, Sequential
 from perf.compare.pairs import Asks, Pair, Supplies, Traffic, pairs
 from perf.compare.sides import Side, serve
 from perf.compare.verdict import Judged
 from perf.e2e.processes import Usage, spent
 from perf.e2e.questions import Supply, families
+from perf.e2e.sides import Served
 from perf.machine import machine, versions
 from perf.progress import bar
 from pixelis.errors import ServingError
@@ -78,7 +80,7 @@ def measure(plan: Plan, *, quiet: bool) -> Measurement:
         a, b = (serve(stack, side, quiet=quiet) for side in (plan.a, plan.b))
         before = [a.usage(), b.usage()]
         with bar(f"{plan.a.label} against {plan.b.label}", plan.pairs, quiet=quiet) as advance:
-            found = compare(a, b, Supply(chosen), plan, advance)
+            found = compare(_asked(a, plan.a), _asked(b, plan.b), Supply(chosen), plan, advance)
         after = [a.usage(), b.usage()]
     judged = verdict.judged(found.latency, found.seen)
     rows = [
@@ -87,6 +89,10 @@ def measure(plan: Plan, *, quiet: bool) -> Measurement:
         _summary(plan, found, judged),
     ]
     return Measurement(name="compare", command=plan.command, machine=machine(), versions=versions(), rows=rows)
+
+
+def _asked(served: Served, side: Side) -> Asks:
+    return Jury(served, side.checkpoints) if side.checkpoints else served
 
 
 def compare(a: Asks, b: Asks, supply: Supplies, plan: Plan, advance: Callable[[], None] = lambda: None) -> Compared:

@@ -32,11 +32,13 @@ class Side:
         name: `A` or `B`.
         place: `here`, a model repository, or `host:port` of a server's gRPC.
         changes: settings that differ from the configured ones, as nested objects.
+        checkpoints: that answer, of the server's; none = the default one. Several vote.
     """
 
     name: str
     place: str
     changes: dict[str, Any]
+    checkpoints: tuple[str, ...] = ()
 
     @property
     def address(self) -> str | None:
@@ -46,21 +48,23 @@ class Side:
     @property
     def label(self) -> str:
         """For people."""
-        return self.place + (f" with {json.dumps(self.changes)}" if self.changes else "")
+        told = self.place + (f" with {json.dumps(self.changes)}" if self.changes else "")
+        return told + (f" by {' and '.join(self.checkpoints)}" if self.checkpoints else "")
 
 
-def side(name: str, place: str, said: Sequence[str]) -> Side:
+def side(name: str, place: str, said: Sequence[str], checkpoints: Sequence[str] = ()) -> Side:
     """A side, checked before anything is started.
 
     Args:
         name: `A` or `B`.
         place: see `Side`.
         said: settings as `SECTION.FIELD=VALUE`, values as JSON or bare text.
+        checkpoints: names, `default` for the one that has none.
 
     Raises:
         InvalidRequest: no such place, or settings that are none.
     """
-    made = Side(name, place, _changes(name, said))
+    made = Side(name, place, _changes(name, said), tuple(checkpoints))
     if made.address is not None:
         if said:
             raise InvalidRequest(

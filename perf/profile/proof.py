@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from perf.compare.sides import HERE, serve, side
+from perf.compare.signed_rank import shift
 from perf.e2e.questions import Asked, Supply, families, unseen_seed
 from perf.e2e.sides import Served
 from perf.machine import machine, versions
@@ -26,16 +27,13 @@ from perf.progress import bar
 from pixelis.schema import Claim, Measurement
 from pixelis.settings import settings
 
-FAMILY = {
-    "ocr_detect": "label",
-    "ocr_recognize": "label",
-    "embed_image": "where",
-    "visual_ops": "label",
-}
+FAMILY = {"ocr_detect": "label", "ocr_recognize": "label"}
 """Of questions whose critical path leads through a model; that of `USUAL` leads through every other one."""
 USUAL = "colour"
-BESIDE = ("recall", "knn")
+BESIDE = ("recall", "knn", "embed_image")
 """Beside the agent loop, which takes longer: they are on the path where the agent's answer is cached."""
+SETTINGS = ("cache.image.bytes=0",)
+"""Of both servers: where the agent's answer is cached, the embedding of its picture would be too."""
 MODELS = (
     "prepare", "recall", "knn", "reason", "vision_encoder", "policy", "visual_ops", "embed_image", "embed_text",
     "ocr_detect", "ocr_recognize", "finish", "reward", "dynamics", "vote",
@@ -43,7 +41,7 @@ MODELS = (
 MOST_OFF = 10.0
 """Per cent between what was said and what came out, at most."""
 WARM = 4
-RESAMPLES = 2000
+Z = 1.96
 
 
 @dataclass(frozen=True)
@@ -76,12 +74,12 @@ def measure(models: Sequence[str], pairs: int, seconds: float, command: str, *, 
     """
     rows, first = [], unseen_seed()
     with ExitStack() as stack:
-        plain = serve(stack, side("A", HERE, []), quiet=quiet)
+        plain = serve(stack, side("A", HERE, SETTINGS), quiet=quiet)
         for number, model in enumerate(models):
             supply = Supply(families(FAMILY.get(model, USUAL)), first + number * (pairs + WARM))
             with ExitStack() as once, tempfile.TemporaryDirectory(prefix="pixelis-slowed-") as folder:
                 repository = slowed(settings().repository.absolute(), model, seconds, Path(folder) / "repository")
-                late = serve(once, side("B", str(repository), []), quiet=quiet)
+                late = serve(once, side("B", str(repository), SETTINGS), quiet=quiet)
                 advance = once.enter_context(bar(f"{model} sleeps", pairs, quiet=quiet))
                 rows.append(_row(model, _pairs(plain, late, supply(pairs + WARM), model in BESIDE, advance)))
     found = 100 * sum(row["found"] for row in rows) / len(rows)
@@ -137,8 +135,7 @@ def _row(model: str, pairs: Sequence[Pair]) -> dict[str, Any]:
         return node.stalled if node.component == top["component"] else 0.0
 
     said = [(tree.end - tree.start - replayed(tree, stalled)) / 1e6 for tree in trees]
-    gained = [pair.gained_ms for pair in pairs]
-    low, high = _interval(gained)
+    gained = shift(np.array([pair.gained_ms for pair in pairs]), Z)
     return {
         "row": "slept",
         "model": model,
@@ -146,15 +143,8 @@ def _row(model: str, pairs: Sequence[Pair]) -> dict[str, Any]:
         "top": f"{top['component']}, {top['kind']}",
         "found": found,
         "said_ms": round(median(said), 3),
-        "gained_ms": round(median(gained), 3),
-        "low_ms": low,
-        "high_ms": high,
-        "off_%": round(100 * (median(said) / median(gained) - 1), 2),
+        "gained_ms": round(gained.difference, 3),
+        "low_ms": round(gained.low, 3),
+        "high_ms": round(gained.high, 3),
+        "off_%": round(100 * (median(said) / gained.difference - 1), 2),
     }
-
-
-def _interval(gained: Sequence[float]) -> tuple[float, float]:
-    """95 % of the median: bootstrap of questions, percentiles (Efron & Tibshirani, 1993, ch. 13)."""
-    drawn = np.random.default_rng(0).choice(np.array(gained), (RESAMPLES, len(gained)))
-    low, high = np.percentile(np.median(drawn, axis=1), (2.5, 97.5))
-    return round(float(low), 3), round(float(high), 3)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from perf.compare import verdict
+from perf.compare.jury import Jury, elected
 from perf.compare.pairs import Traffic, pairs
 from perf.compare.run import Plan, compare
 from perf.compare.sides import side
@@ -129,3 +130,30 @@ def test_sides(tmp_path: Path) -> None:
     assert made.changes == {"threads": {"total": 1}, "server": {"host": "127.0.0.1", "http_port": 1}}
     assert made.address is None
     assert side("A", "[::1]:8001", []).address == "[::1]:8001"
+
+
+def said(answer: str, confidence: float) -> PipelineResult:
+    return PipelineResult.model_construct(answer=answer, confidence=confidence)
+
+
+def test_a_jury_takes_the_answer_that_it_is_surest_of_together() -> None:
+    assert elected([said("red", 0.5), said("Blue", 0.4), said("blue ", 0.3)]).answer == "Blue"
+    assert elected([said("red", 0.7), said("blue", 0.6)]).answer == "red"
+
+
+def test_a_jury_asks_every_checkpoint_and_does_without_those_that_fail() -> None:
+    seen = []
+
+    @dataclass
+    class Server:
+        def ask(self, asked: Asked) -> PipelineResult:
+            seen.append(asked.options.model)
+            if asked.options.model == "other":
+                raise Unavailable("It is gone.", mend="Wait.")
+            return said("red", 0.5)
+
+    asked = supply()(1)[0]
+    assert Jury(Server(), ("default", "other")).ask(asked).answer == "red"
+    assert sorted(map(str, seen)) == ["None", "other"]
+    with pytest.raises(Unavailable):
+        Jury(Server(), ("other",)).ask(asked)
