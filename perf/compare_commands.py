@@ -65,10 +65,10 @@ def compare(
 
         pixelis compare 10.0.0.1:8001 10.0.0.2:8001 --at-once 16 --json
     """
-    from builder.commands.options import parse_names
     from perf.compare.run import Plan, measure
     from perf.compare.show import show
     from perf.compare.sides import side
+    from perf.formats.words import parse_names
 
     plan = Plan(
         a=side("A", a, a_set or [], parse_names(a_checkpoints) if a_checkpoints else ()),

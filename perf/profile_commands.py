@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 from pathlib import Path
@@ -23,6 +24,9 @@ def profile(
     families: Annotated[str | None, typer.Option(metavar="NAMES", help="Of questions; default all.")] = None,
     html: Annotated[
         Path | None, typer.Option("--html", dir_okay=False, help="Write a report here: pictures, one page, no script.")
+    ] = None,
+    spans: Annotated[
+        Path | None, typer.Option("--otlp", dir_okay=False, help="Write the spans here, for OpenTelemetry's tools.")
     ] = None,
     compare: Annotated[
         Path | None,
@@ -46,6 +50,7 @@ def profile(
         pixelis profile --url localhost:8001
     """
     from perf.profile.changes import read
+    from perf.profile.otlp import otlp
     from perf.profile.page import page
     from perf.profile.run import Plan
     from perf.profile.run import profile as run
@@ -56,6 +61,8 @@ def profile(
     found = run(Plan(url, requests, at_once, families, older, command), quiet=not sys.stderr.isatty())
     if html is not None:
         html.write_text(page(found.measured, found.trees, found.memory), encoding="utf-8")
+    if spans is not None:
+        spans.write_text(json.dumps(otlp(found.trees)), encoding="utf-8")
     if as_json:
         typer.echo(found.measured.model_dump_json(indent=2))
         return

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from perf.profile.bottlenecks import bottlenecks
 from perf.profile.components import components
+from perf.profile.otlp import otlp
 from perf.profile.path import critical_path
 from perf.profile.replay import replayed
 from perf.profile.spans import Span, load
@@ -166,3 +167,21 @@ def test_lines_that_are_none_are_passed_over(tmp_path: Path) -> None:
     (tmp_path / "1.jsonl").write_text("\n".join(lines))
     (found,) = load(tmp_path)
     assert (found.identity, found.senders, found.cpu) == ("a", (("", ""),), None)
+
+
+def test_spans_for_other_tools_are_whole_traces() -> None:
+    tree = Forest(PIPELINE).tree("r", 0, 25 * MS)
+    told = otlp([tree, tree])["resourceSpans"]
+    names = {one["resource"]["attributes"][0]["value"]["stringValue"] for one in told}
+    assert names == {f"pixelis.{name}" for name in ("client", "prepare", "recall", "knn", "reason", "policy", "finish")}
+    spans = [span for one in told for span in one["scopeSpans"][0]["spans"]]
+    assert len(spans) == 2 * len(list(tree.walk()))
+    known = {span["spanId"]: span for span in spans}
+    assert len(known) == len(spans)
+    assert len({span["traceId"] for span in spans if "parentSpanId" not in span}) == 2
+    for span in spans:
+        assert len(span["traceId"]) == 32
+        if "parentSpanId" in span:
+            above = known[span["parentSpanId"]]
+            assert above["traceId"] == span["traceId"]
+            assert int(above["startTimeUnixNano"]) <= int(span["startTimeUnixNano"]) < int(span["endTimeUnixNano"])
