@@ -67,8 +67,8 @@ def compare(
     """
     from perf.compare.run import Plan, measure
     from perf.compare.show import show
-    from perf.compare.sides import side
     from perf.formats.words import parse_names
+    from perf.sides import side
 
     plan = Plan(
         a=side("A", a, a_set or [], parse_names(a_checkpoints) if a_checkpoints else ()),

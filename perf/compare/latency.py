@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from perf.compare.boundaries import boundaries
-from perf.compare.signed_rank import shift, statistic
+from perf.signed_rank import shift, statistic
 
 Shown = Literal["faster", "slower", "no difference shown"]
 LOOKS = 10

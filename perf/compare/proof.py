@@ -12,11 +12,11 @@ from builder.nano.questions import FAMILIES
 from perf.compare.latency import Latency
 from perf.compare.pairs import Asks
 from perf.compare.run import Plan, compare
-from perf.compare.sides import HERE, serve, side
 from perf.compare.simulated import simulated
 from perf.e2e.questions import Asked, Supply, families, unseen_seed
 from perf.machine import machine, versions
 from perf.progress import bar
+from perf.sides import HERE, serve, side
 from pixelis.schema import Claim, Measurement, PipelineResult
 
 ALPHA = 0.02

@@ -11,13 +11,13 @@ from perf.compare import verdict
 from perf.compare.jury import Jury
 from perf.compare.latency import Latency, Sequential
 from perf.compare.pairs import Asks, Pair, Supplies, Traffic, pairs
-from perf.compare.sides import Side, serve
 from perf.compare.verdict import Judged
 from perf.e2e.processes import Usage, spent
 from perf.e2e.questions import Supply, families
 from perf.e2e.sides import Served
 from perf.machine import machine, versions
 from perf.progress import bar
+from perf.sides import Side, serve
 from pixelis.errors import ServingError
 from pixelis.schema import Measurement
 

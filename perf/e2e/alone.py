@@ -14,11 +14,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from perf.compare.sides import Side, serve
 from perf.e2e.load import Block, closed_loop
 from perf.e2e.questions import Asked
 from perf.e2e.sides import Plain, Served
 from perf.repositories import batching
+from perf.sides import Side, serve
 from pixelis.errors import ServingError
 from pixelis.operations_config import FULL, Operations
 

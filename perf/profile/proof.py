@@ -12,8 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from perf.compare.sides import HERE, serve, side
-from perf.compare.signed_rank import shift
 from perf.e2e.questions import Asked, Supply, families, unseen_seed
 from perf.e2e.sides import Served
 from perf.machine import machine, versions
@@ -24,6 +22,8 @@ from perf.profile.slowed import slowed
 from perf.profile.spans import load, recorded
 from perf.profile.tree import Forest, Node
 from perf.progress import bar
+from perf.sides import HERE, serve, side
+from perf.signed_rank import shift
 from pixelis.schema import Claim, Measurement
 from pixelis.settings import settings
 

@@ -15,8 +15,8 @@ from builder.spec import pipeline
 from builder.store import Store
 from perf.compare import run as comparison
 from perf.compare import verdict
-from perf.compare.sides import HERE, Side
 from perf.machine import machine, versions
+from perf.sides import HERE, Side
 from perf.tuning.forms import allowed
 from perf.tuning.knobs import FORM, Choice, Knob, knobs
 from perf.tuning.report import rows_of, verdict_row

@@ -22,7 +22,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import TrialState
 
-from perf.compare.signed_rank import shift
+from perf.signed_rank import shift
 from perf.tuning.knobs import Choice, Knob, label
 from perf.tuning.trial import Z
 from pixelis.errors import SetupError

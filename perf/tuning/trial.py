@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from perf.compare.pairs import Pair, pairs
-from perf.compare.sides import HERE, Side, serve
-from perf.compare.signed_rank import shift
 from perf.e2e.load import Answered
 from perf.e2e.sides import Served
+from perf.sides import HERE, Side, serve
+from perf.signed_rank import shift
 from perf.tuning.workload import Workload
 from pixelis.errors import ServingError
 

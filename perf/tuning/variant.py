@@ -12,8 +12,8 @@ from builder.spec import pipeline
 from builder.store import Store
 from builder.storing.layout import CONFIG, as_served, check_waiting, shimmed
 from builder.triton_config import config, text
-from perf.compare.sides import Side
 from perf.repositories import linked, replaced
+from perf.sides import Side
 from perf.tuning.knobs import Choice
 from pixelis.errors import InvalidRequest
 from pixelis.settings import Settings

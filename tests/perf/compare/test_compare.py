@@ -14,8 +14,8 @@ from perf.compare import verdict
 from perf.compare.jury import Jury, elected
 from perf.compare.pairs import Traffic, pairs
 from perf.compare.run import Plan, compare
-from perf.compare.sides import side
 from perf.e2e.questions import Asked, Supply
+from perf.sides import side
 from pixelis.errors import InvalidRequest, ServingError, Unavailable
 from pixelis.schema import PipelineResult
 

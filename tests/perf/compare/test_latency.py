@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from scipy.stats import wilcoxon
 
 from perf.compare.latency import LEAST, Sequential
-from perf.compare.signed_rank import shift, statistic
 from perf.compare.simulated import simulated
+from perf.signed_rank import shift, statistic
 
 ALPHA = 0.02
 
