@@ -22,6 +22,7 @@ from pixelis.schema import (
     Verdict,
 )
 from pixelis.settings import Retrieval
+from python_backends.deadlines import Job
 from python_backends.experience.key import VISUAL_WIDTH
 from python_backends.experience.priority import learning_rate, priority
 from python_backends.experience.store import COLD_START
@@ -74,11 +75,17 @@ class Finisher:
             key: `[1664]`; zeros where `recall` could not make one.
             outcome: as `reason` made it.
         """
-        watch, reasons = Stopwatch(), _failures(recalled, outcome)
+        watch, reasons, unvoted = Stopwatch(), _failures(recalled, outcome), list[str]()
+
+        def vote() -> Verdict | None:
+            return self._attempt("vote", watch, unvoted, lambda: self._vote(request, recalled, outcome))
+
+        voting = Job(vote, "vote")  # neither needs the other one
         reward = self._attempt("reward", watch, reasons, lambda: self._reward(images, request, key, outcome, reasons))
         if reward is not None and reward.reason:
             reasons.append(f"reward: {reward.reason}")
-        voted = self._attempt("vote", watch, reasons, lambda: self._vote(request, recalled, outcome))
+        voted = self._attempt("voting", Stopwatch(), unvoted, lambda: voting.result(request.deadline))
+        reasons += unvoted
         verdict = voted or _unvoted(request, outcome, None)
         learned = None
         if not request.options.read_only and request.options.alone:
