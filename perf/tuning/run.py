@@ -30,8 +30,10 @@ from pixelis.settings import Settings
 
 FILE = "tune/pipeline.db"
 """In the state folder."""
-PAIRS = 12
-"""Of a trial, at most."""
+ASKING_S = 12.0
+"""Seconds of a trial, in which pairs are asked; about as long as its server takes to start."""
+PAIRS = (10, 100)
+"""Of a trial, at least and at most."""
 SEARCHING = 0.6
 """Of the time; the rest is for the last comparison."""
 LEAST, MOST = 20, 400
@@ -196,19 +198,25 @@ def _try(
 ) -> dict[str, Any]:
     seen, broken_off = Seen(), False
     with trials.beside(lambda to: variant("trial", running.choice, forms, store, to)) as served:
-        began = time.monotonic()
-        for number, pair in enumerate(trials.pairs(served)):
+        first = began = time.monotonic()
+        for pair in trials.pairs(served):
             seen.ratios.append(pair.ratio)
             seen.answered += pair.b.answered
             took.append(time.monotonic() - began)
             began = time.monotonic()
-            broken_off = number + 1 < PAIRS and running.worse(seen.ratios)
-            if broken_off or number + 1 == PAIRS:
+            if _enough(len(seen.ratios), began - first):
+                break
+            broken_off = running.worse(seen.ratios)
+            if broken_off:
                 break
         seen.pss_mib = memory(served)
     facts = seen.row()
     running.ended(facts, asked.limits.over(facts), broken_off=broken_off)
     return facts
+
+
+def _enough(pairs: int, seconds: float) -> bool:
+    return pairs >= PAIRS[1] or (pairs >= PAIRS[0] and seconds >= ASKING_S)
 
 
 def _confirmed(
