@@ -12,6 +12,7 @@ from pixelis.settings import Settings
 from python_backends.deadlines import Job
 from python_backends.images import DecodedImages
 from python_backends.pipeline.finish import Finisher
+from python_backends.pipeline.looks import KeptLooks
 from python_backends.pipeline.memory import Voice
 from python_backends.pipeline.models import Models
 from python_backends.pipeline.prepare import Prepared, Preparer
@@ -62,7 +63,7 @@ class Agent:
         pictures = decoded or DecodedImages()
         return cls(
             models=models,
-            preparer=Preparer(voice.profile, config.limits, pictures),
+            preparer=Preparer(voice.profile, config.limits, pictures, KeptLooks.of(config.cache)),
             reasoner=Reasoner(models, voice, pictures, lease),
             finisher=Finisher(models, voice.profile, pictures, config.retrieval),
             requests=requests,

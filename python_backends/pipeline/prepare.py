@@ -15,6 +15,7 @@ from pixelis.schema import Options, PreparedRequest
 from pixelis.settings import Limits
 from python_backends.images import DecodedImages
 from python_backends.pipeline.encoded import about, digest, unwrap
+from python_backends.pipeline.looks import KeptLooks, Look
 from python_backends.pipeline.showing import Showing
 from python_backends.pipeline.views import Pixels, retrieval_view, view
 from python_backends.policy.profile import Profile
@@ -44,12 +45,14 @@ class Preparer:
         profile: the checkpoint's; its view size counts.
         limits: what a request may carry.
         decoded: the process's decoded pictures.
+        kept: what was made of images before; none = nothing is kept.
     """
 
-    def __init__(self, profile: Profile, limits: Limits, decoded: DecodedImages) -> None:
+    def __init__(self, profile: Profile, limits: Limits, decoded: DecodedImages, kept: KeptLooks | None = None) -> None:
         self._profile = profile
         self._limits = limits
         self._decoded = decoded
+        self._kept = kept or KeptLooks(0)
 
     def __call__(
         self,
@@ -78,26 +81,39 @@ class Preparer:
         parsed = self._timed(Options.parse(options))
         asked = self._question(question)
         images = unwrap(elements, self._limits, parsed.media)
-        pictures = [self._decode(image, i) for i, image in enumerate(images)]
-        if parsed.media == "video":
-            _require_one_size(pictures)
-        else:
-            _require_enough(parsed, len(pictures))
-        seen = Showing.of(len(pictures), parsed, self._profile).indexes
-        size = self._profile.fitting([(pictures[i].shape[1], pictures[i].shape[0]) for i in seen])
-        views = np.stack([view(pictures[i], size, self._profile.resampling) for i in seen])
-        retrieval = retrieval_view(pictures)
+        named = digest(images)
+        look = self._look(images, named, parsed)
+        if parsed.media != "video":
+            _require_enough(parsed, len(images))
         request = PreparedRequest(
             request_id=request_id or uuid.uuid4().hex,
             question=asked,
             options=parsed,
-            digest=digest(images),
-            sizes=[(pixels.shape[1], pixels.shape[0]) for pixels in pictures],
+            digest=named,
+            sizes=look.sizes,
             started_at=started,
             deadline=started + parsed.timeout_s,
             elapsed_ms=round(1000 * (time.perf_counter() - clock), 3),
         )
-        return Prepared(request, images, views, retrieval)
+        return Prepared(request, images, look.views, look.retrieval_view)
+
+    def _look(self, images: Sequence[bytes], named: str, options: Options) -> Look:
+        seen = Showing.of(len(images), options, self._profile).indexes
+        key = (named, options.media, tuple(seen))
+        found = self._kept.get(key)
+        if found is None:
+            found = self._looked(images, options, seen)
+            self._kept.put(key, found)
+        return found
+
+    def _looked(self, images: Sequence[bytes], options: Options, seen: Sequence[int]) -> Look:
+        pictures = [self._decode(image, i) for i, image in enumerate(images)]
+        if options.media == "video":
+            _require_one_size(pictures)
+        sizes = [(pixels.shape[1], pixels.shape[0]) for pixels in pictures]
+        size = self._profile.fitting([sizes[i] for i in seen])
+        views = np.stack([view(pictures[i], size, self._profile.resampling) for i in seen])
+        return Look(sizes, views, retrieval_view(pictures))
 
     def _timed(self, options: Options) -> Options:
         """Frames in pairs whose rate is not said are as far apart as the checkpoint reads a video."""

@@ -24,6 +24,7 @@ from python_backends.pipeline.bls import TritonModels
 from python_backends.pipeline.embedding_cache import EmbeddingCaches
 from python_backends.pipeline.encoded import unwrap
 from python_backends.pipeline.finish import Finisher
+from python_backends.pipeline.looks import KeptLooks
 from python_backends.pipeline.memory import Voice
 from python_backends.pipeline.prepare import Preparer
 from python_backends.pipeline.reason import Reasoner, outcome_of
@@ -121,8 +122,12 @@ class Prepare(UnaryModel):
 
     def setup(self) -> None:
         """Read the checkpoint's view size."""
-        limits, decoded = settings().limits, DecodedImages()
-        self._prepare = of_checkpoint(self, lambda _, folder: Preparer(Profile.load(folder), limits, decoded))
+        config, decoded = settings(), DecodedImages()
+
+        def preparer(_: str | None, folder: Path) -> Preparer:
+            return Preparer(Profile.load(folder), config.limits, decoded, KeptLooks.of(config.cache))
+
+        self._prepare = of_checkpoint(self, preparer)
 
     def answer(self, rows: Sequence[Row]) -> Sequence[Tensors | BaseException]:
         """`IMAGE`, `QUESTION`, `OPTIONS` -> `REQUEST`, `VIEWS`, `RETRIEVAL_VIEW`."""

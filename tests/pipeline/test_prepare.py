@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pixelis.cache_config import Cache
 from pixelis.errors import InvalidImage, InvalidRequest, LimitExceeded, PixelisError
 from pixelis.settings import Limits
 from python_backends.images import DecodedImages, decode
 from python_backends.pipeline.encoded import digest, unwrap
+from python_backends.pipeline.looks import KeptLooks, Look
 from python_backends.pipeline.memory import Voice
 from python_backends.pipeline.prepare import Prepared, Preparer
 from python_backends.pipeline.views import crop, retrieval_view, shown, view
@@ -41,6 +43,33 @@ def test_the_client_names_the_request_or_it_gets_a_name(voice: Voice) -> None:
     preparer = Preparer(voice.profile, Limits(), DecodedImages())
     assert preparer([png()], b"?", None, "mine").request.request_id == "mine"
     assert preparer([png()], b"?", None).request.request_id != preparer([png()], b"?", None).request.request_id
+
+
+def test_the_same_images_are_looked_at_once(voice: Voice, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded = DecodedImages()
+    preparer = Preparer(voice.profile, Limits(), decoded, KeptLooks(2**20))
+    first = preparer([png(), png(40, 30)], b"?", None)
+    monkeypatch.setattr(decoded, "get", lambda data: pytest.fail("decoded again"))
+    again = preparer([png(), png(40, 30)], b"another question", b'{"k": 1}')
+    assert again.request.sizes == first.request.sizes
+    np.testing.assert_array_equal(again.views, first.views)
+    np.testing.assert_array_equal(again.retrieval_view, first.retrieval_view)
+    monkeypatch.undo()
+    swapped = preparer([png(40, 30), png()], b"?", None)
+    np.testing.assert_array_equal(swapped.views[0], first.views[1])
+    video = preparer([png(), png()], b"?", b'{"media": "video"}')
+    assert video.request.sizes == [first.request.sizes[0]] * 2
+
+
+def test_looks_are_kept_within_their_bytes() -> None:
+    kept = KeptLooks(1000)
+    looks = [Look([(1, 1)], np.zeros(size, np.uint8), np.zeros(100, np.uint8)) for size in (300, 300, 300, 2000)]
+    for name, look in zip("abcd", looks, strict=True):
+        kept.put((name, "images", (0,)), look)
+        kept.get(("a", "images", (0,)))
+    assert [kept.get((name, "images", (0,))) is not None for name in "abcd"] == [True, False, True, False]
+    assert not looks[0].views.flags.writeable
+    assert KeptLooks.of(Cache(cache_size=0)).get(("a", "images", (0,))) is None
 
 
 @pytest.mark.parametrize(
