@@ -14,6 +14,7 @@ import threading
 from collections import OrderedDict
 from functools import lru_cache
 from pathlib import Path
+from weakref import WeakSet
 
 import numpy as np
 
@@ -22,6 +23,10 @@ from pixelis.settings import settings
 from python_backends.imaging.rgb import Pixels
 
 SHM = Path("/dev/shm")
+LEAST = 2**18
+"""Bytes of pixels: what has fewer is decoded about as soon as it is found."""
+MOST_MAPPED = 200
+"""Pictures that a process maps at once: each holds a file descriptor, of which there may be 1024. Others are copied."""
 _HEAD = struct.Struct("<4sII")
 _MAGIC = b"PXL1"
 
@@ -39,6 +44,7 @@ class SharedPixels:
         self._folder, self._prefix, self._budget = folder, f"{prefix}pixels-", budget
         self._lock = threading.Lock()
         self._mine: OrderedDict[Path, int] = OrderedDict()
+        self._mapped: WeakSet[mmap.mmap] = WeakSet()
         # Of a process that was killed nobody else removes anything; what the living left is decoded again.
         for path in folder.glob(f"{self._prefix}*"):
             path.unlink(missing_ok=True)
@@ -57,17 +63,22 @@ class SharedPixels:
                 mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except (OSError, ValueError):  # not there, or empty
             return None
-        return _pixels(mapped)
+        pixels = _pixels(mapped)
+        with self._lock:
+            many = len(self._mapped) >= MOST_MAPPED
+            if not many:
+                self._mapped.add(mapped)
+        return pixels.copy() if many and pixels is not None else pixels
 
     def put(self, key: str, pixels: Pixels) -> Pixels:
         """Leave pixels for the others.
 
         Returns:
-            The same pixels in shared memory; or `pixels` where there is no room.
+            The same pixels in shared memory; or `pixels` where it is not worth while, or there is no room.
         """
         size = _HEAD.size + pixels.nbytes
         path = self._path(key)
-        if size > self._budget or not self._room(size) or not self._write(path, pixels):
+        if not LEAST <= pixels.nbytes <= self._budget or not self._room(size) or not self._write(path, pixels):
             return pixels
         with self._lock:
             self._mine[path] = size

@@ -26,6 +26,7 @@ _ROOM = SharedPixels._room
 def _roomy(monkeypatch: pytest.MonkeyPatch) -> None:
     """However full the disk is that tests write to."""
     monkeypatch.setattr(SharedPixels, "_room", lambda self, size: True)
+    monkeypatch.setattr(shared, "LEAST", 1)
 
 
 def picture(seed: int = 0, side: int = 32) -> Pixels:
@@ -90,6 +91,19 @@ def test_half_of_shared_memory_stays_free(tmp_path: Path, monkeypatch: pytest.Mo
             patch.setattr(shared.os, "statvfs", lambda folder, said=said: said)
             one.put("a", pixels)
         assert len(list(tmp_path.iterdir())) == left
+
+
+def test_small_ones_stay_at_home_and_many_are_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = SharedPixels(tmp_path, "server-", 100_000)
+    monkeypatch.setattr(shared, "MOST_MAPPED", 2)
+    held = [one.put(name, picture(seed)) for seed, name in enumerate("abc")]
+    assert [pixels.flags.owndata for pixels in held] == [False, False, True]
+    np.testing.assert_array_equal(held[2], picture(2))
+    del held[0]
+    assert not one.put("d", picture(3)).flags.owndata
+    monkeypatch.setattr(shared, "LEAST", 10**6)
+    pixels = picture(4)
+    assert one.put("e", pixels) is pixels
 
 
 def test_a_folder_that_takes_nothing_costs_nothing_but_time(tmp_path: Path) -> None:
