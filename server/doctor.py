@@ -10,7 +10,7 @@ from importlib import metadata
 from pixelis.errors import PixelisError
 from pixelis.faiss_device import faiss_build, why_no_gpu
 from pixelis.machine import this_machine, without_instructions
-from pixelis.settings import Settings
+from pixelis.settings import TUNED, Settings
 from server import checks, layout, remains, repository, running
 from server.checks import Finding
 
@@ -32,6 +32,7 @@ def examine(config: Settings) -> list[Finding]:
         _retrieval(),
         _threads(config, stubs),
         _state(config),
+        _tuned(config),
         _load(config),
     ]
 
@@ -115,6 +116,14 @@ def _retrieval() -> Finding:
     reason = why_no_gpu()
     said = f"{faiss_build()}; " + ("indexes can be on a GPU" if reason is None else f"indexes are on the CPU: {reason}")
     return Finding("retrieval", "ok", said)
+
+
+def _tuned(config: Settings) -> Finding:
+    """Settings that nobody wrote by hand."""
+    path = config.state.absolute() / TUNED
+    if not path.is_file():
+        return Finding("tuned", "ok", "nothing: `pixelis tune pipeline --apply` leaves here what it found")
+    return Finding("tuned", "ok", f"{path} is in force below the environment and PIXELIS_CONFIG; remove it to go back")
 
 
 def _load(config: Settings) -> Finding:

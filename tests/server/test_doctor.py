@@ -54,3 +54,9 @@ def test_more_threads_than_cores_is_a_warning(tmp_path: Path, intra_op: int) -> 
     config.threads.intra_op = intra_op
     found = {finding.name: finding for finding in examine(config)}
     assert found["threads"].level == ("ok" if intra_op == 1 else "warning")
+
+
+def test_what_was_tuned_is_told(tmp_path: Path) -> None:
+    (tmp_path / "tuned.toml").write_text("[decoding]\nslots = 4\n", encoding="utf-8")
+    found = {finding.name: finding for finding in examine(Settings(state=tmp_path, repository=SERVICES))}
+    assert str(tmp_path / "tuned.toml") in found["tuned"].detail
