@@ -17,6 +17,7 @@ from python_backends.deadlines import Job
 from python_backends.experience.key import WIDTH, retrieval_key
 from python_backends.pipeline.models import Floats, Models
 from python_backends.pipeline.shares import RECALL, Stopwatch, share
+from python_backends.tracing import recorder
 
 T = TypeVar("T")
 
@@ -69,6 +70,7 @@ def _settled(job: Job[Recalled], request: PreparedRequest) -> Recalled:
         return Recalled.without("knn", error)
 
 
+@recorder.span("neighbours")  # in a thread of its own
 def _one(
     models: Models,
     request: PreparedRequest,
@@ -106,7 +108,8 @@ def _row(found: Floats | None, index: int) -> Floats | None:
 def _timed(watch: Stopwatch, stage: str, work: Callable[[], Floats]) -> Floats:
     started = time.perf_counter()
     try:
-        return work()
+        with recorder.span(stage):
+            return work()
     finally:
         watch.add(stage, started)
 

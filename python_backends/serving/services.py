@@ -21,6 +21,7 @@ from python_backends.pipeline.neural import predict
 from python_backends.reward.curiosity import Dynamics
 from python_backends.reward.total import compute
 from python_backends.rows import Row, Tensors, json_text
+from python_backends.tracing import recorder
 from python_backends.voting.vote import vote
 
 BLS_SECONDS = 10.0
@@ -66,6 +67,7 @@ class Reward(UnaryModel):
         until = time.time() + 2 * BLS_SECONDS
         return run_all([lambda row=row: self._one(row) for row in rows], [until] * len(rows), "reward")  # type: ignore[misc]
 
+    @recorder.span("compute")  # in a thread of its own, and what waits for it does not work
     def _one(self, row: Row) -> Tensors:
         request = row.parsed("TRAJECTORY", RewardRequest)
         origin, deadline = self._origins.of(["dynamics"]), time.time() + BLS_SECONDS
