@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import time
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -17,7 +17,7 @@ FIRST_SEED = 900_000
 """Away from the seeds that `nano evaluate` and its thresholds were looked at with."""
 TIMEOUT_S = 300.0
 SCENES = 100_000
-"""That one command asks about, at most."""
+"""That one command, or one user, asks about at most."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ def families(text: str) -> list[Family]:
 
 
 def unseen_seed() -> int:
-    """A seed whose scenes no command asked about before it: servers keep what they cache over their restarts."""
-    return FIRST_SEED + int(time.time()) % 10**9 * SCENES
+    """A seed whose scenes nobody asked about before: servers keep what they cache over their restarts."""
+    return FIRST_SEED + secrets.randbelow(10**9) * SCENES
 
 
 class Supply:

@@ -6,12 +6,13 @@ import random
 from collections.abc import Sequence
 
 from builder.nano.questions import FAMILIES
-from perf.e2e.questions import Asked, Supply, families
+from perf.e2e.questions import Asked, Supply, families, unseen_seed
 from perf.load.scenario import Users
 
 POOL = 8
 """Scenes whose questions come again, of each family."""
-SPREAD = 10**9
+KNOWN = 1_000
+"""Seed of the first of them."""
 
 
 class Questions:
@@ -24,10 +25,10 @@ class Questions:
 
     def __init__(self, users: Users, seed: int | None = None) -> None:
         chosen = families(",".join(users.families or FAMILIES))
-        first = random.SystemRandom().randrange(SPREAD) if seed is None else seed
+        first = unseen_seed() if seed is None else seed
         self._share, self._draw = users.repeated, random.Random(first)
-        self._new = Supply(chosen, first=2 * SPREAD + first)
-        self._known: Sequence[Asked] = Supply(chosen, first=SPREAD)(POOL) if users.repeated else ()
+        self._new = Supply(chosen, first)
+        self._known: Sequence[Asked] = Supply(chosen, KNOWN)(POOL) if users.repeated else ()
         self._waiting: list[Asked] = []
 
     def next(self) -> Asked:
