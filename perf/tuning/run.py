@@ -32,7 +32,7 @@ FILE = "tune/pipeline.db"
 """In the state folder."""
 ASKING_S = 12.0
 """Seconds of a trial, in which pairs are asked; about as long as its server takes to start."""
-PAIRS = (10, 100)
+PAIRS = (6, 100)
 """Of a trial, at least and at most."""
 SEARCHING = 0.6
 """Of the time; the rest is for the last comparison."""

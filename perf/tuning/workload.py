@@ -11,8 +11,8 @@ from perf.e2e.repeats import repeated
 
 BLOCK = 20
 """Questions of a stretch in which some come again."""
-CROWD = 2
-"""Questions of a pair for each that is in flight, where several are."""
+CROWD = 8
+"""Questions of a pair, at least, where several are in flight."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Workload:
     @property
     def count(self) -> int:
         """Questions of a pair."""
-        return 1 if self.at_once == 1 else CROWD * self.at_once
+        return 1 if self.at_once == 1 else max(CROWD, self.at_once)
 
     def supply(self) -> Supply | Repeating:
         """Questions that no command asked before."""
