@@ -20,7 +20,7 @@ app = typer.Typer()
 
 @app.command("pipeline")
 def pipeline(
-    minutes: Annotated[float, typer.Option(min=1, help="The whole may take; another run goes on.")] = 10.0,
+    minutes: Annotated[float, typer.Option(min=0.1, help="The whole may take; another run goes on.")] = 10.0,
     at_once: Annotated[
         int, typer.Option(min=1, max=64, help="Requests in flight: 1 makes latency small, more throughput large.")
     ] = 4,

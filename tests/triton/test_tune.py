@@ -28,7 +28,7 @@ def tune(state: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_search_is_measured_explained_and_gone_on_with(tmp_path: Path) -> None:
     html, found = tmp_path / "tuning.html", tmp_path / "found.toml"
-    load = ("--minutes", "1", "--at-once", "1", "--families", "colour", "--only", "decoding.slots", "--json")
+    load = ("--minutes", "0.4", "--at-once", "1", "--families", "colour", "--only", "decoding.slots", "--json")
     done = tune(tmp_path, *load, "--html", str(html), "--write", str(found))
     assert done.returncode == 0, done.stderr[-2000:]
     measured = Measurement.model_validate_json(done.stdout)
