@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from builder.reporting.style import STYLE
 from pixelis.schema import Measurement
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MORE_STYLE = """
 svg text { fill:#1b2430; font-family:inherit; } svg .tick { stroke:#d5dae2; } figure { background:#fff; }
@@ -46,6 +51,13 @@ def card(title: str, inner: str) -> str:
 def figure(picture: str, caption: str) -> str:
     """An SVG and what it shows."""
     return f"<figure>{picture}<figcaption>{escape(caption)}</figcaption></figure>"
+
+
+def svg(plotted: Figure) -> str:
+    """What matplotlib has drawn, to stand in a page."""
+    buffer = io.StringIO()
+    plotted.savefig(buffer, format="svg")
+    return re.sub(r"^.*?(?=<svg)", "", buffer.getvalue(), count=1, flags=re.DOTALL)
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from typing import Any
 
 from perf import pages
-from perf.pages import card, figure, table
+from perf.pages import card, figure, svg, table
 from pixelis.schema import Measurement
 
 
@@ -42,9 +41,7 @@ def curve(rows: list[dict[str, Any]]) -> str:
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
     axes.legend()
-    buffer = io.StringIO()
-    plotted.savefig(buffer, format="svg")
-    return re.sub(r"^.*?(?=<svg)", "", buffer.getvalue(), count=1, flags=re.DOTALL)
+    return svg(plotted)
 
 
 def as_csv(measured: Measurement) -> str:

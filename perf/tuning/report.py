@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +9,7 @@ from optuna.trial import TrialState
 
 from perf import pages
 from perf.compare.latency import Latency
-from perf.pages import card, figure, table
+from perf.pages import card, figure, svg, table
 from perf.tuning.knobs import Choice, Knob, label
 from perf.tuning.study import REASON, Ended
 from pixelis.schema import Measurement
@@ -122,6 +120,4 @@ def drawing(rows: Sequence[Mapping[str, Any]]) -> str:
     axes.set_xlabel("trial")
     axes.set_ylabel("time, as a multiple of what is served")
     axes.grid(alpha=0.3)
-    buffer = io.StringIO()
-    plotted.savefig(buffer, format="svg")
-    return re.sub(r"^.*?(?=<svg)", "", buffer.getvalue(), count=1, flags=re.DOTALL)
+    return svg(plotted)
