@@ -41,6 +41,7 @@ def ops(
     from perf.machine import machine, versions
     from perf.ops.ladders import MAKES
     from perf.policy.words import parse_among
+    from perf.settings_file import toml
     from perf.tables import print_measurement
     from pixelis.schema import Claim, Measurement
     from pixelis.settings import settings
@@ -59,8 +60,9 @@ def ops(
             name = f"{operation.value}, held out: points lost"
             claims.append(Claim(claim=name, measured=round(lost, 2), target=loss, unit="points", met=lost <= loss))
             ladders[operation.value.lower()] = best.ladder
+    settings_found = toml({"operations": {name: ladder.model_dump(mode="json") for name, ladder in ladders.items()}})
     if write is not None:
-        write.write_text(_toml(ladders), encoding="utf-8")
+        write.write_text(settings_found, encoding="utf-8")
     measured = Measurement(
         name="tune ops",
         command=shlex.join(["pixelis", *sys.argv[1:]]),
@@ -73,7 +75,7 @@ def ops(
         typer.echo(measured.model_dump_json(indent=2))
     else:
         print_measurement(measured, {"ladder": "Ladders of resolutions"})
-        typer.echo(_toml(ladders) if write is None else f"written to {write}: set PIXELIS_CONFIG={write}")
+        typer.echo(settings_found if write is None else f"written to {write}: set PIXELIS_CONFIG={write}")
 
 
 def _tuned(
@@ -110,13 +112,3 @@ def _row(operation: OperationName, samples: str, one: Tried, plain: Tried, chose
         "answered_low": round(one.low, 3),
         "chosen": chosen,
     }
-
-
-def _toml(ladders: dict[str, Any]) -> str:
-    """Settings, as a file that `PIXELIS_CONFIG` names."""
-    parts = [
-        f"[operations.{name}]\nsteps = {list(ladder.steps)}\nenough = {ladder.enough}\n"
-        f"stop_early = {str(ladder.stop_early).lower()}\n"
-        for name, ladder in ladders.items()
-    ]
-    return "\n".join(parts)

@@ -109,8 +109,8 @@ def _print(tuned: Tuned) -> None:
 def _use(tuned: Tuned, config: Settings, write: Path | None, apply: bool) -> None:
     from builder.commands.modes import fail_with
     from builder.commands.options import progress
+    from perf.settings_file import toml
     from perf.tuning.apply import apply as applied
-    from perf.tuning.apply import toml
     from pixelis.settings import TUNED
 
     if tuned.choice is None or not (apply or write):

@@ -11,15 +11,9 @@ from pydantic_settings import TomlConfigSettingsSource
 
 from builder.building.build import BuildReport, build
 from builder.storing.chosen import Choice as Form
+from perf.settings_file import toml
 from perf.tuning.knobs import Choice
 from pixelis.settings import TUNED, Settings, settings
-
-
-def toml(changes: Mapping[str, Any]) -> str:
-    """Settings as a TOML file has them."""
-    import tomli_w
-
-    return tomli_w.dumps(changes)
 
 
 def apply(choice: Choice, why: str, state: Path, watch: Callable[[str, str], None]) -> BuildReport:

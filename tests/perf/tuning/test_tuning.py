@@ -12,7 +12,8 @@ from pydantic_settings import TomlConfigSettingsSource
 from builder.spec import pipeline
 from perf.compare.latency import Latency
 from perf.e2e.questions import Supply
-from perf.tuning.apply import merged, toml
+from perf.settings_file import toml
+from perf.tuning.apply import merged
 from perf.tuning.knobs import Choice, Knob, in_force, knobs
 from perf.tuning.report import explained, page, rows_of, verdict_row
 from perf.tuning.run import Limits
