@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from perf.sweep.page import page as sweep_page
 from perf.tuning.report import page as tuning_page
 from pixelis.schema import Measurement
+from tests.report_page import needs_browser, opened
 
 SWEPT = [
     {"row": "sweep", "model": "knn", "protocol": "grpc", "concurrency": level, "requests": 100, "stable": level < 8,
@@ -34,7 +34,7 @@ def measured(rows: list[dict[str, Any]]) -> Measurement:
     return Measurement(name="x", command="pixelis <x>", machine={"cpu": "one"}, versions={}, rows=rows)
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="there is no chromium")
+@needs_browser
 @pytest.mark.parametrize(
     ("html", "says"),
     [
@@ -44,17 +44,8 @@ def measured(rows: list[dict[str, Any]]) -> Measurement:
     ids=["sweep", "tuning"],
 )
 def test_a_report_is_drawn_and_says_nothing_on_the_console(html: str, says: str, tmp_path: Path) -> None:
-    playwright = pytest.importorskip("playwright.sync_api")
-    path, said = tmp_path / "report.html", list[str]()
+    path = tmp_path / "report.html"
     path.write_text(html, encoding="utf-8")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        page = browser.new_page()
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("request", lambda request: said.append(request.url) if "report.html" not in request.url else None)
-        page.goto(f"file://{path}")
+    with opened(path) as page:
         assert says in page.locator("body").inner_text()
         assert page.locator("svg path").count() > 5
-        browser.close()
-    assert said == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 
 from pixelis.schema import Measurement
+from tests.report_page import needs_browser, opened
 from tests.triton.test_compare import run
 
 pytestmark = pytest.mark.triton
@@ -69,23 +69,13 @@ def test_an_older_profile_beside_it(profiled: tuple[Measurement, Path]) -> None:
     assert first["grown_ms"] > 500
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="there is no chromium (apt-get install chromium)")
+@needs_browser
 def test_the_report_in_a_browser(profiled: tuple[Measurement, Path]) -> None:
-    playwright = pytest.importorskip("playwright.sync_api")
-    said: list[str] = []
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        page = browser.new_page()
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("request", lambda request: said.append(request.url) if "profile.html" not in request.url else None)
-        page.goto(f"file://{profiled[1] / 'profile.html'}")
+    with opened(profiled[1] / "profile.html") as page:
         assert page.locator("svg[aria-label='waterfall of one request'] rect").count() > 20
         assert page.locator("svg[aria-label='flame chart of all requests'] rect").count() > 20
         assert page.locator("svg[aria-label='memory of the processes over time'] polygon").count() > 5
         page.get_by_text("vision_encoder", exact=True).last.click()
-        browser.close()
-    assert said == []
 
 
 def test_a_sleep_is_found(tmp_path: Path) -> None:

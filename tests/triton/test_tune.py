@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from pixelis.schema import Measurement
-from pixelis.settings import settings
+from tests.triton.test_compare import run
 
 pytestmark = pytest.mark.triton
-
-
-def tune(state: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {
-        **os.environ,
-        "PIXELIS_REPOSITORY": str(settings().repository.absolute()),
-        "PIXELIS_STATE": str(state),
-        "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
-    }
-    command = [sys.executable, "-m", "pixelis", "tune", "pipeline", *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280)
 
 
 def test_a_search_is_measured_explained_and_gone_on_with(tmp_path: Path) -> None:
     html, found = tmp_path / "tuning.html", tmp_path / "found.toml"
     load = ("--minutes", "0.4", "--at-once", "1", "--families", "colour", "--only", "decoding.slots", "--json")
-    done = tune(tmp_path, *load, "--html", str(html), "--write", str(found))
+    done = run(tmp_path, "tune", "pipeline", *load, "--html", str(html), "--write", str(found))
     assert done.returncode == 0, done.stderr[-2000:]
     measured = Measurement.model_validate_json(done.stdout)
     trials = [row for row in measured.rows if row["row"] == "trial"]
@@ -46,6 +32,6 @@ def test_a_search_is_measured_explained_and_gone_on_with(tmp_path: Path) -> None
 
 
 def test_what_cannot_be_turned_is_said(tmp_path: Path) -> None:
-    done = tune(tmp_path, "--only", "decoding.slots_of_another_kind")
+    done = run(tmp_path, "tune", "pipeline", "--only", "decoding.slots_of_another_kind")
     assert done.returncode == 1
     assert "nothing to be turned" in done.stderr
