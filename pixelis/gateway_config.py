@@ -60,6 +60,10 @@ class Gateway(BaseModel):
         16 * 2**20, ge=0, description="of the events of streamed requests that are kept for `/v1/events`; 0 = none is"
     )
     events_s: float = Field(300.0, ge=0, description="how long they are kept after a request's end")
+    proxies: list[IPvAnyNetwork] = Field(
+        default_factory=list,
+        description="networks of balancers whose `X-Forwarded-For` says who asks; anybody else's is passed over",
+    )
     drain_s: float = Field(30.0, ge=0, description="upon SIGTERM, requests have so long to end")
 
     @field_validator("image_hosts")

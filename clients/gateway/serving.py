@@ -42,5 +42,6 @@ def configured(
         ssl_keyfile=config.certificate_key,
         log_level="warning",
         server_header=False,
-        proxy_headers=False,
+        proxy_headers=bool(config.proxies),
+        forwarded_allow_ips=[str(network) for network in config.proxies],
     )
