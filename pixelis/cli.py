@@ -67,6 +67,10 @@ COMMANDS: dict[str, Entry] = {
         ("builder.nano.commands", "perf.nano_commands"), "The default checkpoint: train, evaluate.", "build", group=True
     ),
     "serve": Entry(("server.commands",), "Start the embedded Triton and wait."),
+    "up": Entry(("server.up_commands",), "Start several replicas behind one balancer, and watch them."),
+    "fleet": Entry(
+        ("server.fleet_commands",), "Replicas that run: status, add, remove, roll (restart without a gap).", group=True
+    ),
     "gateway": Entry(("clients.gateway.commands",), "Serve REST before Triton.", "gateway"),
     "canary": Entry(("clients.gateway.commands",), "Which share of callers a second Triton has.", "gateway"),
     "doctor": Entry(("server.commands",), "Check this machine; every finding says its mend."),

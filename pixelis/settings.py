@@ -25,6 +25,7 @@ from pydantic_settings import (
 
 from pixelis.cache_config import Cache
 from pixelis.errors import SetupError
+from pixelis.fleet_config import Fleet
 from pixelis.gateway_config import Gateway
 from pixelis.index_config import IndexConfig, Live
 from pixelis.operations_config import Operations
@@ -183,6 +184,7 @@ class Settings(BaseSettings):
     decoding: Decoding = Field(default_factory=Decoding)
     operations: Operations = Field(default_factory=Operations)
     gateway: Gateway = Field(default_factory=Gateway)
+    fleet: Fleet = Field(default_factory=Fleet)
     retrieval: Retrieval = Field(default_factory=Retrieval)
     server: Server = Field(default_factory=Server)
     threads: Threads = Field(default_factory=Threads)

@@ -44,7 +44,7 @@ def serve(
     )
     falls = Falls()
     asked = threading.Event()
-    with _asked_by_signal(asked):
+    with asked_by_signal(asked):
         try:
             _start(triton, asked)
             if not asked.is_set():
@@ -137,7 +137,7 @@ def _again(triton: Any, asked: threading.Event, falls: Falls) -> None:
     _warn("Triton is ready again")
 
 
-class _asked_by_signal:
+class asked_by_signal:
     """While it lasts, SIGTERM and Ctrl-C set the event; the previous handlers come back after it."""
 
     def __init__(self, asked: threading.Event) -> None:

@@ -1,0 +1,25 @@
+"""Several replicas behind one balancer on one machine: `pixelis up`."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+STEP = 10
+"""Ports that lie between two replicas."""
+
+
+class Fleet(BaseModel):
+    """What `pixelis up` starts, and where."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    host: str = Field("127.0.0.1", description="what the balancer listens on; all behind it is on loopback")
+    replicas: int = Field(2, ge=1, le=64)
+    port: int = Field(8080, ge=1, le=65535, description="REST, of the balancer")
+    grpc_port: int = Field(8001, ge=1, le=65535, description="Triton's gRPC, of the balancer; inference alone")
+    base_port: int = Field(
+        18100, ge=1, le=64000, description="of what is behind it: Redis and Prometheus, then ten ports a replica"
+    )
+    prometheus: bool = Field(True, description="watch it all, where Prometheus is installed")
+    drain_s: float = Field(30.0, ge=0, description="open requests have so long to end before a replica is restarted")
+    ready_timeout_s: float = Field(300.0, gt=0, description="of a replica that starts")
