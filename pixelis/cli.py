@@ -101,6 +101,7 @@ COMMANDS: dict[str, Entry] = {
             for name in (
                 "commands",
                 "cache",
+                "chaos",
                 "checkpoint",
                 "compare",
                 "formats",
@@ -117,7 +118,7 @@ COMMANDS: dict[str, Entry] = {
         "What things cost here: the server against the plain pipeline (e2e), the models' forms (formats), decoding "
         "(policy), retrieval (knn), caches (cache), operations (ops), REST before Triton (gateway), a rollback; what "
         "bad input does (fuzz); what holds of a checkpoint once it is built (checkpoint); whether a comparison "
-        "(compare) or a profile (profile) can be believed.",
+        "(compare) or a profile (profile) can be believed; what people see of a fleet that breaks (chaos).",
         "build",
         group=True,
     ),

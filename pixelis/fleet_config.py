@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 STEP = 10
 """Ports that lie between two replicas."""
@@ -20,6 +20,10 @@ class Fleet(BaseModel):
     base_port: int = Field(
         18100, ge=1, le=64000, description="of what is behind it: Redis and Prometheus, then ten ports a replica"
     )
+    cache_url: SecretStr | None = Field(
+        None, description="redis://:PASSWORD@HOST:PORT/0 of shared caches elsewhere; none = one is started"
+    )
+    log_url: SecretStr | None = Field(None, description="the same of the log of experiences")
     prometheus: bool = Field(True, description="watch it all, where Prometheus is installed")
     drain_s: float = Field(30.0, ge=0, description="open requests have so long to end before a replica is restarted")
     ready_timeout_s: float = Field(300.0, gt=0, description="of a replica that starts")

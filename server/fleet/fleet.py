@@ -39,10 +39,7 @@ class Fleet:
         self.config, self._say = config, say
         self.places = Places(config.fleet, config.state / "fleet")
         self.balancer, self.watcher = Balancer(self.places), Watcher(self.places)
-        self.stores = [
-            redis.part(self.places, "cache", self.places.cache_port),
-            redis.part(self.places, "log", self.places.log_port),
-        ]
+        self.stores = redis.parts(self.places)
         self.replicas: dict[int, Replica] = {}
         self._pulse = Pulse()
         self._serving: list[Replica] = []

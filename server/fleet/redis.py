@@ -13,7 +13,17 @@ from server.fleet.places import Places, deployed
 _MEND = "apt-get install redis-server."
 
 
-def part(places: Places, name: str, port: int) -> Part:
+def parts(places: Places) -> list[Part]:
+    """Those of both that nobody named elsewhere. Raises `SetupError`: there is no redis-server here."""
+    config, found = places.config, []
+    if config.cache_url is None:
+        found.append(_part(places, "cache", places.cache_port))
+    if config.log_url is None:
+        found.append(_part(places, "log", places.log_port))
+    return found
+
+
+def _part(places: Places, name: str, port: int) -> Part:
     """One of both.
 
     Args:
@@ -38,15 +48,26 @@ def part(places: Places, name: str, port: int) -> Part:
     return Part(f"redis-{name}", [binary, str(path)], environment, log, lambda: answers(port, places.password()))
 
 
-def url(places: Places, port: int) -> str:
-    """How it is spoken to."""
+def cache_url(places: Places) -> str:
+    """How the Redis of caches is spoken to: the one that was named, else the fleet's own."""
+    named = places.config.cache_url
+    return named.get_secret_value() if named is not None else _own(places, places.cache_port)
+
+
+def log_url(places: Places) -> str:
+    """The same of the log of experiences."""
+    named = places.config.log_url
+    return named.get_secret_value() if named is not None else _own(places, places.log_port)
+
+
+def _own(places: Places, port: int) -> str:
     return f"redis://:{places.password()}@127.0.0.1:{port}/0"
 
 
-def answers(port: int, password: str) -> bool:
+def answers(port: int, password: str, host: str = "127.0.0.1") -> bool:
     """Whether it takes commands: one that still loads its file does not."""
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
+        with socket.create_connection((host, port), timeout=1) as connection:
             connection.sendall(f"AUTH {password}\r\nPING\r\n".encode())
             said = b""
             while said.count(b"\r\n") < 2:

@@ -86,8 +86,6 @@ class Replica:
         tuned = config.state / TUNED
         if tuned.is_file():
             shutil.copyfile(tuned, self.state / TUNED)
-        cache = redis.url(self._places, self._places.cache_port)
-        log = redis.url(self._places, self._places.log_port)
         told: dict[str, object] = {
             "STATE": self.state,
             "REPOSITORY": config.repository.absolute(),
@@ -102,8 +100,8 @@ class Replica:
             "GATEWAY__PROXIES": json.dumps(["127.0.0.0/8"]),
             "GATEWAY__DRAIN_S": self._places.config.drain_s,
             "CACHE__ENABLE_REDIS": "true",
-            "CACHE__REDIS_URL": cache,
-            "RETRIEVAL__REPLICAS__URL": log,
+            "CACHE__REDIS_URL": redis.cache_url(self._places),
+            "RETRIEVAL__REPLICAS__URL": redis.log_url(self._places),
         }
         if config.gateway.keys is not None:
             told["GATEWAY__KEYS"] = config.gateway.keys.absolute()

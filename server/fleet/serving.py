@@ -115,9 +115,11 @@ def _require_ports(fleet: Fleet) -> None:
         "balancer": (config.host, config.port),
         "balancer's gRPC": (config.host, config.grpc_port),
         "balancer's status": ("127.0.0.1", places.balancer_port),
-        "cache": ("127.0.0.1", places.cache_port),
-        "log": ("127.0.0.1", places.log_port),
     }
+    if config.cache_url is None:
+        wanted["cache"] = ("127.0.0.1", places.cache_port)
+    if config.log_url is None:
+        wanted["log"] = ("127.0.0.1", places.log_port)
     if fleet.watcher.part is not None:
         wanted["prometheus"] = ("127.0.0.1", places.prometheus_port)
     for name, (host, port) in wanted.items():

@@ -1,0 +1,39 @@
+"""`pixelis bench chaos`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from typing import Annotated
+
+import typer
+
+app = typer.Typer()
+
+
+@app.command("chaos")
+def chaos(
+    only: Annotated[str, typer.Option(metavar="WORDS", help="Faults whose names contain one of these words.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="One measurement object on stdout.")] = False,
+) -> None:
+    """Break a fleet of two replicas, one thing after the other, while people ask it: what do they see?
+
+    It is started for this, on free ports, and ended afterwards. Some faults need root (a full disk, a cut network);
+    without it they are told as not run.
+
+    Examples:
+
+        pixelis bench chaos
+
+        pixelis bench chaos --only killed --json
+    """
+    from perf.chaos.faults import chosen
+    from perf.chaos.run import measure
+    from perf.chaos.show import show
+
+    command = shlex.join(["pixelis", *sys.argv[1:]])
+    measured = measure(chosen(only), command, quiet=not sys.stderr.isatty())
+    if as_json:
+        typer.echo(measured.model_dump_json(indent=2))
+    else:
+        show(measured)
