@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import shutil
 import signal
@@ -17,7 +16,7 @@ import psutil
 from pixelis.errors import SetupError
 from server.fleet.part import Part
 from server.fleet.places import Places, deployed
-from server.fleet.replica import Replica
+from server.fleet.replica import Replica, status
 
 POLL_S = 0.05
 _NOBODY = "server 127.0.0.1:9 down;"
@@ -57,15 +56,12 @@ class Balancer:
         values = {
             "PIXELIS_HTTP_LISTEN": f"{config.host}:{config.port}",
             "PIXELIS_GRPC_LISTEN": f"{config.host}:{config.grpc_port}",
-            "PIXELIS_STATUS_LISTEN": f"127.0.0.1:{self._places.balancer_port}",
             "PIXELIS_GATEWAYS": _servers([one.gateway_url for one in serving]),
             "PIXELIS_TRITONS": _servers([one.grpc_url for one in serving]),
         }
         template = deployed("nginx/pixelis.conf.template").read_text(encoding="utf-8")
         place = self._folder / "conf.d"
         place.mkdir(exist_ok=True)
-        for name in ("client", "proxy", "grpc"):
-            (self._folder / "temp" / name).mkdir(parents=True, exist_ok=True)
         shutil.copyfile(deployed("nginx/nginx.conf"), self._folder / "nginx.conf")
         # What nginx calls variables, `$host`, are not ours and stay.
         _replace(place / "pixelis.conf", string.Template(template).safe_substitute(values))
@@ -98,14 +94,8 @@ class Balancer:
         return True
 
     def _answers(self) -> bool:
-        connection = http.client.HTTPConnection("127.0.0.1", self._places.balancer_port, timeout=1)
-        try:
-            connection.request("GET", "/nginx/health")
-            return connection.getresponse().status == 200
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
+        config = self._places.config
+        return status(config.port, "/health/nginx", config.host) == 200
 
 
 def _servers(urls: Sequence[str]) -> str:

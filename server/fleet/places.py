@@ -44,11 +44,6 @@ class Places:
         return self.config.base_port + 2
 
     @property
-    def balancer_port(self) -> int:
-        """Where nginx says how it is."""
-        return self.config.base_port + 3
-
-    @property
     def socket(self) -> Path:
         """Where orders are taken."""
         return self.state / "orders.sock"

@@ -109,9 +109,9 @@ class Replica:
         return {**os.environ, "PYTHONUNBUFFERED": "1", **said}
 
 
-def status(port: int, path: str) -> int:
+def status(port: int, path: str, host: str = "127.0.0.1") -> int:
     """Of a GET; 0 = nobody answered."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ASK_S)
+    connection = http.client.HTTPConnection(host, port, timeout=ASK_S)
     try:
         connection.request("GET", path)
         return connection.getresponse().status

@@ -114,7 +114,6 @@ def _require_ports(fleet: Fleet) -> None:
     wanted: dict[str, Any] = {
         "balancer": (config.host, config.port),
         "balancer's gRPC": (config.host, config.grpc_port),
-        "balancer's status": ("127.0.0.1", places.balancer_port),
     }
     if config.cache_url is None:
         wanted["cache"] = ("127.0.0.1", places.cache_port)
