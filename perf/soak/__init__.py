@@ -1,0 +1,1 @@
+"""Half an hour under load, and whether anything grows: `pixelis bench soak`."""
