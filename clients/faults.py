@@ -25,6 +25,11 @@ def unreachable(url: str, reason: str) -> Unavailable:
     return Unavailable(f"No server answers at {url} ({reason}).", mend="Start one: `pixelis serve`.")
 
 
+def broken_off(url: str, reason: str) -> Unavailable:
+    """The connection ended under a request, or a balancer has nobody to hand it to."""
+    return Unavailable(f"{url} did not answer ({reason.rstrip('.')}).", mend="Try again in a moment.")
+
+
 def foreign(url: str, protocol: str) -> Unavailable:
     """Somebody answers at `url`, in another protocol."""
     return Unavailable(

@@ -15,8 +15,11 @@ from clients import faults
 from clients.shared import NAME, Region, Regions, local
 from clients.tensors import Tensors, datatype, pack, unpack
 from clients.wire import Call
+from pixelis.errors import ServingError
 
 _CHANNEL = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
+_CUT_OFF = "Stream removed"
+"""What gRPC says, under the code `UNKNOWN`, where a connection ends under a request."""
 PROBE_S = 5.0
 PAUSES_S = (0.005, 0.02, 0.1, 0.3)
 REST_S = 10.0
@@ -91,7 +94,10 @@ def _fail(error: Any, url: str, timeout_s: float) -> NoReturn:
         raise faults.unreachable(url, "connection refused or no route") from None
     if code == grpc.StatusCode.UNAVAILABLE and details in ("Socket closed", "Connection reset by peer"):
         raise faults.unreachable(url, details.lower()) from None
-    raise faults.from_server(details or str(code)) from None
+    found = faults.from_server(details or str(code))
+    if type(found) is ServingError and (code == grpc.StatusCode.UNAVAILABLE or _CUT_OFF in details):
+        raise faults.broken_off(url, details) from None
+    raise found from None
 
 
 class GrpcTransport:

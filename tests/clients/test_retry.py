@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import threading
 import time
 from typing import Any
 
@@ -100,3 +102,24 @@ def test_a_dead_server_is_tried_again_in_earnest() -> None:
     assert time.monotonic() - begun < 10
     with pytest.raises(Unavailable):
         asyncio.run(AsyncPixelisClient(DEAD, retries=1).stats())
+
+
+def test_a_connection_that_ends_under_a_request_is_no_answer_that_could_not_come_again() -> None:
+    """As of a balancer that is killed: it has taken the request, and closes."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+
+        def serve() -> None:
+            for _ in range(2):
+                connection, _ = listening.accept()
+                connection.sendall(b"\0\0\0\x04\0\0\0\0\0")  # HTTP/2: settings, none
+                got = b""
+                while b"ModelInfer" not in got and b"pixelis" not in got:
+                    got += connection.recv(65536)
+                connection.close()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with PixelisClient(f"127.0.0.1:{port}", retries=1) as client, pytest.raises(Unavailable):
+            client.ask(b"picture", "What is it?", timeout_s=5)
+        thread.join()
