@@ -13,7 +13,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export HF_HUB_OFFLINE ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-formats build demo serve test test-long chaos test-fast lint format docs clean
+.PHONY: help setup setup-dev setup-formats build demo serve test test-long chaos soak test-fast lint format docs clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -70,8 +70,12 @@ test: setup-dev build  ## everything, on a real Triton
 test-long: setup-dev build  ## what takes minutes a test, beside `make test`
 	@$(BIN)/python -m pytest -m 'long'
 
-chaos: setup-dev build  ## kill every model under load, one after the other
+chaos: setup-dev build  ## kill every model of a server, then break a fleet in every way, under load
 	@PIXELIS_CHAOS=all $(BIN)/python -m pytest -s tests/chaos/test_chaos.py
+	@$(BIN)/pixelis bench chaos --strict
+
+soak: setup-dev build  ## half an hour under load: does anything grow?
+	@$(BIN)/pixelis bench soak --strict
 
 test-fast: setup-dev  ## what needs no server
 	@$(BIN)/python -m pytest -m 'not triton and not slow and not long' $(SPREAD)

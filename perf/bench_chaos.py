@@ -14,6 +14,9 @@ app = typer.Typer()
 @app.command("chaos")
 def chaos(
     only: Annotated[str, typer.Option(metavar="WORDS", help="Faults whose names contain one of these words.")] = "",
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 1 where a fault did not end as expected.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One measurement object on stdout.")] = False,
 ) -> None:
     """Break a fleet of two replicas, one thing after the other, while people ask it: what do they see?
@@ -37,3 +40,5 @@ def chaos(
         typer.echo(measured.model_dump_json(indent=2))
     else:
         show(measured)
+    if strict and not all(claim.met for claim in measured.claims):
+        raise typer.Exit(1)

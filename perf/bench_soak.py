@@ -15,6 +15,7 @@ app = typer.Typer()
 def soak(
     minutes: Annotated[float, typer.Option(min=1, help="Of load; the first third warms up.")] = 30.0,
     replicas: Annotated[int, typer.Option(min=1, max=8, help="Behind the balancer.")] = 2,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 where something grows or failed.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One measurement object on stdout.")] = False,
 ) -> None:
     """Put a fleet under mixed load, and say whether memory, /dev/shm, open files or threads grow.
@@ -37,3 +38,5 @@ def soak(
         typer.echo(measured.model_dump_json(indent=2))
     else:
         print_plain(measured)
+    if strict and not all(claim.met for claim in measured.claims):
+        raise typer.Exit(1)

@@ -112,6 +112,7 @@ COMMANDS: dict[str, Entry] = {
                 "ops",
                 "policy",
                 "profile",
+                "replicas",
                 "rollback",
                 "soak",
             )
@@ -120,7 +121,7 @@ COMMANDS: dict[str, Entry] = {
         "(policy), retrieval (knn), caches (cache), operations (ops), REST before Triton (gateway), a rollback; what "
         "bad input does (fuzz); what holds of a checkpoint once it is built (checkpoint); whether a comparison "
         "(compare) or a profile (profile) can be believed; what people see of a fleet that breaks (chaos), and "
-        "whether one that is used grows (soak).",
+        "whether one that is used grows (soak); what a second replica gives (replicas).",
         "build",
         group=True,
     ),

@@ -1,0 +1,1 @@
+"""What a second replica gives: `pixelis bench replicas`."""
