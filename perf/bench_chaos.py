@@ -14,9 +14,7 @@ app = typer.Typer()
 @app.command("chaos")
 def chaos(
     only: Annotated[str, typer.Option(metavar="WORDS", help="Faults whose names contain one of these words.")] = "",
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Exit with 1 where a fault did not end as expected.")
-    ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 where one did not end as expected.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One measurement object on stdout.")] = False,
 ) -> None:
     """Break a fleet of two replicas, one thing after the other, while people ask it: what do they see?

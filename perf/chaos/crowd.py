@@ -22,6 +22,8 @@ from pixelis.schema import PipelineResult
 Way = Literal["plain", "retrying", "streamed"]
 """REST, asked once; our client over gRPC, which asks again; REST as server-sent events, asked once."""
 PEOPLE: tuple[Way, ...] = ("plain", "plain", "plain", "retrying", "retrying", "streamed")
+PACE_S = 1.0
+"""Between two requests of one person: a fleet that is asked all that it can carry cannot start anything beside it."""
 RETRIES = 8
 TIMEOUT_S = 20.0
 
@@ -69,10 +71,11 @@ class Crowd:
         rest: URL of REST.
         grpc: `host:port`.
         questions: which.
+        pace_s: between two requests of one person.
     """
 
-    def __init__(self, rest: str, grpc: str, questions: Sequence[Asked]) -> None:
-        self._rest, self._questions = rest, list(questions)
+    def __init__(self, rest: str, grpc: str, questions: Sequence[Asked], pace_s: float = PACE_S) -> None:
+        self._rest, self._questions, self._pace_s = rest, list(questions), pace_s
         self._client = PixelisClient(grpc, retries=RETRIES)
         self._bodies = [_body(one) for one in questions]
         self._sessions = threading.local()
@@ -99,8 +102,7 @@ class Crowd:
             while not over.is_set():
                 number = next(numbers)
                 found.append(self.once(number % len(self._questions), way, use_cache=bool(number % 2)))
-                if found[-1].error is not None and way != "retrying":
-                    over.wait(0.1)  # whoever was refused does not come back at once
+                over.wait(self._pace_s)
 
         threads = [threading.Thread(target=work, args=(way,), name=f"crowd-{way}") for way in PEOPLE]
         for thread in threads:

@@ -75,11 +75,9 @@ class Learner:
         found: list[str] = []
         for url in replicas:
             with PixelisClient(url) as client:
-                found += [
-                    f"{one.experience_id} at {url}"
-                    for one in self.acknowledged
-                    if not until(lambda one=one: _known(client, one), LAG_S, 0.5)
-                ]
+                for one in self.acknowledged:
+                    if not until(lambda one=one: _instead(client, one) is None, LAG_S, 0.5):
+                        found.append(f"{one.experience_id} at {url}: {_instead(client, one)}")
         return found
 
     def close(self) -> None:
@@ -100,9 +98,13 @@ class Learner:
             self.acknowledged.append(Acknowledged(found.experience_id, key))
 
 
-def _known(client: PixelisClient, one: Acknowledged) -> bool:
+def _instead(client: PixelisClient, one: Acknowledged) -> str | None:
+    """What is found in place of an experience; none = itself."""
     try:
         found = client.search(one.key, 1)
-    except PixelisError:
-        return False
-    return bool(found.neighbours) and found.neighbours[0].experience_id == one.experience_id
+    except PixelisError as error:
+        return error.wire()
+    if not found.neighbours:
+        return f"nothing ({found.reason})"
+    first = found.neighbours[0]
+    return None if first.experience_id == one.experience_id else f"{first.experience_id}, {first.similarity:.3f} alike"
