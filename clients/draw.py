@@ -162,7 +162,7 @@ def _marks(step: int, action: Action, size: tuple[int, int]) -> Iterator[Mark]:
     if action.operation is OperationName.TRACK_OBJECT and action.result.get("boxes"):
         yield from _track(action, label, colour)
         return
-    mask = masks.decode(action.result.get("mask"))
+    mask = masks.decode(action.result.get("mask"), size)
     if mask is not None:
         yield Mark("", colour, mask=mask)
     box = _numbers(action.result, _BOXES, 4) or _numbers(action.arguments, _BOXES, 4, scale)

@@ -14,16 +14,28 @@ Mask = NDArray[np.bool_]
 """`[height, width]`."""
 
 
-def decode(rle: Any) -> Mask | None:
-    """The mask that `{"size": [height, width], "counts": ...}` is; nothing for what is none."""
-    if not isinstance(rle, dict) or not {"size", "counts"} <= rle.keys():
+def decode(rle: Any, size: tuple[int, int]) -> Mask | None:
+    """The mask that `{"size": [height, width], "counts": ...}` is; nothing for what is none, or of another size.
+
+    Args:
+        rle: as a server has said it.
+        size: (width, height) of the picture. What says that it is larger is not made, whatever it says.
+    """
+    if not isinstance(rle, dict) or rle.get("size") != [size[1], size[0]]:
         return None
     try:
-        height, width = (int(side) for side in rle["size"])
-        counts = unpack(rle["counts"]) if isinstance(rle["counts"], str) else [int(count) for count in rle["counts"]]
-    except (InvalidOperation, TypeError, ValueError):
+        counts = _counts(rle.get("counts"))
+    except InvalidOperation:
         return None
-    if min(counts, default=-1) < 0 or sum(counts) != width * height:
+    if min(counts, default=-1) < 0 or sum(counts) != size[0] * size[1]:
         return None
     runs = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
-    return np.asarray(runs.reshape((height, width), order="F"), np.bool_)
+    return np.asarray(runs.reshape((size[1], size[0]), order="F"), np.bool_)
+
+
+def _counts(said: Any) -> list[int]:
+    """Lengths of the runs; none where they are neither COCO's text nor whole numbers. Raises `InvalidOperation`."""
+    if isinstance(said, str):
+        return unpack(said)
+    whole = isinstance(said, list) and all(isinstance(count, int) and not isinstance(count, bool) for count in said)
+    return said if whole else []

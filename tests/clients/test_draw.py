@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +75,25 @@ def test_a_mask_is_tinted() -> None:
     assert image[70, 70].tolist() != [255, 255, 255]
     assert image[70, 100].tolist() == [255, 255, 255]
     for broken in ("x", {"size": [1, 2]}, {"size": [100, 200], "counts": "~"}, {"size": [5, 5], "counts": [3]}, 7):
-        assert draw.masks.decode(broken) is None
+        assert draw.masks.decode(broken, (200, 100)) is None
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        {"size": [math.inf, 1], "counts": [1]},
+        {"size": [-3, -4], "counts": [12]},
+        {"size": [10**6, 10**6], "counts": [10**12]},
+        {"size": "34", "counts": [12]},
+        {"size": [4, 3], "counts": [12.7]},
+        {"size": [4, 3], "counts": [True, 11]},
+        {"size": [4, 3], "counts": [10**400]},
+        {"size": [4, 3], "counts": {"0": 12}},
+    ],
+)
+def test_a_mask_that_is_none_costs_nothing(mask: dict[str, Any]) -> None:
+    assert draw.masks.decode(mask, (3, 4)) is None
+    assert draw.operated(WHITE, {}, OperationResult(operation=OperationName.ZOOM_IN, result={"mask": mask})) is not None
 
 
 def test_a_mask_of_another_picture_is_left_out() -> None:
