@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -189,22 +190,29 @@ def _numbers(
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    """Whether it is a finite number that a float can be."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
+def _near(value: float, side: int) -> float:
+    """A coordinate not farther away than a whole picture: Pillow draws every pixel of a line, those outside too."""
+    return min(max(value, -side), 2 * side)
 
 
 def _draw(draw: ImageDraw.ImageDraw, mark: Mark, width: int, font: Any, size: tuple[int, int]) -> None:
     if mark.box is not None:
-        x1, y1, x2, y2 = mark.box  # half-open: the last pixel is one before
+        x1, y1, x2, y2 = (_near(v, size[i % 2]) for i, v in enumerate(mark.box))  # half-open: the last pixel is before
         corners = (min(x1, x2 - 1), min(y1, y2 - 1), max(x1, x2 - 1), max(y1, y2 - 1))
         draw.rectangle(corners, outline=mark.colour, width=width)
         at = (corners[0], corners[1])
     elif mark.path:
-        draw.line(list(mark.path), fill=mark.colour, width=max(1, width // 2))
-        for x, y in mark.path:
+        path = [(_near(x, size[0]), _near(y, size[1])) for x, y in mark.path]
+        draw.line(path, fill=mark.colour, width=max(1, width // 2))
+        for x, y in path:
             draw.ellipse((x - width, y - width, x + width, y + width), fill=mark.colour)
         return
     elif mark.point is not None:
-        x, y = mark.point
+        x, y = _near(mark.point[0], size[0]), _near(mark.point[1], size[1])
         r = 3 * width
         draw.ellipse((x - r, y - r, x + r, y + r), outline=mark.colour, width=width)
         at = (x + r, y - r)

@@ -134,6 +134,22 @@ def test_marks_anywhere_can_be_drawn() -> None:
     assert draw.annotate(WHITE, odd).size == WHITE.size
 
 
+@pytest.mark.parametrize("far", [1e9, 1e300, -1e300, 10**400, math.inf, math.nan])
+def test_marks_far_away_take_no_time(far: float) -> None:
+    found = draw.marks(
+        [
+            op("ZOOM_IN", region=[0, 0, 1, 1], result={"region": [0, 0, far, far]}),
+            op("GET_PROPERTIES", bbox=[-far, 0, 1, 2], normalized=True),
+            op("SEGMENT_OBJECT_AT", point=[far, 1]),
+            op("TRACK_OBJECT", result={"boxes": [[0, 0, 9, 9], [far, far, far, far]]}),
+        ],
+        (200, 100),
+    )
+    started = time.thread_time()
+    assert draw.annotate(WHITE, found).size == WHITE.size
+    assert time.thread_time() - started < 1
+
+
 def test_an_answer_is_the_caption() -> None:
     action = op("READ_TEXT", region=[10, 10, 90, 90])
     image = draw.answered(WHITE, result(action))
