@@ -6,11 +6,12 @@ arguments are called, which images they count from and what marks an answer is t
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from pydantic_core import from_json
 
 from pixelis.errors import InvalidOperation
 from pixelis.schema import Operation, OperationName
@@ -20,6 +21,9 @@ from python_backends.pipeline.spaces import Frame, Space, arguments_to_original
 _CALL = re.compile(r"<tool_call>(.*?)(</tool_call>|$)", re.DOTALL)
 _GIVE = dict.fromkeys(("region", "bbox", "init_bbox"), "Give [x1, y1, x2, y2].")
 """How to mend a call without an argument of the operation."""
+MOST_DEPTH = 16
+"""Objects and lists within each other in a call's arguments: they travel within events, results and experiences, of
+which a reader takes 200 levels in all."""
 _THINK = re.compile(r"<think>.*?(?:</think>|$)", re.DOTALL)
 
 
@@ -77,8 +81,8 @@ def parse_turn(text: str, dialect: Dialect | None = None) -> Turn:
 
 def _call(body: str, raw: str, dialect: Dialect) -> Call | Malformed:
     try:
-        call = json.loads(body)
-    except (ValueError, RecursionError) as error:
+        call = _json(body)
+    except ValueError as error:
         return Malformed(f"The tool call is not JSON: {str(error)[:120]}.", raw)
     name = call.get("name") if isinstance(call, dict) else None
     if not isinstance(name, str):
@@ -88,12 +92,26 @@ def _call(body: str, raw: str, dialect: Dialect) -> Call | Malformed:
     arguments = call.get("arguments", {})
     if isinstance(arguments, str):  # OpenAI's form: the arguments as a JSON string
         try:
-            arguments = json.loads(arguments)
-        except (ValueError, RecursionError):
+            arguments = _json(arguments)
+        except ValueError:
             arguments = None
     if not isinstance(arguments, dict):
         return Malformed("`arguments` is not a JSON object.", raw)
+    if _deep(arguments, MOST_DEPTH):
+        return Malformed(f"`arguments` is more than {MOST_DEPTH} levels deep.", raw)
     return Call(name, arguments, raw)
+
+
+def _json(text: str) -> Any:
+    """What can be written as JSON again: no lone surrogates, no numbers that are none. Raises `ValueError`."""
+    return from_json(text.encode(), allow_inf_nan=False)
+
+
+def _deep(value: Any, left: int) -> bool:
+    """Whether lists and objects lie more than `left` times within each other."""
+    if not isinstance(value, (dict, list)):
+        return False
+    return not left or any(_deep(one, left - 1) for one in (value.values() if isinstance(value, dict) else value))
 
 
 def _answer(text: str, dialect: Dialect) -> Turn:
