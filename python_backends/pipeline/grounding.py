@@ -11,6 +11,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from pydantic_core import from_json
+
 from python_backends.pipeline.spaces import Frame, Space, numbers
 
 _FENCED = re.compile(r"\A```(?:json)?\s*(.*?)\s*```\Z", re.DOTALL)
@@ -26,15 +28,18 @@ def located(answer: str, frames: Sequence[Frame], space: Space) -> str:
         space: what the policy writes its coordinates in.
     """
     fenced = _FENCED.match(answer)
-    try:
-        said = json.loads(fenced[1] if fenced else answer)
-    except (ValueError, RecursionError):
+    try:  # what is read here can be written again: no lone surrogates, no endless nesting
+        said = from_json((fenced[1] if fenced else answer).encode(), allow_inf_nan=False)
+    except ValueError:
         return answer
     places = said if isinstance(said, list) else [said]
     if not places or not all(_is_place(place) for place in places):
         return answer
     mapped = [_mapped(place, frames, space) for place in places]
-    return json.dumps(mapped if isinstance(said, list) else mapped[0], ensure_ascii=False)
+    try:
+        return json.dumps(mapped if isinstance(said, list) else mapped[0], ensure_ascii=False, allow_nan=False)
+    except ValueError:  # 1e999, which is no number
+        return answer
 
 
 def _is_place(place: Any) -> bool:

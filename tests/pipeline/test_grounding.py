@@ -34,7 +34,14 @@ def test_the_space_of_the_checkpoint_counts() -> None:
 
 @pytest.mark.parametrize(
     "said",
-    ["red", "3", "{}", "[]", "[1, 2]", '{"point_2d": [1]}', '{"point_2d": "x"}', '{"point_2d": [true, 1]}', "[" * 5000],
+    [
+        *("red", "3", "{}", "[]", "[1, 2]", '{"point_2d": [1]}', '{"point_2d": "x"}', '{"point_2d": [true, 1]}'),
+        "[" * 5000,
+        '{"point_2d": [1, 2], "label": "\\ud800"}',
+        '{"point_2d": [1, 2], "label": NaN}',
+        '{"point_2d": [1, 2], "label": 1e999}',
+        '{"point_2d": [1, 2], "label": ' + "[" * 900 + "]" * 900 + "}",
+    ],
 )
 def test_any_other_answer_stays(said: str) -> None:
     assert located(said, FRAMES, "view_pixels") == said
