@@ -30,7 +30,7 @@ class Choice(BaseModel):
         at: seconds since the epoch.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     label: str
     key: str | None = None
