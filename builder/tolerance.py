@@ -19,7 +19,7 @@ class Tolerance(BaseModel):
     `argmax` of positions. An integer, boolean or text output passes where the share `integer` of its elements is equal.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     max_abs: float = Field(default=1e-3, ge=0)
     max_rel: float = Field(default=1e-3, ge=0)

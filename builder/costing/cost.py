@@ -8,7 +8,7 @@ import os
 import platform
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from builder.costing.timing import Timing
 
@@ -26,7 +26,7 @@ class CaseCost(BaseModel):
         speedup_low, speedup_high: the lowest and highest round.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     case: str
     batch: int
@@ -49,7 +49,7 @@ class Memory(BaseModel):
         peak: the most that was ever resident.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     imported: int
     loaded: int
@@ -67,7 +67,7 @@ class Memory(BaseModel):
 class Step(BaseModel):
     """One batch size of a search; `gain` is of throughput over the size before, a share."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     batch: int
     p50_ms: float
@@ -83,7 +83,7 @@ class BackOff(BaseModel):
         ceiling: the spec's, which stays in force.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     steps: list[Step]
     recommended: int

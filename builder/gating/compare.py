@@ -33,7 +33,7 @@ class Difference(BaseModel):
         elements: how many elements were compared.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     kind: Literal["float", "exact"]
     max_abs: float | None = None

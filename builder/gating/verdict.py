@@ -35,7 +35,7 @@ class TaskReport(BaseModel):
         allowed_drop: how far the mean may fall.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     name: str
     metric: str
@@ -109,7 +109,7 @@ class Verdict(BaseModel):
         not_executed: why the artifact cannot run on this machine; then its structure alone was looked at.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     passed: bool
     verdict: Word = "fail"

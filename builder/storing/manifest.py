@@ -59,7 +59,7 @@ class Manifest(BaseModel):
         cost: what was measured of it on the machine that published it; none where nothing was.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)  # JSON has no such numbers to write
 
     model: str
     version: int | None = None
