@@ -23,6 +23,7 @@ from builder.costing.cost import Costs
 from builder.storing.lock import exclusive
 from builder.storing.manifest import MANIFEST, FileRecord, Manifest, records, sha256
 from pixelis.errors import BuildError, NotFound
+from pixelis.json_text import loads
 
 FIRST_VERSION = 2
 """Version 1 is the committed one: a model.py and no artifact."""
@@ -196,9 +197,9 @@ class Store:
         try:
             return {
                 str(name): int(number)
-                for name, number in json.loads((self.repository / NUMBERS).read_text(encoding="utf-8")).items()
+                for name, number in loads((self.repository / NUMBERS).read_bytes()).items()
             }
-        except (OSError, ValueError, AttributeError, TypeError):
+        except (OSError, ValueError, AttributeError, TypeError, OverflowError):
             return {}
 
     def remove_cached(self, key: str) -> None:

@@ -109,7 +109,7 @@ class Cost(BaseModel):
         measured_at: seconds since the epoch.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     model: str
     candidate: str
@@ -166,7 +166,7 @@ class Costs:
         """What was measured of the artifact `key` on this machine; a damaged record is none."""
         try:
             return Cost.model_validate_json(self._path(key).read_text(encoding="utf-8"))
-        except (OSError, ValidationError):
+        except (OSError, ValueError):  # pydantic's error, and that of bytes that are no text
             return None
 
     def keep(self, cost: Cost) -> None:

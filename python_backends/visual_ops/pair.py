@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
+from pixelis.json_text import loads
 from python_backends.artifacts import artifact
 
 ENCODER = "segment_encode"
@@ -27,6 +27,6 @@ def is_one(repository: Path) -> bool:
 def _source(folder: Path) -> str:
     """The digest of both files, as the manifest of either has it; the folder where that cannot be read."""
     try:
-        return str(json.loads((folder / "manifest.json").read_bytes())["source_digest"])
+        return str(loads((folder / "manifest.json").read_bytes())["source_digest"])
     except (OSError, ValueError, KeyError, TypeError):
         return str(folder)
