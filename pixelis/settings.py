@@ -146,6 +146,15 @@ class Server(_Section):
     hung_after_s: float = Field(
         30.0, gt=0, description="a model that answers nobody for so long, with a request waiting, is loaded again"
     )
+    installed: Path | None = Field(
+        None, description="folder of a whole Triton, such as /opt/tritonserver of NGC's image; none = the wheel's"
+    )
+    read_only: bool = Field(
+        False, description="nothing is written into the repository: it is served through links in the state folder"
+    )
+    restricted: list[Literal["shared-memory", "trace", "logging"]] = Field(
+        default_factory=list, description="protocols that need the key too, as loading always does"
+    )
 
 
 class Threads(_Section):

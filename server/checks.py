@@ -11,6 +11,7 @@ import re
 import shutil
 import socket
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -43,6 +44,26 @@ class Finding:
         """Raises `SetupError` when what was looked at is missing."""
         if self.level == "missing":
             raise SetupError(self.detail, mend=self.mend)
+
+
+def triton(installed: Path | None) -> Iterator[Finding]:
+    """The server itself: the wheel and what it needs beside it, or the installed one, whose image has all of that."""
+    if installed is not None:
+        yield whole(installed)
+        return
+    found = wheel()
+    yield found
+    yield numpy()
+    if found.level == "ok":
+        yield libraries()
+
+
+def whole(root: Path) -> Finding:
+    """A whole Triton in a folder."""
+    try:
+        return Finding("triton", "ok", f"{layout.of_installed(root).binary}, installed")
+    except SetupError as error:
+        return Finding("triton", "missing", error.message, error.mend)
 
 
 def wheel() -> Finding:

@@ -17,10 +17,7 @@ from server.checks import Finding
 
 def examine(config: Settings) -> list[Finding]:
     """Every finding about this machine under these settings. Nothing is changed."""
-    wheel = checks.wheel()
-    findings = [_python(), wheel, checks.numpy()]
-    if wheel.level == "ok":
-        findings.append(checks.libraries())
+    findings = [_python(), *checks.triton(config.server.installed)]
     models, found = _repository(config)
     stubs = sum(model.stubs for model in models)
     findings += [found, *running.examine(config), *_leftovers(config), checks.shared_memory(stubs), *_ports(config)]

@@ -24,6 +24,7 @@ from server import checks, launch, layout, remains, repository
 from server.control import Control
 from server.health import Health
 from server.log import StartLog, note, tail
+from server.mirror import mirror
 from server.stubs import Roll
 from server.supervisor import Task
 from server.watchdog import Watchdog
@@ -76,7 +77,7 @@ class EmbeddedTriton:
     ) -> None:
         self.config = config or settings()
         server = self.config.server
-        self.repository = Path(repository or self.config.repository).absolute()
+        self.source = self.repository = Path(repository or self.config.repository).absolute()
         self.models = models
         self.arguments = tuple(arguments)
         self.ports = launch.Ports(
@@ -134,9 +135,13 @@ class EmbeddedTriton:
         """
         if self.running:
             raise SetupError(f"This Triton already runs on {self.http_url}.", mend="Stop it first.")
-        chosen = repository.closure(self.repository, models if models is not None else self.models)
+        wanted = models if models is not None else self.models
+        chosen = repository.closure(self.source, wanted)
         repository.require_built(chosen)
         self._check(sum(model.stubs for model in chosen))
+        if self.config.server.read_only:  # the ports are free, so nobody serves out of that folder
+            self.repository = mirror(self.source, self.state / "repositories" / str(self.ports.http))
+            chosen = repository.closure(self.repository, wanted)
         self._launch([model.name for model in chosen])
         try:
             self._await_ready(len(chosen), progress, timeout_s or self.config.server.ready_timeout_s)
@@ -147,8 +152,8 @@ class EmbeddedTriton:
         return self
 
     def _check(self, stubs: int) -> None:
-        for check in (checks.wheel, checks.numpy, checks.libraries):
-            check().raise_if_missing()
+        for finding in checks.triton(self.config.server.installed):
+            finding.raise_if_missing()
         self._make_room()
         checks.shared_memory(stubs).raise_if_missing()
         for name, number in self.ports.named():
@@ -166,7 +171,8 @@ class EmbeddedTriton:
             time.sleep(POLL_S)
 
     def _launch(self, names: list[str]) -> None:
-        laid = layout.lay_out(self.state)
+        installed = self.config.server.installed
+        laid = layout.lay_out(self.state) if installed is None else layout.of_installed(installed)
         self.server_id = f"{remains.PREFIX}{self.ports.http}-{secrets.token_hex(4)}-"
         self.key = remains.write_key(self.state / "servers", self.server_id)
         self.log.parent.mkdir(parents=True, exist_ok=True)
@@ -177,7 +183,15 @@ class EmbeddedTriton:
         every = repository.scan(self.repository)
         swapping = self.config.server.model_memory_bytes is not None or any(model.on_demand for model in every)
         command = launch.command(
-            laid, self.repository, names, self.ports, self.server_id, exit_timeout, self.key, swapping=swapping
+            laid,
+            self.repository,
+            names,
+            self.ports,
+            self.server_id,
+            exit_timeout,
+            self.key,
+            swapping=swapping,
+            restricted=self.config.server.restricted,
         )
         task = Task(
             server_id=self.server_id,

@@ -1,24 +1,31 @@
 """What the watchdog knows of each model, as a file: for `pixelis doctor`, and for whoever collects metrics.
 
-`state/health/<http port>.json` is the whole; `<http port>.prom` are the repairs in Prometheus' text form, as the
-textfile collector of node_exporter takes it. Both are written by one rename, and go when the server stops.
+`state/health/<http port>.json` is the whole; `<http port>.prom` says which models live and how often each was repaired,
+in Prometheus' text form, as the textfile collector of node_exporter takes it. Both are written by one rename, and go
+when the server stops.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import socket
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
 State = Literal["healthy", "repairing", "dead"]
 
-_HEAD = (
+_REPAIRS = (
     "# HELP pixelis_repairs_total times that the watchdog loaded a model again",
     "# TYPE pixelis_repairs_total counter",
+)
+_HEALTHY = (
+    "# HELP pixelis_model_healthy 1 = it answers, 0 = it is dead, or is being loaded again",
+    "# TYPE pixelis_model_healthy gauge",
 )
 
 
@@ -52,6 +59,7 @@ class Health:
 
     def __init__(self, folder: Path, port: int, models: list[str]) -> None:
         self._json, self._prom = folder / f"{port}.json", folder / f"{port}.prom"
+        self._server = f"{socket.gethostname()}:{port}"  # files of several servers are collected together
         self._lock = threading.Lock()
         self._models = {name: ModelHealth() for name in models}
         self._write()
@@ -94,8 +102,15 @@ class Health:
 
     def _write(self) -> None:
         _replace(self._json, json.dumps({name: asdict(model) for name, model in self._models.items()}, indent=1) + "\n")
-        counts = [f'pixelis_repairs_total{{model="{name}"}} {model.repairs}' for name, model in self._models.items()]
-        _replace(self._prom, "\n".join([*_HEAD, *counts]) + "\n")
+        _replace(self._prom, "\n".join([*self._told()]) + "\n")
+
+    def _told(self) -> Iterator[str]:
+        labels = {name: f'{{model="{name}",server="{self._server}"}}' for name in self._models}
+        yield from _REPAIRS
+        yield from (f"pixelis_repairs_total{labels[name]} {model.repairs}" for name, model in self._models.items())
+        yield from _HEALTHY
+        for name, model in self._models.items():
+            yield f"pixelis_model_healthy{labels[name]} {int(model.state == 'healthy')}"
 
 
 def read(folder: Path, port: int) -> dict[str, ModelHealth]:

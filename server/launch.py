@@ -46,15 +46,17 @@ def command(
     key: str,
     *,
     swapping: bool = False,
+    restricted: Sequence[str] = (),
 ) -> list[str]:
     """Triton's command line: explicit model control, no auto-complete, one host for all three ports.
 
-    Loading and unloading need `key` on both protocols. Triton takes it on its command line only, where the users of
-    this machine can read it: it keeps out those who can reach the ports and no more.
+    Loading and unloading, and what is `restricted`, need `key` on both protocols. Triton takes it on its command line
+    only, where the users of this machine can read it: it keeps out those who can reach the ports and no more.
 
     Where models come and go while it serves (`swapping`) the server is ready as long as it answers: by default it is
     not, for whoever asks, while any model is loading or unloading.
     """
+    locked = ",".join(["model-repository", *restricted])
     line = [
         str(layout.binary),
         f"--model-repository={repository}",
@@ -63,8 +65,8 @@ def command(
         "--model-control-mode=explicit",
         "--disable-auto-complete-config",
         f"--exit-timeout-secs={exit_timeout_s}",
-        f"--http-restricted-api=model-repository:{KEY_NAME}={key}",
-        f"--grpc-restricted-protocol=model-repository:{KEY_NAME}={key}",
+        f"--http-restricted-api={locked}:{KEY_NAME}={key}",
+        f"--grpc-restricted-protocol={locked}:{KEY_NAME}={key}",
         f"--backend-config=python,shm-region-prefix-name={server_id}",
         f"--backend-config=python,shm-default-byte-size={REGION_BYTES}",
         f"--backend-config=python,stub-timeout-seconds={STUB_TIMEOUT_S}",

@@ -51,7 +51,7 @@ class Wheel:
 
 @dataclass(frozen=True)
 class Layout:
-    """A laid-out Triton: `binary`, `backends`, `caches`, and the folders for LD_LIBRARY_PATH, in order."""
+    """A laid-out Triton: `binary`, `backends`, `caches`; and folders for LD_LIBRARY_PATH, in order, if it needs any."""
 
     binary: Path
     backends: Path
@@ -62,10 +62,10 @@ class Layout:
         """PATH and LD_LIBRARY_PATH under which the server and its stubs find this interpreter's environment."""
         # The stub embeds Python: it takes its prefix, and so the virtual environment, from the first `python` on PATH.
         interpreter = str(Path(sys.executable).parent)
-        return {
-            "PATH": os.pathsep.join([interpreter, os.environ.get("PATH", os.defpath)]),
-            "LD_LIBRARY_PATH": os.pathsep.join(str(path) for path in self.library_path),
-        }
+        found = {"PATH": os.pathsep.join([interpreter, os.environ.get("PATH", os.defpath)])}
+        if self.library_path:
+            found["LD_LIBRARY_PATH"] = os.pathsep.join(str(path) for path in self.library_path)
+        return found
 
 
 def python_version() -> str:
@@ -91,6 +91,20 @@ def find_wheel() -> Wheel:
     return Wheel(root, libraries, metadata.version(WHEEL))
 
 
+def of_installed(root: Path) -> Layout:
+    """A whole Triton, as NGC's image has it in /opt/tritonserver; its libraries are where its image says.
+
+    Raises:
+        SetupError: there is none.
+    """
+    laid = Layout(root / "bin" / "tritonserver", root / "backends", root / "caches", ())
+    for needed in (laid.binary, laid.backends / "python" / "libtriton_python.so"):
+        if not needed.is_file():
+            mend = "PIXELIS_SERVER__INSTALLED names a folder with bin/ and backends/; unset it for the wheel's."
+            raise SetupError(f"{root} holds no Triton that runs Python models: there is no {needed}.", mend=mend)
+    return laid
+
+
 def _links(wheel: Wheel) -> dict[str, Path]:
     """Path in the layout -> file of the wheel."""
     python = wheel.root / "backends" / "python"
@@ -114,7 +128,7 @@ def _stamp(wheel: Wheel, links: dict[str, Path]) -> str:
 
 
 def lay_out(state: Path) -> Layout:
-    """The layout under `state/triton`, made when it is not there yet.
+    """The layout of the wheel under `state/triton`, made when it is not there yet.
 
     Raises:
         SetupError: no wheel, no stub for this Python, or the state folder cannot be written.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,13 @@ def test_health_is_written_and_read(tmp_path: Path) -> None:
     read = health.read(tmp_path, 8000)["a"]
     assert (read.state, read.repairs, read.repair_s, read.reason) == ("healthy", 1, 1.235, "it does not load")
     assert json.loads((tmp_path / "8000.json").read_text())["b"]["repairs"] == 0
-    assert 'pixelis_repairs_total{model="a"} 1' in (tmp_path / "8000.prom").read_text().splitlines()
+    server = f'server="{socket.gethostname()}:8000"'
+    told = (tmp_path / "8000.prom").read_text().splitlines()
+    assert {f'pixelis_repairs_total{{model="a",{server}}} 1', f'pixelis_model_healthy{{model="a",{server}}} 1'} <= {
+        *told
+    }
+    kept.trouble("b", "repairing", "its process is gone")
+    assert f'pixelis_model_healthy{{model="b",{server}}} 0' in (tmp_path / "8000.prom").read_text().splitlines()
     kept.forget()
     assert health.read(tmp_path, 8000) == {}
     assert list(tmp_path.iterdir()) == []

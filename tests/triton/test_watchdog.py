@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import stat
@@ -73,8 +74,8 @@ def test_a_dead_model_is_loaded_again_and_it_is_told_everywhere(watched: Embedde
     assert 'watchdog] "model `echo` answers again after' in log
     assert said(watched)["models"] == ("ok", "1 models answer; repaired: echo 1")
     metrics = (watched.state / "health" / f"{watched.ports.http}.prom").read_text()
-    assert 'pixelis_repairs_total{model="echo"} 1\n' in metrics
-    assert 'pixelis_repairs_total{model="sticks"} 0\n' in metrics
+    assert re.search(r'pixelis_repairs_total\{model="echo",server=".+:18100"\} 1\n', metrics)
+    assert re.search(r'pixelis_repairs_total\{model="sticks",server=".+:18100"\} 0\n', metrics)
     watched.stop()
     assert list((watched.state / "health").iterdir()) == []
 
