@@ -41,6 +41,11 @@ class Gateway(BaseModel):
     requests_per_minute: float | None = Field(
         None, gt=0, description="of a caller without limits of its own: a key, or an address where there are no keys"
     )
+    trusted_proxies: list[IPvAnyNetwork] = Field(
+        default_factory=list,
+        description="networks of proxies such as 172.28.77.10/32, whose `X-Forwarded-For` says the caller's address; "
+        "none by default: the address is the connection's",
+    )
     origins: list[str] = Field(default_factory=list, description="whose pages may call (CORS); none may by default")
     certificate: Path | None = Field(None, description="PEM file, for TLS")
     certificate_key: Path | None = Field(None, description="PEM file of its private key")
@@ -60,10 +65,6 @@ class Gateway(BaseModel):
         16 * 2**20, ge=0, description="of the events of streamed requests that are kept for `/v1/events`; 0 = none is"
     )
     events_s: float = Field(300.0, ge=0, description="how long they are kept after a request's end")
-    proxies: list[IPvAnyNetwork] = Field(
-        default_factory=list,
-        description="networks of balancers whose `X-Forwarded-For` says who asks; anybody else's is passed over",
-    )
     drain_s: float = Field(30.0, ge=0, description="upon SIGTERM, requests have so long to end")
 
     @field_validator("image_hosts")

@@ -42,6 +42,6 @@ def configured(
         ssl_keyfile=config.certificate_key,
         log_level="warning",
         server_header=False,
-        proxy_headers=bool(config.proxies),
-        forwarded_allow_ips=[str(network) for network in config.proxies],
+        proxy_headers=bool(config.trusted_proxies),
+        forwarded_allow_ips=[str(network) for network in config.trusted_proxies],
     )

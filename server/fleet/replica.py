@@ -97,7 +97,7 @@ class Replica:
             "GATEWAY__PORT": self.gateway,
             "GATEWAY__TRITON": self.grpc_url,
             "GATEWAY__TRITON_METRICS": f"127.0.0.1:{self.metrics}",
-            "GATEWAY__PROXIES": json.dumps(["127.0.0.0/8"]),
+            "GATEWAY__TRUSTED_PROXIES": json.dumps(["127.0.0.0/8"]),
             "GATEWAY__DRAIN_S": self._places.config.drain_s,
             "CACHE__ENABLE_REDIS": "true",
             "CACHE__REDIS_URL": redis.cache_url(self._places),
