@@ -17,6 +17,7 @@ from python_backends.experience.entry import Entry
 from python_backends.experience.found import COLD_START, Found, neighbour
 from python_backends.experience.learning import Learning
 from python_backends.experience.live import Recall
+from python_backends.experience.replicas import Replica
 
 __all__ = ["COLD_START", "ExperienceStore", "Found"]
 
@@ -72,6 +73,11 @@ class ExperienceStore(Learning):
         """How many experiences a tenant finds."""
         with self._lock:
             return self._population.indexes.visible(tenant)
+
+    @property
+    def replica(self) -> Replica | None:
+        """What keeps this store and those of other servers the same; none where there are no others."""
+        return self._replica
 
     @property
     def recall(self) -> Recall:

@@ -28,6 +28,7 @@ class Knn(UnaryModel):
         self._cache = SearchCache(self._store, kept)
         self._caches.start(self.metrics, lambda _: False)
         self._recall: Recall | None = None
+        self._told: dict[str, float] = {}
 
     def finalize(self) -> None:
         """Close the store."""
@@ -49,10 +50,19 @@ class Knn(UnaryModel):
 
     def _report(self) -> None:
         """Metrics; what has not changed is left out, as each one costs a message to Triton."""
-        self.metrics.gauge("pixelis_experiences", len(self._store))
+        self._tell("pixelis_experiences", len(self._store))
+        replica = self._store.replica
+        if replica is not None:
+            self._tell("pixelis_experience_log_reached", replica.reached)
+            self._tell("pixelis_experience_log_applied_timestamp_seconds", replica.written_s)
         if self._store.recall is not self._recall:
             self._recall = self._store.recall
             self.metrics.gauge("pixelis_index_recall_ratio", self._recall.value)
+
+    def _tell(self, name: str, value: float) -> None:
+        if self._told.get(name) != value:
+            self._told[name] = value
+            self.metrics.gauge(name, value)
 
 
 def _request(row: Row) -> KnnRequest | PixelisError:

@@ -99,6 +99,16 @@ class Replica:
         """Where this replica stands."""
         return {"position": self._memory.position, "fault": self.fault or None, "warnings": self.warnings}
 
+    @property
+    def reached(self) -> bool:
+        """Whether changes are taken: Redis is there, and has all that is not applied here yet."""
+        return not self.fault
+
+    @property
+    def written_s(self) -> float:
+        """When what was applied last came into the log: seconds since the epoch, by Redis' clock; 0 = nothing was."""
+        return max(0, order(self._memory.position)[0]) / 1e3
+
     def close(self) -> None:
         """End the thread; the store's lock must not be held."""
         self._closed.set()

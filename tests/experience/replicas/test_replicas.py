@@ -50,6 +50,9 @@ def test_each_sees_what_the_others_insert_within_a_second(opened: Open) -> None:
     assert one.stats()["confirmed"] == other.stats()["confirmed"] == 1
     assert (one.verify().faults, other.verify().faults) == ([], [])
     assert one.stats()["replica"]["position"] == other.stats()["replica"]["position"]
+    assert one.replica is not None
+    assert one.replica.reached
+    assert abs(one.replica.written_s - time.time()) < 60
 
 
 def test_tenants_are_apart_on_every_replica(opened: Open) -> None:
@@ -170,6 +173,8 @@ def test_redis_is_away_and_comes_back(opened: Open, server: Server) -> None:
     assert "not reached" in one.stats()["replica"]["fault"]
     late = opened("late")
     assert len(late) == 0, "a server starts without Redis"
+    assert late.replica is not None
+    assert (late.replica.reached, late.replica.written_s) == (False, 0)
     with pytest.raises(Unavailable):
         late.insert(experience(), key(9))
     server.start()
