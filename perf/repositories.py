@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from builder.storing.manifest import MANIFEST, Manifest, records
+
 
 def linked(repository: Path, to: Path) -> Path:
     """The folders of `repository` at `to`, with links to its files."""
@@ -21,6 +23,16 @@ def replaced(link: Path, text: str) -> None:
     """A file of its own with `text` in the place of a link."""
     link.unlink()
     link.write_text(text, encoding="utf-8")
+
+
+def republished(version: Path) -> None:
+    """A version whose files were exchanged on purpose says so in its manifest, or no server would load it."""
+    if not (version / MANIFEST).exists():
+        return  # code alone
+    manifest = Manifest.read(version)
+    (version / MANIFEST).unlink()
+    own = {"model": version.parent.name, "version": int(version.name), "files": records(version)}
+    manifest.model_copy(update=own).write(version)
 
 
 def batching(repository: Path, to: Path, most: int | None = None, wait_ms: float | None = None) -> Path:

@@ -55,8 +55,8 @@ COMMANDS: dict[str, Entry] = {
         ("builder.commands.build",), "Make, check and publish the artifacts of the model repository.", "build"
     ),
     "models": Entry(
-        ("builder.commands.models", "builder.commands.report", "server.load_commands"),
-        "Versions of the models: list, show, rollback, prune, load.",
+        ("builder.commands.models", "builder.commands.report", "server.load_commands", "server.verify_commands"),
+        "Versions of the models: list, show, rollback, prune, load, verify.",
         "build",
         group=True,
     ),

@@ -164,6 +164,12 @@ class SetupError(PixelisError):
     code = "setup"
 
 
+class IntegrityError(SetupError):
+    """A version of a model whose files are not those that its manifest names."""
+
+    code = "integrity"
+
+
 def _leaves(root: type[PixelisError]) -> dict[str, type[PixelisError]]:
     found = {root.code: root}
     for child in root.__subclasses__():

@@ -143,6 +143,7 @@ class Server(_Section):
         description="what all checkpoints may take in memory together; those of least recent use are unloaded, and "
         "loaded again on demand; none = no limit, what was loaded stays",
     )
+    verify: bool = Field(True, description="hold every version against the digests of its manifest before it is loaded")
     hung_after_s: float = Field(
         30.0, gt=0, description="a model that answers nobody for so long, with a request waiting, is loaded again"
     )

@@ -23,8 +23,10 @@ from typing import Any
 import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
+from pixelis import integrity
 from pixelis.errors import (
     DeadlineExceeded,
+    IntegrityError,
     NotFound,
     PixelisError,
     RequestError,
@@ -32,6 +34,7 @@ from pixelis.errors import (
     Unavailable,
     from_wire,
 )
+from pixelis.published import MANIFEST
 from pixelis.settings import settings
 from python_backends.artifacts import ANY_VERSION
 from python_backends.deadlines import Bell, Linger, abandoned, call_by, run_all, stream_by
@@ -82,7 +85,17 @@ class Model:
         self.caller = Caller()
         self._abandoned = 0
         recorder.open(settings().state / TRACES, self.name)
+        self._verify()
         self.setup()
+
+    def _verify(self) -> None:
+        """What is loaded is what was published, by whichever way it came to be loaded."""
+        if not settings().server.verify:
+            return
+        try:
+            integrity.verify(self.directory, settings().state, needed=self.parameters.get("artifact") == MANIFEST)
+        except IntegrityError as error:
+            raise pb_utils.TritonModelException(error.wire()) from None
 
     def setup(self) -> None:
         """Load what the model needs."""

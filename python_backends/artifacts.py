@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pixelis.errors import NotFound
+from pixelis.published import MANIFEST
 
 ANY_VERSION = -1
 """Triton's word for the version that is served."""
@@ -34,7 +35,7 @@ def artifact(repository: Path, model: str) -> Path:
         NotFound: as `latest`, or the newest version holds no `manifest.json`.
     """
     folder = latest(repository, model)
-    if not (folder / "manifest.json").exists():
+    if not (folder / MANIFEST).exists():
         raise NotFound(f"Model `{model}` is not built.", mend=f"Build it with `pixelis build {model}`.")
     return folder
 

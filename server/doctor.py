@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import subprocess
 from importlib import metadata
 
+from pixelis import integrity
 from pixelis.errors import PixelisError
 from pixelis.faiss_device import faiss_build, why_no_gpu
 from pixelis.machine import this_machine, without_instructions
@@ -47,8 +49,20 @@ def _repository(config: Settings) -> tuple[list[repository.Model], Finding]:
     unbuilt = repository.unbuilt(models)
     if unbuilt is not None:
         return models, Finding("repository", "missing", f"{where} is not built: {unbuilt}.", "Run `pixelis build`.")
+    writable = [path for model in models for path in _writable(model)]
+    if writable:
+        more = f" and {len(writable) - 1} more" if len(writable) > 1 else ""
+        detail = f"Every user of this machine may change what is served: {writable[0]}{more}."
+        return models, Finding("repository", "warning", detail, f"chmod -R o-w {where}.")
     versions = ", ".join(f"{model.name} {model.version or ''}".strip() for model in models)
     return models, Finding("repository", "ok", f"{where}: {versions}")
+
+
+def _writable(model: repository.Model) -> list[str]:
+    """What of a model everybody may write: its folder, its config, the version that is served."""
+    here = [path for path in (model.folder, model.folder / "config.pbtxt") if path.stat().st_mode & stat.S_IWOTH]
+    version = integrity.open_to_all(model.folder / str(model.version)) if model.version is not None else []
+    return [*map(str, here), *version]
 
 
 def _leftovers(config: Settings) -> list[Finding]:

@@ -27,6 +27,7 @@ from server.log import StartLog, note, tail
 from server.mirror import mirror
 from server.stubs import Roll
 from server.supervisor import Task
+from server.verifying import verify_all
 from server.watchdog import Watchdog
 
 POLL_S = 0.05
@@ -131,6 +132,7 @@ class EmbeddedTriton:
         Raises:
             SetupError: a package, library or port that does not fit, an unbuilt repository, a model that does not
                 load (named, with the reason out of the log), or no readiness in time. Nothing is left running.
+            IntegrityError: a model that is not what was published (`server.verify`).
             NotFound: a model that the repository does not have.
         """
         if self.running:
@@ -138,6 +140,8 @@ class EmbeddedTriton:
         wanted = models if models is not None else self.models
         chosen = repository.closure(self.source, wanted)
         repository.require_built(chosen)
+        if self.config.server.verify:
+            verify_all(chosen, self.state)
         self._check(sum(model.stubs for model in chosen))
         if self.config.server.read_only:  # the ports are free, so nobody serves out of that folder
             self.repository = mirror(self.source, self.state / "repositories" / str(self.ports.http))
@@ -201,6 +205,7 @@ class EmbeddedTriton:
             log=str(self.log),
             records=str(self.state / "servers"),
             grace_s=exit_timeout + KILL_AFTER_S,
+            repository=str(self.repository),
         )
         self._supervisor = _supervise(task, self.log)
 
@@ -222,6 +227,7 @@ class EmbeddedTriton:
             load_timeout_s=server.ready_timeout_s,
             state=self.state,
             server_id=self.server_id,
+            verify=server.verify,
         )
         self._watchdog.start()
 

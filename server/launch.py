@@ -97,6 +97,7 @@ def environment(
             "OMP_WAIT_POLICY": "PASSIVE",
             "PIXELIS_CONTROL_URL": f"{ports.host}:{ports.http}",
             "PIXELIS_REPOSITORY_KEY": key,
+            "PIXELIS_SERVER__VERIFY": str(config.server.verify).lower(),
             "PYTHONUNBUFFERED": "1",  # what a model prints reaches the log at once
         }
     )

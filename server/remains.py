@@ -31,6 +31,7 @@ class Record:
         ports: HTTP, gRPC and metrics port.
         log: where Triton's log goes.
         stopping: it was asked to end, and will free its ports in a moment.
+        repository: the model repository; empty where it is not known.
     """
 
     server_id: str
@@ -39,6 +40,7 @@ class Record:
     ports: tuple[int, int, int]
     log: str
     stopping: bool = False
+    repository: str = ""
 
     def write(self, folder: Path) -> Path:
         """Writes `<folder>/<id>.json` by one rename."""

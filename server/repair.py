@@ -16,6 +16,7 @@ from pixelis.loading import alone
 from server.control import Control
 from server.probes import Dead, Prober, Silent
 from server.repository import Model
+from server.verifying import verify
 
 PROOF_S = 15.0
 """How long a model may take to give its first answer after it was loaded."""
@@ -34,6 +35,7 @@ class Repairer:
         timeout_s: how long a load may take.
         state: the state folder.
         server_id: of the server.
+        verify: what is loaded is held against its manifest first.
     """
 
     def __init__(
@@ -44,8 +46,9 @@ class Repairer:
         timeout_s: float,
         state: Path,
         server_id: str,
+        verify: bool = True,
     ) -> None:
-        self._state, self._server_id = state, server_id
+        self._state, self._server_id, self._verify = state, server_id, verify
         self._control = control
         self._prober = prober
         self._models = models
@@ -59,9 +62,12 @@ class Repairer:
 
         Raises:
             ServingError: it cannot be, with the reason.
+            IntegrityError: it is not what was published.
         """
         model = self._models[name]
         with alone(self._state, name, self._timeout_s, self._server_id):
+            if self._verify:
+                verify(model, self._state)
             self._renew(model)
             if name in self._control.unloaded():
                 return False  # while this waited its turn somebody took it out on purpose

@@ -9,6 +9,7 @@ from typing import Any
 
 from pixelis.errors import NotFound, SetupError
 from pixelis.model_name import base
+from pixelis.published import MANIFEST
 
 ARTIFACT = "artifact"
 """Parameter of config.pbtxt that names a file which the served version must have; code alone has none."""
@@ -64,6 +65,11 @@ class Model:
         steps = {str(step.model_name) for step in self.config.ensemble_scheduling.step}
         called = self.config.parameters[CALLS].string_value if CALLS in self.config.parameters else ""
         return sorted(steps | {name for name in called.split(",") if name})
+
+    @property
+    def built(self) -> bool:
+        """Whether what it serves is made by `pixelis build`, and so has a manifest."""
+        return ARTIFACT in self.config.parameters and self.config.parameters[ARTIFACT].string_value == MANIFEST
 
     @property
     def unbuilt(self) -> str | None:

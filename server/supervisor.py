@@ -44,6 +44,7 @@ class Task:
         log: file that takes Triton's output.
         records: folder of the record.
         grace_s: seconds between SIGTERM and SIGKILL.
+        repository: for the record.
     """
 
     server_id: str
@@ -53,6 +54,7 @@ class Task:
     log: str
     records: str
     grace_s: float
+    repository: str = ""
 
 
 class Supervisor:
@@ -86,8 +88,9 @@ class Supervisor:
     def _record(self, stopping: bool = False) -> Path:
         ports = (self.task.ports[0], self.task.ports[1], self.task.ports[2])
         birth = remains.born(os.getpid()) or 0
-        record = remains.Record(self.task.server_id, os.getpid(), birth, ports, self.task.log, stopping)
-        return record.write(Path(self.task.records))
+        task = self.task
+        record = remains.Record(task.server_id, os.getpid(), birth, ports, task.log, stopping, task.repository)
+        return record.write(Path(task.records))
 
     def _supervise(self) -> int:
         # preexec_fn is safe here: this process has one thread.

@@ -68,6 +68,7 @@ class Watchdog:
         load_timeout_s: how long a load may take.
         state: the state folder.
         server_id: of the server.
+        verify: what is loaded again is held against its manifest first.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Watchdog:
         load_timeout_s: float,
         state: Path,
         server_id: str,
+        verify: bool = True,
     ) -> None:
         self._control = control
         self._find = find
@@ -97,7 +99,7 @@ class Watchdog:
         self._interval_s = interval_s
         self._hung_after_s = hung_after_s
         self._prober = Prober(control)
-        self._repair = Repairer(control, self._prober, self._models, load_timeout_s, state, server_id)
+        self._repair = Repairer(control, self._prober, self._models, load_timeout_s, state, server_id, verify)
         self._patience = {name: Patience() for name in self._models}
         self._stop = threading.Event()
         self._asking = ThreadPoolExecutor(_ASKED_AT_ONCE, "watchdog-probe")

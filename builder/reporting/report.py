@@ -23,7 +23,7 @@ from builder.store import Store
 from builder.storing.chosen import Chosen
 from builder.storing.key import build_key
 from builder.storing.manifest import Manifest
-from pixelis.errors import PixelisError
+from pixelis.errors import BuildError, PixelisError
 
 
 class Served(BaseModel):
@@ -135,8 +135,8 @@ def _refusal(store: Store, model: str, label: str) -> Path:
 
 def _read(path: Path) -> Manifest | None:
     try:
-        return Manifest.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return Manifest.read_file(path)
+    except BuildError:
         return None
 
 

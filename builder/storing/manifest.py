@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -13,18 +14,12 @@ from builder.formats.base import TensorInfo
 from builder.gate import Verdict
 from builder.optimization import OptimizationConfig
 from builder.tolerance import Precision
-from pixelis.errors import BuildError
+from pixelis import integrity, published
+from pixelis.errors import BuildError, IntegrityError
+from pixelis.published import MANIFEST, FileRecord
+from pixelis.published import digest as sha256
 
-MANIFEST = "manifest.json"
-
-
-class FileRecord(BaseModel):
-    """A file of the artifact."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    sha256: str
-    size: int
+__all__ = ["MANIFEST", "FileRecord", "Manifest", "TensorRecord", "records", "sha256"]
 
 
 class TensorRecord(BaseModel):
@@ -112,7 +107,8 @@ class Manifest(BaseModel):
 
     def write(self, directory: Path) -> None:
         """Write `manifest.json` into `directory`."""
-        (directory / MANIFEST).write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        text = published.sealed(json.loads(self.model_dump_json()))
+        (directory / MANIFEST).write_text(text, encoding="utf-8")
 
     @classmethod
     def read(cls, directory: Path) -> Manifest:
@@ -121,39 +117,22 @@ class Manifest(BaseModel):
         Raises:
             BuildError: there is none, or it is not one.
         """
-        path = directory / MANIFEST
-        where = f"{directory.parent.name}/{directory.name}"
+        return cls.read_file(directory / MANIFEST)
+
+    @classmethod
+    def read_file(cls, path: Path) -> Manifest:
+        """The manifest in a file of another name; raises as `read` does."""
         try:
-            return cls.model_validate_json(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise BuildError(f"{where} has no {MANIFEST}.", mend="Run `pixelis build`.") from None
-        except (OSError, ValidationError, UnicodeDecodeError) as error:
-            reason = str(error).splitlines()[0]
-            raise BuildError(f"{where}/{MANIFEST} is not a manifest: {reason}.", mend="Run `pixelis build`.") from None
+            return cls.model_validate(published.read(path))
+        except IntegrityError as error:
+            raise BuildError(error.message, mend=error.mend) from None
+        except ValidationError as error:
+            where, reason = "/".join(path.parts[-3:]), str(error).splitlines()[0]
+            raise BuildError(f"{where} is not a manifest: {reason}.", mend="Run `pixelis build`.") from None
 
     def faults(self, directory: Path) -> list[str]:
         """What in `directory` is not as this manifest says: missing, changed and surplus files."""
-        found = []
-        present = {
-            str(path.relative_to(directory))
-            for path in directory.rglob("*")
-            if path.is_file() and path.name != MANIFEST and "__pycache__" not in path.parts
-        }
-        for name, record in self.files.items():
-            if name not in present:
-                found.append(f"{name} is missing")
-            elif (directory / name).stat().st_size != record.size or sha256(directory / name) != record.sha256:
-                found.append(f"{name} is not the file that was published")
-        return found + [f"{name} is not in the manifest" for name in sorted(present - self.files.keys())]
-
-
-def sha256(path: Path) -> str:
-    """Hexadecimal digest of a file."""
-    with path.open("rb") as file:
-        h = hashlib.sha256()
-        while block := file.read(2**20):
-            h.update(block)
-        return h.hexdigest()
+        return integrity.faults(directory, self.files)
 
 
 def records(directory: Path) -> dict[str, FileRecord]:

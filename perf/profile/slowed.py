@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from perf.repositories import linked, replaced
+from perf.repositories import linked, replaced, republished
 from pixelis.errors import SetupError
 from python_backends.artifacts import latest
 
@@ -54,4 +54,5 @@ def slowed(repository: Path, model: str, seconds: float, to: Path) -> Path:
     if len(imported) != 1:
         raise SetupError(f"{model} is no model that Python serves.", mend="Name another one.")
     replaced(script, LATE.format(model=model, imported=imported[0].replace(IMPORTED, " as Served"), seconds=seconds))
+    republished(script.parent)
     return to

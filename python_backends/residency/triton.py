@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, suppress
 from functools import partial
 from pathlib import Path
 
+from pixelis import integrity
 from pixelis.errors import PixelisError
 from pixelis.loading import alone
 from pixelis.settings import Settings
@@ -96,6 +97,8 @@ class TritonLoader:
 
     def _load(self, model: str, timeout_s: float) -> None:
         with self._alone(model):
+            if self._config.server.verify:  # before its model.py runs
+                integrity.verify(artifact(self._repository, model), self._config.state, needed=True)
             self._control.load(model, timeout_s)
 
     def _alone(self, model: str) -> AbstractContextManager[None]:

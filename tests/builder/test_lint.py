@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -264,11 +265,17 @@ def test_an_ensemble_has_no_shim(repository: Path) -> None:
 def test_what_is_built_is_whole(built: Place) -> None:
     repository = built.store.repository
     assert lint(repository, built.known) == []
+    published = built.store.manifest("alpha", 2).files["model.onnx"].sha256
     (built.store.folder("alpha", 2) / "model.onnx").write_bytes(b"x")
     shutil.rmtree(built.store.folder("beta", 2))
     found = {(f.model, f.rule, f.message) for f in lint(repository, built.known) if f.rule == "published"}
     assert found == {
-        ("alpha", "published", "Version 2: model.onnx is not the file that was published."),
+        (
+            "alpha",
+            "published",
+            "Version 2: model.onnx is not the file that was published: "
+            f"its sha256 is {hashlib.sha256(b'x').hexdigest()}, the manifest says {published}.",
+        ),
         ("beta", "published", "It has no built version."),
     }
 

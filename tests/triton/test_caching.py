@@ -14,6 +14,7 @@ import pytest
 
 from builder.storing.rollback import rollback
 from clients.client import PixelisClient
+from perf.repositories import republished
 from pixelis.schema import Experience, PipelineResult
 from python_backends.artifacts import latest
 from python_backends.caching.caches import FOLDER
@@ -119,6 +120,7 @@ def published(triton: EmbeddedTriton, model: str, **texts: str) -> int:
         path.unlink()
         path.write_text(text)
     draft.rename(newest.with_name(str(version)))
+    republished(newest.with_name(str(version)))
     return version
 
 

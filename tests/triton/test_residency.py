@@ -13,6 +13,7 @@ import pytest
 
 from clients.aio import AsyncPixelisClient
 from clients.client import PixelisClient
+from perf.repositories import republished
 from pixelis.errors import InvalidRequest
 from pixelis.schema import Event, Options, PipelineResult
 from pixelis.settings import Settings
@@ -46,6 +47,8 @@ def publish_twin(repository: Path) -> None:
     table.unlink()
     noise = np.random.default_rng(0).normal(size=values.shape)
     np.save(table, (values * (1 + 0.05 * noise)).astype(values.dtype))
+    for twin in models_of("twin"):
+        republished(latest(repository, twin))
 
 
 def only_twin(repository: Path, to: Path) -> Path:
@@ -54,6 +57,7 @@ def only_twin(repository: Path, to: Path) -> Path:
     for model, twin in zip(PAIR, models_of("twin"), strict=True):
         shutil.rmtree(to / model)
         (to / twin).rename(to / model)
+        republished(latest(to, model))
     return to
 
 

@@ -144,9 +144,9 @@ def test_no_request_fails_while_the_format_changes(served: Served) -> None:
 
 def test_a_version_that_does_not_load_leaves_the_old_one_serving(served: Served) -> None:
     store = served.place.store
-    broken = store.folder("alpha", 4)
-    broken.mkdir()
-    (broken / "model.py").write_text("raise RuntimeError('not today')\n")
+    shim = store.shim("alpha")
+    shim.write_text("raise RuntimeError('not today')\n")
+    rollback("alpha", 2, repository=store.repository, state=store.state, spec=served.place.known)
     with Load(served.url) as load:
         with pytest.raises(ServingError, match=r"(?s)alpha does not load at .*not today.*goes on serving"):
             load_newest(targets(served.config)[0], ["alpha"], 60)
