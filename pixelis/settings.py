@@ -143,6 +143,11 @@ class Server(_Section):
         description="what all checkpoints may take in memory together; those of least recent use are unloaded, and "
         "loaded again on demand; none = no limit, what was loaded stays",
     )
+    shared_memory: bool = Field(
+        True,
+        description="clients of this machine may hand over images in shared memory; false = not without the key: "
+        "where others have accounts on it",
+    )
     verify: bool = Field(True, description="hold every version against the digests of its manifest before it is loaded")
     hung_after_s: float = Field(
         30.0, gt=0, description="a model that answers nobody for so long, with a request waiting, is loaded again"
@@ -152,9 +157,6 @@ class Server(_Section):
     )
     read_only: bool = Field(
         False, description="nothing is written into the repository: it is served through links in the state folder"
-    )
-    restricted: list[Literal["shared-memory", "trace", "logging"]] = Field(
-        default_factory=list, description="protocols that need the key too, as loading always does"
     )
 
 

@@ -7,6 +7,7 @@ import shutil
 import stat
 import subprocess
 from importlib import metadata
+from pathlib import Path
 
 from pixelis import integrity
 from pixelis.errors import PixelisError
@@ -31,6 +32,7 @@ def examine(config: Settings) -> list[Finding]:
         _retrieval(),
         _threads(config, stubs),
         _state(config),
+        _private(config),
         _tuned(config),
         _load(config),
     ]
@@ -154,6 +156,22 @@ def _threads(config: Settings, stubs: int) -> Finding:
         mend = f"Set PIXELIS_THREADS__INTRA_OP to at most {cores}."
         return Finding("threads", "warning", f"{detail}: threads beyond the cores make everything slower.", mend)
     return Finding("threads", "ok", detail)
+
+
+def _private(config: Settings) -> Finding:
+    """Whether other users of this machine may read what was asked and answered."""
+    state = config.state.absolute()
+    kept = [state / name for name in ("experiences", "caches")]
+    open_to = [str(path) for path in kept if path.is_dir() and _reachable(path)]
+    if not open_to:
+        return Finding("private", "ok", "experiences and caches can be read by this user alone")
+    mend = f"chmod -R go-rwx {' '.join(open_to)} (a server makes new ones so)."
+    return Finding("private", "warning", f"Other users of this machine may read {', '.join(open_to)}.", mend)
+
+
+def _reachable(path: Path) -> bool:
+    """Whether everybody gets into a folder, by all those above it."""
+    return all(one.stat().st_mode & stat.S_IXOTH for one in (path, *path.parents))
 
 
 def _state(config: Settings) -> Finding:

@@ -182,32 +182,33 @@ class EmbeddedTriton:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         if self.log.exists():
             self.log.replace(self.log.with_suffix(".log.1"))
-        self.log.touch()
-        exit_timeout = self.config.server.exit_timeout_s
-        every = repository.scan(self.repository)
-        swapping = self.config.server.model_memory_bytes is not None or any(model.on_demand for model in every)
-        command = launch.command(
+        self.log.touch(mode=0o600)
+        task = Task(
+            server_id=self.server_id,
+            command=[*self._command(laid, names), *self.arguments],
+            environment=launch.environment(laid, self.repository, self.config, self.server_id, self.ports, self.key),
+            ports=[number for _, number in self.ports.named()],
+            log=str(self.log),
+            records=str(self.state / "servers"),
+            grace_s=self.config.server.exit_timeout_s + KILL_AFTER_S,
+            repository=str(self.repository),
+            secret=self.key,
+        )
+        self._supervisor = _supervise(task, self.log)
+
+    def _command(self, laid: layout.Layout, names: list[str]) -> list[str]:
+        server, every = self.config.server, repository.scan(self.repository)
+        return launch.command(
             laid,
             self.repository,
             names,
             self.ports,
             self.server_id,
-            exit_timeout,
+            server.exit_timeout_s,
             self.key,
-            swapping=swapping,
-            restricted=self.config.server.restricted,
+            swapping=server.model_memory_bytes is not None or any(model.on_demand for model in every),
+            shared_memory=server.shared_memory,
         )
-        task = Task(
-            server_id=self.server_id,
-            command=[*command, *self.arguments],
-            environment=launch.environment(laid, self.repository, self.config, self.server_id, self.ports, self.key),
-            ports=[number for _, number in self.ports.named()],
-            log=str(self.log),
-            records=str(self.state / "servers"),
-            grace_s=exit_timeout + KILL_AFTER_S,
-            repository=str(self.repository),
-        )
-        self._supervisor = _supervise(task, self.log)
 
     def _watch(self, models: Sequence[repository.Model]) -> None:
         """Starts the watchdog, unless the settings say that there is none."""

@@ -18,6 +18,9 @@ from server.remains import MARK
 KEY_NAME = "pixelis-repository-key"
 """Header that opens the model-repository API over HTTP; over gRPC it is `triton-grpc-protocol-` and this."""
 
+RESTRICTED = ("model-repository", "trace", "logging")
+"""What of Triton's API needs the key: loading code, and where what passes through is written to."""
+
 STUB_TIMEOUT_S = 120
 """How long a stub may take to come up: twenty start at once, on two cores, and Triton's default is 30."""
 
@@ -46,17 +49,17 @@ def command(
     key: str,
     *,
     swapping: bool = False,
-    restricted: Sequence[str] = (),
+    shared_memory: bool = True,
 ) -> list[str]:
     """Triton's command line: explicit model control, no auto-complete, one host for all three ports.
 
-    Loading and unloading, and what is `restricted`, need `key` on both protocols. Triton takes it on its command line
-    only, where the users of this machine can read it: it keeps out those who can reach the ports and no more.
+    What is `RESTRICTED` needs `key` on both protocols, and without `shared_memory` clients' regions do too. Triton
+    takes it on its command line only, from which the supervisor removes it again (`hiding`).
 
     Where models come and go while it serves (`swapping`) the server is ready as long as it answers: by default it is
     not, for whoever asks, while any model is loading or unloading.
     """
-    locked = ",".join(["model-repository", *restricted])
+    restricted = ",".join([*RESTRICTED, *(() if shared_memory else ("shared-memory",))])
     line = [
         str(layout.binary),
         f"--model-repository={repository}",
@@ -65,8 +68,8 @@ def command(
         "--model-control-mode=explicit",
         "--disable-auto-complete-config",
         f"--exit-timeout-secs={exit_timeout_s}",
-        f"--http-restricted-api={locked}:{KEY_NAME}={key}",
-        f"--grpc-restricted-protocol={locked}:{KEY_NAME}={key}",
+        f"--http-restricted-api={restricted}:{KEY_NAME}={key}",
+        f"--grpc-restricted-protocol={restricted}:{KEY_NAME}={key}",
         f"--backend-config=python,shm-region-prefix-name={server_id}",
         f"--backend-config=python,shm-default-byte-size={REGION_BYTES}",
         f"--backend-config=python,stub-timeout-seconds={STUB_TIMEOUT_S}",

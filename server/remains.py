@@ -7,6 +7,7 @@ the rest can be told from another server's. Only the standard library: the super
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -135,6 +136,18 @@ def of(server_id: str) -> Remains:
     """What runs and lies in shared memory for one server."""
     regions = sorted(path.name for path in SHM.glob(f"{server_id}*"))
     return Remains(server_id, marked().get(server_id, []), regions)
+
+
+def make_private(server_id: str, known: set[str]) -> None:
+    """Regions of a server that are not `known` yet become this user's alone; Triton makes them readable for all.
+
+    Between their making and this others could open one: it is empty then, its model is only being loaded.
+    """
+    for entry in os.scandir(SHM):
+        if entry.name.startswith(server_id) and entry.name not in known:
+            with contextlib.suppress(FileNotFoundError):
+                os.chmod(entry.path, 0o600)
+            known.add(entry.name)
 
 
 def left_behind(folder: Path) -> list[Remains]:

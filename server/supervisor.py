@@ -27,6 +27,7 @@ from pathlib import Path
 from types import FrameType
 
 from server import remains
+from server.hiding import hide
 
 POLL_S = 0.1
 _PR_SET_PDEATHSIG = 1
@@ -45,6 +46,7 @@ class Task:
         records: folder of the record.
         grace_s: seconds between SIGTERM and SIGKILL.
         repository: for the record.
+        secret: what others must not read on the command line.
     """
 
     server_id: str
@@ -55,6 +57,7 @@ class Task:
     records: str
     grace_s: float
     repository: str = ""
+    secret: str = ""
 
 
 class Supervisor:
@@ -93,6 +96,7 @@ class Supervisor:
         return record.write(Path(task.records))
 
     def _supervise(self) -> int:
+        before = os.stat(self.task.log).st_size if os.path.exists(self.task.log) else 0
         # preexec_fn is safe here: this process has one thread.
         with open(self.task.log, "ab") as log:
             triton = subprocess.Popen(
@@ -104,7 +108,14 @@ class Supervisor:
                 start_new_session=True,
                 preexec_fn=_die_with(os.getpid()),
             )
+        private: set[str] = set()
+        hidden = not self.task.secret
         while not _ended(triton.pid) and not self.asked:
+            remains.make_private(self.task.server_id, private)
+            if not hidden and os.stat(self.task.log).st_size > before:  # it says something: it has read its arguments
+                hidden = True
+                if not hide(triton.pid, self.task.secret):
+                    print("The key of the model-repository API can be read on Triton's command line.", flush=True)
             if self._orphaned():  # never assign its result: a signal may set `asked` meanwhile
                 self.asked = True
         end = time.monotonic() + self.task.grace_s
@@ -141,7 +152,11 @@ def _die_with(parent: int) -> Callable[[], None]:
 
 
 def main() -> None:
-    """Reads the task and supervises."""
+    """Reads the task and supervises.
+
+    What the server and its models create is this user's alone: requests in shared memory, experiences, caches.
+    """
+    os.umask(0o077)
     line = b""
     while not line.endswith(b"\n"):
         byte = os.read(0, 1)

@@ -25,7 +25,7 @@ def stamps() -> dict[Path, int]:
 def test_as_in_a_container(config: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     laid = layout.lay_out(tmp_path / "laid")
     monkeypatch.setenv("LD_LIBRARY_PATH", laid.environment()["LD_LIBRARY_PATH"])
-    said = {"installed": laid.binary.parents[1], "read_only": True, "restricted": ["shared-memory", "trace", "logging"]}
+    said = {"installed": laid.binary.parents[1], "read_only": True, "shared_memory": False}
     before = stamps()
     with EmbeddedTriton(models=["echo"], config=config.model_copy(update={"server": _with(config, said)})) as triton:
         assert triton.repository == config.state / "repositories" / "18100"
