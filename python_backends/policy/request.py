@@ -2,37 +2,22 @@
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pixelis.errors import InvalidRequest, LimitExceeded, PixelisError
-from pixelis.schema import PolicyEvent, Sampling
+from pixelis.schema import Sampling
 from python_backends.policy.calls.vocabulary import Vocabulary
 from python_backends.policy.checkpoint import CheckpointConfig
 from python_backends.policy.content import Content, prompt_content, text_content
 from python_backends.policy.embeddings import EmbeddingTable, widened
 from python_backends.policy.grammar import CallGrammar, CallGuide
-from python_backends.policy.metrics import Turn
 from python_backends.policy.positions import Grid, mrope_positions, visual_tokens
 from python_backends.policy.sampling_plan import Plan
 from python_backends.policy.sampling_stop import StopTexts
-
-EventSink = Callable[[PolicyEvent | PixelisError], None]
-"""Takes a request's events in order; the last one has a `finish` or is an error.
-
-It is called in the decoding thread and must not wait.
-"""
-
-Finish = Literal["stop", "length", "cancelled", "deadline"]
-
-URGENT = 7
-"""Priority from which a request is of the urgent class."""
+from python_backends.policy.written import EventSink, Written
 
 
 @dataclass(frozen=True)
@@ -53,8 +38,8 @@ class PolicyRequest:
     sampling: Sampling
 
 
-@dataclass(eq=False)
-class Sequence:
+@dataclass(eq=False, kw_only=True)
+class Sequence(Written):
     """A request on its way through the scheduler.
 
     Attributes:
@@ -63,37 +48,19 @@ class Sequence:
         positions: M-RoPE positions of the prompt `[3, S]`.
         content: what the prompt's cache follows from `[S, 2]`.
         next_position: position of the first generated token.
-        limit: tokens that may be generated.
-        stops: ids that end the sequence; the one that does is part of the result.
         guide: keeps its tool calls readable; none = every token may come.
         plan: how its tokens are drawn; none = the likeliest comes.
-        stopping: watches for stop texts, where there are any.
-        told: tokens that its caller knows of.
-        arrived, first, last: monotonic seconds of its arrival and of its first and newest token.
-        queue_s: seconds until it got its first row; none before.
         read: tokens of `known` that its row holds, while it is not decoding.
     """
 
-    sampling: Sampling
-    sink: EventSink
     ids: NDArray[np.int64]
     embeds: NDArray[np.float32]
     positions: NDArray[np.int64]
     content: Content
     next_position: int
-    limit: int
-    stops: frozenset[int]
     guide: CallGuide | None = None
     plan: Plan | None = None
-    stopping: StopTexts | None = None
     failed: PixelisError | None = None
-    arrived: float = field(default_factory=time.monotonic)
-    queue_s: float | None = None
-    first: float | None = None
-    last: float = 0.0
-    tokens: list[int] = field(default_factory=list)
-    logprobs: list[float] = field(default_factory=list)
-    told: int = 0
     read: int = 0
 
     @property
@@ -106,67 +73,15 @@ class Sequence:
         """Tokens that its row holds before the next decode step: the newest token is read by that step."""
         return len(self.embeds) + max(len(self.tokens) - 1, 0)
 
-    @property
-    def urgent(self) -> bool:
-        """Whether ordinary requests stand back."""
-        return self.sampling.priority >= URGENT
-
-    @property
-    def deadline(self) -> float:
-        """Seconds since the epoch; infinite without one."""
-        return math.inf if self.sampling.deadline is None else self.sampling.deadline
-
     def take(self, token: int, logprob: float, now: float) -> None:
-        """One more token, at `now` (monotonic seconds)."""
-        self.tokens.append(token)
-        self.logprobs.append(logprob)
+        """See `Written.take`."""
+        super().take(token, logprob, now)
         if self.plan is not None:
             self.plan.took(token)
-        if self.stopping is not None and not self._stops(token):
-            self.stopping.push(token)
-        self.first = self.first or now
-        self.last = now
 
-    def turn(self, now: float) -> Turn:
-        """What its caller has seen of it, when it ends at `now`."""
-        count = len(self.tokens)
-        return Turn(
-            ended=now,
-            urgent=self.urgent,
-            queue_s=now - self.arrived if self.queue_s is None else self.queue_s,
-            first_s=None if self.first is None else self.first - self.arrived,
-            token_s=(self.last - self.first) / (count - 1) if self.first is not None and count > 1 else None,
-        )
-
-    def ending(self, token: int) -> Finish | None:
-        """Why the sequence ends with `token`, which is its newest; none if it goes on."""
-        if self._stops(token) or (self.stopping is not None and self.stopping.found is not None):
-            return "stop"
-        return "length" if len(self.tokens) >= self.limit else None
-
-    def _stops(self, token: int) -> bool:
+    def stops_at(self, token: int) -> bool:
         """Whether the newest token ends it; inside a call, what would end free text is a part of the call."""
         return token in self.stops and not (self.guide is not None and self.guide.inside)
-
-    def news(self) -> PolicyEvent | None:
-        """What its caller is to be told while it goes on: no token that may be part of a stop text."""
-        known = len(self.tokens) if self.stopping is None else self.stopping.settled
-        if not self.sampling.stream or known == self.told:
-            return None
-        fresh = slice(self.told, known)
-        self.told = known
-        return PolicyEvent(tokens=self.tokens[fresh], logprobs=self.logprobs[fresh])
-
-    def closing(self, finish: Finish) -> PolicyEvent:
-        """The last event, with all tokens that were not told before."""
-        stop = self.stopping if finish == "stop" else None
-        return PolicyEvent(
-            tokens=self.tokens[self.told :],
-            logprobs=self.logprobs[self.told :],
-            finish=finish,
-            stop=stop and stop.found,
-            text_length=stop and stop.text_length,
-        )
 
     def history(self) -> NDArray[np.int64]:
         """Ids of the prompt and of what was generated."""
@@ -212,8 +127,8 @@ def prepare(
         LimitExceeded: the prompt is longer than a row of the cache, or a video in it lasts too long.
     """
     ids = np.array(request.prompt_ids, np.int64)
-    _check_prompt(ids, config, max_len)
-    grids = _grids(request.grids)
+    check_prompt(ids, config, max_len)
+    grids = read_grids(request.grids)
     positions, following = _positions(ids, grids, request.sampling.patch_seconds, config)
     embeds = embeddings[ids]
     is_image = ids == config.image_token
@@ -241,11 +156,12 @@ def prepare(
         stops=stops,
         guide=_grammar(grammar).guide(stops, limit, len(grids)) if request.sampling.grammar else None,
         plan=Plan.of(request.sampling, ids),
-        stopping=StopTexts(_spelt(vocabulary), request.sampling.stop) if request.sampling.stop else None,
+        stopping=StopTexts(spelt(vocabulary), request.sampling.stop) if request.sampling.stop else None,
     )
 
 
-def _check_prompt(ids: NDArray[np.int64], config: CheckpointConfig, max_len: int) -> None:
+def check_prompt(ids: NDArray[np.int64], config: CheckpointConfig, max_len: int) -> None:
+    """Raises `InvalidRequest` or `LimitExceeded` where a prompt cannot be read."""
     if ids.ndim != 1 or ids.size == 0:
         raise InvalidRequest(f"PROMPT_IDS has shape {list(ids.shape)}.", mend="Send at least one token id, [S].")
     if ids.size > max_len:
@@ -279,7 +195,8 @@ def _grammar(grammar: CallGrammar | None) -> CallGrammar:
     return grammar
 
 
-def _spelt(vocabulary: Vocabulary | None) -> Vocabulary:
+def spelt(vocabulary: Vocabulary | None) -> Vocabulary:
+    """What tokens say. Raises `InvalidRequest` where nobody knows."""
     if vocabulary is None:
         raise InvalidRequest(
             "Stop texts cannot be found: the checkpoint's tokenizer is of a kind whose tokens are not known.",
@@ -298,7 +215,8 @@ def _check_visual(visual: NDArray[np.float32], wanted: int, width: int) -> None:
         raise InvalidRequest("VISUAL has values that are not finite.")
 
 
-def _grids(flat: NDArray[np.int32]) -> list[Grid]:
+def read_grids(flat: NDArray[np.int32]) -> list[Grid]:
+    """The grid of each image. Raises `InvalidRequest`."""
     flat = np.asarray(flat)
     if flat.size % 3:
         raise InvalidRequest(f"GRIDS has {flat.size} numbers.", mend="Send (frames, rows, columns) for each image.")

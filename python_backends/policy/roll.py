@@ -13,9 +13,10 @@ from pixelis.schema import PolicyEvent
 from python_backends.policy.graph import DecoderGraph
 from python_backends.policy.metrics import PolicyMetrics
 from python_backends.policy.prefix_cache import PrefixCache
-from python_backends.policy.request import Finish, Sequence
+from python_backends.policy.request import Sequence
 from python_backends.policy.row_table import RowTable
 from python_backends.policy.waiting import Waiting
+from python_backends.policy.written import Finish
 
 log = logging.getLogger(__name__)
 

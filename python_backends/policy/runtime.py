@@ -20,9 +20,10 @@ from python_backends.policy.metrics import PolicyMetrics
 from python_backends.policy.pacing import Pacing
 from python_backends.policy.prefix_cache import PrefixCache
 from python_backends.policy.profile import Profile
-from python_backends.policy.request import URGENT, EventSink, PolicyRequest, prepare
+from python_backends.policy.request import PolicyRequest, prepare
 from python_backends.policy.scheduler import Cancel, Close, Scheduler
 from python_backends.policy.speculation import Speculation
+from python_backends.policy.written import URGENT, EventSink
 
 MIB = 1 << 20
 

@@ -16,10 +16,11 @@ from pixelis.schema import PolicyEvent
 from python_backends.policy.chunks import Chunk
 from python_backends.policy.graph import DecoderGraph, Floats, Ints
 from python_backends.policy.pacing import Pacing
-from python_backends.policy.request import Finish, Sequence
+from python_backends.policy.request import Sequence
 from python_backends.policy.roll import Roll, typed
 from python_backends.policy.sampling import greedy, guided, sample
 from python_backends.policy.speculation import DRAFT, Speculation, propose
+from python_backends.policy.written import Finish
 
 log = logging.getLogger(__name__)
 
