@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from builder.named.specs import in_repository
-from builder.rules import artifact, config, segmenter, shim, wiring
+from builder.rules import artifact, config, segmenter, shim, vllm, wiring
 from builder.rules.base import Finding, Rule, Subject, error
 from builder.spec import Pipeline, pipeline
 from builder.store import Store
@@ -14,7 +14,7 @@ from builder.triton_config import Target, parse
 from pixelis.errors import BuildError
 from pixelis.settings import settings
 
-RULES: tuple[Rule, ...] = (*config.RULES, *wiring.RULES, *shim.RULES, *artifact.RULES, *segmenter.RULES)
+RULES: tuple[Rule, ...] = (*config.RULES, *wiring.RULES, *shim.RULES, *artifact.RULES, *segmenter.RULES, *vllm.RULES)
 
 
 def lint(repository: Path | None = None, spec: Pipeline | None = None, target: Target = "embedded") -> list[Finding]:

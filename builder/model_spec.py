@@ -15,8 +15,8 @@ from pixelis.errors import BuildError
 if TYPE_CHECKING:
     from builder.sources.base import Source
 
-DType = Literal["BYTES", "BOOL", "UINT8", "INT32", "INT64", "FP16", "FP32"]
-Kind = Literal["engine", "python", "policy", "knn", "ensemble"]
+DType = Literal["BYTES", "BOOL", "UINT8", "UINT32", "INT32", "INT64", "FP16", "FP32"]
+Kind = Literal["engine", "python", "policy", "knn", "ensemble", "vllm"]
 
 
 class _Frozen(BaseModel):
@@ -32,7 +32,7 @@ class TensorSpec(_Frozen):
         ragged: requests whose sizes differ still share a batch.
     """
 
-    name: str = Field(pattern=r"^[A-Z][A-Z0-9_]*$")
+    name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")
     dtype: DType
     dims: tuple[int, ...] = Field(min_length=1)
     optional: bool = False
@@ -59,7 +59,7 @@ class ModelSpec(_Frozen):
 
     Attributes:
         kind: `engine` runs an artifact and nothing else; `python`, `policy` and `knn` are classes of `python_backends`;
-            an `ensemble` is wiring.
+            an `ensemble` is wiring, `vllm` is what Triton's vLLM backend runs.
         source: `module:Class` of what is built, none for a model that has no artifact.
         arguments: keyword arguments of that class.
         required: without its source's files the build fails; else the model is left unbuilt, and the build says so.
@@ -76,6 +76,8 @@ class ModelSpec(_Frozen):
         output_tolerances, precise_tolerances: the same for single outputs, in every precision or in one.
         allowed_drops: how much accuracy may fall, by task, in points of 1, instead of the task's own.
         parameters: text parameters for the model class.
+        shim: `module:Class` that its model.py names; none = a model.py is committed, or it has none.
+        texts: files of its folder besides, by path.
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z0-9][a-z0-9_-]*)?$")
@@ -104,6 +106,8 @@ class ModelSpec(_Frozen):
     buckets: dict[str, tuple[int, ...]] = Field(default_factory=dict)
     channels: dict[str, tuple[int, ...]] = Field(default_factory=dict)
     parameters: dict[str, str] = Field(default_factory=dict)
+    shim: str | None = Field(default=None, pattern=r"^[\w.]+:\w+$")
+    texts: dict[str, str] = Field(default_factory=dict)
     calls: tuple[Call, ...] = ()
     steps: tuple[Step, ...] = ()
 

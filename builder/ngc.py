@@ -5,6 +5,8 @@
     torchscript  pytorch_libtorch
     tensorrt     tensorrt_plan, one plan for each compute capability
 
+and a checkpoint that vLLM decodes in its backend, `vllm` (`builder/vllm`).
+
 An AOTInductor package has a backend there too (`torch_aoti`), but that one names tensors after the call (`ARGS[0]`,
 `RESULT[0]`), which no caller of ours does: it runs in the Python backend like on the embedded server. Core ML is not
 served at all. What is written here was read in the backends' sources and documentation; no such image runs here.
@@ -113,6 +115,14 @@ _WRITERS: dict[FormatName, Callable[[ModelConfig, ModelSpec, Settings, Iterable[
 }
 NATIVE = frozenset(_WRITERS)
 """Formats that a full image runs without Python in between."""
+
+
+def vllm(made: ModelConfig) -> None:
+    """Write into `made` that vLLM's backend runs it, and that the GPUs are vLLM's to choose."""
+    from tritonclient.grpc.model_config_pb2 import ModelInstanceGroup
+
+    made.backend = "vllm"
+    made.instance_group.add(count=1, kind=ModelInstanceGroup.KIND_MODEL)
 
 
 def execute(made: ModelConfig, spec: ModelSpec, values: Settings, files: Iterable[str] = ()) -> None:

@@ -53,7 +53,9 @@ def config(
     if spec.kind == "ensemble":
         _wire(made, spec)
         return made
-    if native(spec, target):
+    if spec.kind == "vllm":
+        ngc.vllm(made)
+    elif native(spec, target):
         ngc.execute(made, spec, values or settings(), files)
     else:
         _python(made, spec, values or settings())
@@ -66,7 +68,9 @@ def config(
 
 def native(spec: ModelSpec, target: Target) -> bool:
     """Whether Triton runs `spec`, in the form that it is in, without a model.py."""
-    return spec.kind == "ensemble" or (target == "ngc" and spec.kind == "engine" and spec.format in ngc.NATIVE)
+    return spec.kind in ("ensemble", "vllm") or (
+        target == "ngc" and spec.kind == "engine" and spec.format in ngc.NATIVE
+    )
 
 
 def _dtype(tensor: TensorSpec) -> int:

@@ -85,6 +85,18 @@ class Decoding(_Section):
     speculation: bool = Field(True, description="draft from the sequence itself while one is alone and it pays")
 
 
+class Vllm(_Section):
+    """The policy, where it was built for vLLM (`pixelis build --policy-runtime vllm`)."""
+
+    carrier: Literal["grpc", "bls"] = Field(
+        "grpc",
+        description="how turns get to vLLM: by the server's own gRPC, tokens as they are written; or inside the "
+        "server, a turn at a time, without a way to cancel it there",
+    )
+    address: str | None = Field(None, description="host:port of that gRPC; none = as `server` says")
+    in_flight: int = Field(256, ge=1, description="turns that vLLM is handed at once; one more is refused")
+
+
 class Replicas(_Section):
     """A log in Redis Streams, by which several servers hold the same experiences."""
 
@@ -201,6 +213,7 @@ class Settings(BaseSettings):
     server: Server = Field(default_factory=Server)
     threads: Threads = Field(default_factory=Threads)
     ngc: Ngc = Field(default_factory=Ngc)
+    vllm: Vllm = Field(default_factory=Vllm)
     checkpoint: Path | None = Field(
         None, description="Hugging Face directory that the policy is built from; none = the nano that comes along"
     )

@@ -18,6 +18,7 @@ from builder.commands.best import best
 from builder.commands.checkpoint import build_checkpoint
 from builder.commands.options import ForTarget, Json, Repository, Written, echo, existing, parse_target
 from builder.commands.request import Request
+from builder.commands.vllm import OURS, build_with_vllm, check_vllm, leave_vllm, vllm_options
 from builder.lint import lint as run_lint
 from builder.named.specs import refused
 
@@ -44,6 +45,12 @@ def build(
     name: its.Name = "",
     adapter: its.Adapter = None,
     dry_run: its.DryRun = False,
+    policy_runtime: its.PolicyRuntime = "",
+    tensor_parallel: its.TensorParallel = None,
+    pipeline_parallel: its.PipelineParallel = None,
+    gpu_memory_utilization: its.GpuMemory = None,
+    max_model_len: its.MaxModelLen = None,
+    checkpoint_at: its.CheckpointAt = None,
     force: its.Force = False,
     repository: Repository = None,
     target: ForTarget = "embedded",
@@ -55,6 +62,7 @@ def build(
     is published; --publish serves one of them, --optimize the best of them. With --segmenter that pair alone is built.
     With --checkpoint the models that depend on it are made of that directory, which is checked first.
     With --name they are published beside the default checkpoint's, for requests that name it.
+    With --policy-runtime vllm the policy is decoded by vLLM, in Triton's own backend for it.
     """
     request = Request(
         names=_names(models or [], these),
@@ -75,8 +83,22 @@ def build(
         repository=repository,
         target=parse_target(target),
         as_json=as_json,
+        vllm=vllm_options(
+            policy_runtime,
+            tensor_parallel=tensor_parallel,
+            pipeline_parallel=pipeline_parallel,
+            gpu_memory_utilization=gpu_memory_utilization,
+            max_model_len=max_model_len,
+            checkpoint_at=checkpoint_at,
+        ),
     )
     run = _mode(request)
+    if request.vllm is not None:
+        check_vllm(request, run is modes.publish)
+        build_with_vllm(request, checkpoint, adapter, dry_run)
+        return
+    if policy_runtime == OURS:
+        leave_vllm(request)
     if request.name is not None:
         _check_named(request, run)
     if checkpoint is None:

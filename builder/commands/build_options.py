@@ -67,7 +67,41 @@ Adapter = Annotated[
     ),
 ]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="With --checkpoint: check it, print the plan (disk, memory, time), and stop.")
+    bool,
+    typer.Option(
+        "--dry-run",
+        help="With --checkpoint or --policy-runtime vllm: check it, print the plan (disk, memory, time), and stop.",
+    ),
+]
+PolicyRuntime = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="Who decodes the policy: `pixelis`, or `vllm` in Triton's vLLM backend, with --target ngc; default: as "
+        "the repository has it.",
+    ),
+]
+TensorParallel = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="With vllm: GPUs that share every layer; default 1.")
+]
+PipelineParallel = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="With vllm: groups of GPUs with some layers each; default 1.")
+]
+GpuMemory = Annotated[
+    float | None,
+    typer.Option(
+        "--gpu-memory-utilization",
+        metavar="SHARE",
+        help="With vllm: of a GPU's memory, weights and cache together; default 0.9.",
+    ),
+]
+MaxModelLen = Annotated[
+    int | None,
+    typer.Option(min=2, metavar="TOKENS", help="With vllm: of prompt and continuation; default: 32768 at most."),
+]
+CheckpointAt = Annotated[
+    str | None,
+    typer.Option(metavar="PATH", help="With vllm: where the server sees the checkpoint; default: where it is now."),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Make again what is up to date; ends a rollback's hold.")]
 
@@ -105,4 +139,6 @@ pixelis build --segmenter ~/mobile-sam
 pixelis build --segmenter none
 
 pixelis build --target ngc --repository /srv/models
+
+pixelis build --policy-runtime vllm --tensor-parallel 4 --target ngc --repository /srv/models --checkpoint DIR
 """

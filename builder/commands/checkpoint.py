@@ -14,7 +14,7 @@ from builder.candidate import Candidate
 from builder.checkpoint_view import read_view
 from builder.checkpoints.account import Account
 from builder.checkpoints.adapter import read_adapter
-from builder.checkpoints.checks import check_checkpoint
+from builder.checkpoints.checks import Checkpoint, check_checkpoint
 from builder.checkpoints.merged import merged
 from builder.checkpoints.plan import MADE, Plan, plan
 from builder.checkpoints.room import check_room
@@ -52,10 +52,7 @@ def build_checkpoint(
     """
     checkpoint = check_checkpoint(directory.expanduser().absolute())
     if adapter is not None:
-        found = read_adapter(adapter.expanduser(), checkpoint.weights, tied=checkpoint.architecture.text.tied)
-        checkpoint = replace(checkpoint, warnings=(*checkpoint.warnings, *found.notes))
-        if not dry_run:
-            checkpoint = check_checkpoint(merged(checkpoint.directory, adapter.expanduser(), settings().state))
+        checkpoint = with_adapter(checkpoint, adapter.expanduser(), dry_run)
     home = pipeline()
     with settings_of(checkpoint.directory) as values:
         places = (values.state / "builds", request.repository or values.repository)
@@ -79,6 +76,18 @@ def build_checkpoint(
         run(request)
         if not request.as_json:
             typer.echo(f"For `pixelis serve`, `lint` and the next build: export {VARIABLE}={checkpoint.directory}")
+
+
+def with_adapter(checkpoint: Checkpoint, adapter: Path, dry_run: bool) -> Checkpoint:
+    """The checkpoint with a LoRA adapter merged into it; of a plan, itself, with what the adapter's notes say.
+
+    Raises:
+        BuildError: the adapter does not fit.
+    """
+    found = read_adapter(adapter, checkpoint.weights, tied=checkpoint.architecture.text.tied)
+    if dry_run:
+        return replace(checkpoint, warnings=(*checkpoint.warnings, *found.notes))
+    return check_checkpoint(merged(checkpoint.directory, adapter, settings().state))
 
 
 def named_model(model: str, name: str | None) -> str:
@@ -108,7 +117,7 @@ def print_plan(console: Console, made: Plan) -> None:
     console.print(
         f"{made.checkpoint}: {made.family}, {made.layers} layers, {made.text_parameters / 1e6:.0f} million numbers "
         f"for text and {made.vision_parameters / 1e6:.0f} for pictures, {made.dtype}, "
-        f"{_gib(made.checkpoint_bytes)} in {made.shards} files.",
+        f"{gib(made.checkpoint_bytes)} in {made.shards} files.",
         highlight=False,
         soft_wrap=True,
     )
@@ -116,17 +125,17 @@ def print_plan(console: Console, made: Plan) -> None:
     rows = table("model", "form", *numbers, right=numbers)
     for row in made.models:
         minutes = f"{row.seconds / 60:.1f}"
-        rows.add_row(row.model, row.candidate, _gib(row.artifact_bytes), _gib(row.memory_bytes), minutes)
+        rows.add_row(row.model, row.candidate, gib(row.artifact_bytes), gib(row.memory_bytes), minutes)
     console.print(rows)
     serving = made.serving
     buckets = {bucket: None for row in made.models for bucket in row.buckets}
     lines = [
         *(f"Pictures: {bucket}." for bucket in buckets),
-        f"Together {_gib(made.disk_bytes)} of disk, at most {_gib(made.memory_bytes)} of memory, "
+        f"Together {gib(made.disk_bytes)} of disk, at most {gib(made.memory_bytes)} of memory, "
         f"{made.seconds / 60:.1f} minutes on one thread.",
-        f"Serving: {_gib(serving.weight_bytes)} of weights; keys and values take {_gib(serving.request_bytes)} for a "
+        f"Serving: {gib(serving.weight_bytes)} of weights; keys and values take {gib(serving.request_bytes)} for a "
         f"request of {serving.max_len} tokens ({serving.token_bytes / 1024:.0f} KiB a token), "
-        f"{_gib(serving.cache_bytes)} for the {serving.requests} that decode together.",
+        f"{gib(serving.cache_bytes)} for the {serving.requests} that decode together.",
         *([f"As for every checkpoint: {', '.join(made.others)}."] if made.others else []),
         *(f"Note: {warning}." for warning in made.warnings),
     ]
@@ -134,5 +143,6 @@ def print_plan(console: Console, made: Plan) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def _gib(size: float) -> str:
+def gib(size: float) -> str:
+    """Bytes, for people."""
     return f"{size / 2**30:.2f} GiB" if size >= 2**29 else f"{size / 2**20:.0f} MiB"

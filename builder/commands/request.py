@@ -13,6 +13,7 @@ from builder.choosing.presets import PresetName
 from builder.pipeline import Pipeline
 from builder.tolerance import Precision
 from builder.triton_config import Target
+from builder.vllm.options import VllmOptions
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Request:
         segmenter: a folder, or `none`; empty = not asked for.
         name: what the checkpoint is called; none = it is the default one.
         spec: the pipeline; none = as the settings have it.
+        vllm: how vLLM is to be started; none = the policy's own runtime decodes, or what the repository has.
         account: counts what the build takes; none where it is not asked for.
         goal, preset: none = the best form is not asked for; with one of them `max_accuracy_drop` and `output`.
     """
@@ -50,6 +52,7 @@ class Request:
     name: str | None = None
     spec: Pipeline | None = None
     account: Account | None = None
+    vllm: VllmOptions | None = None
 
     @property
     def forms(self) -> tuple[tuple[FormatName, ...], tuple[Precision, ...]]:

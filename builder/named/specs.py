@@ -13,6 +13,7 @@ from builder.model_spec import ModelSpec
 from builder.pipeline import Pipeline
 from builder.segmenting.specs import with_segmenter
 from builder.store import Store
+from builder.vllm.specs import with_vllm
 from pixelis.errors import PixelisError
 from python_backends.checkpoints import DEFAULT, ENCODER, PAIR, POLICY, is_name, models_of
 
@@ -21,8 +22,8 @@ LOAD, ON_DEMAND = "load", "on demand"
 
 
 def in_repository(known: Pipeline, store: Store) -> Pipeline:
-    """`known`, and what this repository has besides: a segmenter, named checkpoints."""
-    return with_named(with_segmenter(known, store), store)
+    """`known`, and what this repository has besides: a segmenter, vLLM for the policy, named checkpoints."""
+    return with_named(with_vllm(with_segmenter(known, store), store), store)
 
 
 def with_named(known: Pipeline, store: Store) -> Pipeline:

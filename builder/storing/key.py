@@ -80,6 +80,14 @@ def builder_digest(format_name: str) -> str:
     return h.hexdigest()
 
 
+def _lies(argument: str) -> bool:
+    """Whether it is the path of something."""
+    try:
+        return Path(argument).exists()
+    except (OSError, ValueError):  # longer than a path can be
+        return False
+
+
 def build_key(spec: ModelSpec, source_digest: str) -> str:
     """sha-256 over the source, format, precision, promises, tolerances, builder code and library versions."""
     outputs = [tensor.name for tensor in spec.outputs]
@@ -89,7 +97,7 @@ def build_key(spec: ModelSpec, source_digest: str) -> str:
         "source": spec.source,
         "source_digest": source_digest,
         # A path enters by what lies there (the source's digest), so that a checkpoint may move.
-        "arguments": {name: value for name, value in spec.arguments.items() if not Path(value).exists()},
+        "arguments": {name: value for name, value in spec.arguments.items() if not _lies(value)},
         "format": spec.format,
         "precision": spec.precision,
         "quantization": spec.quantization,

@@ -18,13 +18,14 @@ from python_backends.visual_ops.pair import PAIR
 HOME = Path(__file__).parents[2] / "model_repository"
 """Where the committed shims are."""
 CONFIG = "config.pbtxt"
-UNCOMMITTED = '''"""`{name}`, as Triton loads it. What it does is in `python_backends/serving/engine.py`."""
+UNCOMMITTED = '''"""`{name}`, as Triton loads it. What it does is in `{path}.py`."""
 
-from python_backends.serving.engine import Engine as TritonPythonModel
+from {module} import {model} as TritonPythonModel
 
 __all__ = ["TritonPythonModel"]
 '''
-"""The shim of a model that only some repositories have (a segmenter)."""
+"""The shim of a model that only some repositories have (a segmenter, a policy in vLLM)."""
+_ENGINE = "python_backends.serving.engine:Engine"
 
 
 def check_waiting(known: Pipeline) -> None:
@@ -68,6 +69,8 @@ def lay_out(store: Store, known: Pipeline, target: Target) -> list[str]:
     for model in known.models:
         spec, files = as_served(store, model)
         prepare(store, spec, target)
+        for name, content in spec.texts.items():
+            _write(store, store.repository / spec.name / name, content)
         if _write(store, store.repository / spec.name / CONFIG, text(config(spec, target, files=files))):
             written.append(spec.name)
     return written
@@ -90,17 +93,21 @@ def prepare(store: Store, spec: ModelSpec, target: Target) -> None:
     first = store.repository / spec.name / "1"
     first.mkdir(parents=True, exist_ok=True)
     if shimmed(spec, target):
-        _copy_shim(store, spec.name)
+        _write_shim(store, spec)
         return
     _write(store, first / ".gitkeep", "")  # Triton wants the folder, git keeps no empty one
     if store.repository != HOME or spec.name in PAIR or base(spec.name) != spec.name:
         (first / SHIM).unlink(missing_ok=True)  # a copy, from when it was served in another form
 
 
-def _copy_shim(store: Store, model: str) -> None:
+def _write_shim(store: Store, spec: ModelSpec) -> None:
     """Into a repository elsewhere, and for the models of a named checkpoint, from the committed one."""
-    if model in PAIR:
-        _write(store, store.repository / model / "1" / SHIM, UNCOMMITTED.format(name=model))
+    model, served = spec.name, spec.shim or (_ENGINE if spec.name in PAIR else None)
+    if served is not None:
+        module, _, name = served.partition(":")
+        path = module.replace(".", "/")
+        content = UNCOMMITTED.format(name=model, path=path, module=module, model=name)
+        _write(store, store.repository / model / "1" / SHIM, content)
         return
     home, here = HOME / base(model) / "1" / SHIM, store.repository / model / "1" / SHIM
     if home == here or not home.is_file():

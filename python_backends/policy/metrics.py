@@ -46,6 +46,7 @@ class PolicyMetrics:
         accepted: those of them that were right.
         preemptions: sequences that lost their row to an urgent one.
         refused: requests that found the queue full.
+        recut: prompts that vLLM reads as other tokens than they came in (where it decodes).
         admitted: sequences that got a row.
         finished: sequences that ended, by reason (`stop`, `length`, `cancelled`, `deadline`, `error`).
         queue_wait_s: seconds between arrival and row, summed over `admitted`.
@@ -76,6 +77,7 @@ class PolicyMetrics:
     accepted: int = 0
     preemptions: int = 0
     refused: int = 0
+    recut: int = 0
     admitted: int = 0
     finished: Counter[str] = field(default_factory=Counter)
     queue_wait_s: float = 0.0

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 
@@ -16,9 +17,10 @@ from pixelis.settings import settings
 from python_backends.adapter import Sink, StreamModel, log_info
 from python_backends.channel.folder import FOLDER
 from python_backends.channel.speaker import Speaker, SpokenTurn
-from python_backends.policy.metrics import Turn
+from python_backends.policy.metrics import PolicyMetrics, Turn
 from python_backends.policy.request import PolicyRequest
 from python_backends.policy.runtime import PolicyRuntime
+from python_backends.policy.written import EventSink
 from python_backends.rows import Row, json_text
 
 Outgoing = tuple[Sink, str, SpokenTurn | None, PolicyEvent | PixelisError]
@@ -38,6 +40,7 @@ COUNTERS = {
     "accepted": "pixelis_policy_accepted_draft_tokens_total",
     "preemptions": "pixelis_policy_preemptions_total",
     "refused": "pixelis_policy_refused_total",
+    "recut": "pixelis_policy_recut_prompts_total",
     "step_s": "pixelis_policy_step_seconds_total",
     "graph_s": "pixelis_policy_graph_seconds_total",
     "grammar_s": "pixelis_policy_grammar_seconds_total",
@@ -52,22 +55,42 @@ GAUGES = {
 """Fields of `PolicyMetrics`, and what they are called outside."""
 
 
+class Runtime(Protocol):
+    """Whoever decodes. See `PolicyRuntime`."""
+
+    metrics: PolicyMetrics
+
+    def submit(self, request: PolicyRequest, on_event: EventSink) -> None:
+        """Queue a request; its events arrive at `on_event`."""
+
+    def cancel(self, request_id: str) -> None:
+        """End a request with finish `cancelled`."""
+
+    def close(self) -> None:
+        """End; requests that are left get `Unavailable`."""
+
+
 class Policy(StreamModel):
     """Continues prompts: `PROMPT_IDS`, `VISUAL`, `GRIDS`, `SAMPLING` -> events; or ends one: `CANCEL`."""
 
     def setup(self) -> None:
         """Load the artifact and start the sender."""
-        self._runtime = PolicyRuntime(self.directory, self.threads, settings().decoding)
-        limits, row = self._runtime.limits, self._runtime.row_bytes / 2**20
-        log_info(
-            f"{self.name}: {limits.slots} rows of {limits.max_len} tokens, {row:.1f} MiB each; "
-            f"{limits.prefix_bytes / 2**20:.0f} MiB for prompts that begin alike"
-        )
+        self._runtime = self.opened()
         self._speaker = Speaker(settings().state / FOLDER)
         self._outgoing: queue.SimpleQueue[Outgoing | None] = queue.SimpleQueue()
         self._report = Report(self)
         self._sender = threading.Thread(target=self._send, name="policy-sender", daemon=True)
         self._sender.start()
+
+    def opened(self) -> Runtime:
+        """What decodes."""
+        runtime = PolicyRuntime(self.directory, self.threads, settings().decoding)
+        limits, row = runtime.limits, runtime.row_bytes / 2**20
+        log_info(
+            f"{self.name}: {limits.slots} rows of {limits.max_len} tokens, {row:.1f} MiB each; "
+            f"{limits.prefix_bytes / 2**20:.0f} MiB for prompts that begin alike"
+        )
+        return runtime
 
     def finalize(self) -> None:
         """End the decoding; what is left gets `Unavailable`."""
@@ -141,7 +164,7 @@ class Report:
         """Seconds until something that is already known may be sent; none where there is nothing."""
         return max(0.0, self._next - time.monotonic()) if self._late else None
 
-    def publish(self, runtime: PolicyRuntime) -> None:
+    def publish(self, runtime: Runtime) -> None:
         """Send what has changed, or leave it for later."""
         now = time.monotonic()
         self._late = now < self._next

@@ -9,8 +9,10 @@ from python_backends.policy.calls.forms import CLOSE, Form, Pair
 from python_backends.policy.calls.pattern import Maybe, Pattern, text
 from python_backends.policy.calls.states import END, State, States
 
-_BREAK, _SPACE = Maybe(text("\n")), Maybe(text(" "))
-_TAIL = text("}}") + _BREAK + text(CLOSE)
+_BREAK, SPACE = Maybe(text("\n")), Maybe(text(" "))
+ENDING = text("}}") + _BREAK
+"""What closes the objects of a call."""
+_TAIL = ENDING + text(CLOSE)
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,11 @@ class Between:
             yield pair, False, Between(False, self.needed, self.optional - {pair})
 
 
-def _begins(forms: Sequence[Form]) -> Iterator[tuple[Pattern, Between]]:
+def begins(forms: Sequence[Form]) -> Iterator[tuple[Pattern, Between]]:
+    """How a call of each form begins, and the place after that."""
     for form in forms:
-        head = _BREAK + text('{"name":') + _SPACE + text(f'"{form.name}",') + _SPACE
-        yield head + text('"arguments":') + _SPACE + text("{"), Between(True, form.needed, form.optional)
+        head = _BREAK + text('{"name":') + SPACE + text(f'"{form.name}",') + SPACE
+        yield head + text('"arguments":') + SPACE + text("{"), Between(True, form.needed, form.optional)
 
 
 def lark(forms: Sequence[Form]) -> str:
@@ -56,11 +59,11 @@ def lark(forms: Sequence[Form]) -> str:
         return names[part]
 
     def _between(place: Between) -> str:
-        comma = "" if place.first else _expression(text(",") + _SPACE) + " "
+        comma = "" if place.first else _expression(text(",") + SPACE) + " "
         ways = [f"{comma}{name(pair)} {name(after)}" for pair, _, after in place.ways()]
         return " | ".join(ways if place.needed else [*ways, _expression(_TAIL)])
 
-    call = " | ".join(f"{_expression(head)} {name(place)}" for head, place in _begins(forms))
+    call = " | ".join(f"{_expression(head)} {name(place)}" for head, place in begins(forms))
     terminals = "\n".join(f"{names[part]}: {line}" for part, line in lines.items())
     return f'%llguidance {{"no_forcing": true}}\nstart: CALL\nCALL: {call}\n{terminals}\n'
 
@@ -87,7 +90,7 @@ def automaton(forms: Sequence[Form]) -> tuple[States, int]:
 
     def fill(state: State, place: Between) -> None:
         for pair, needed, after in place.ways():
-            pattern = pair.pattern if place.first else text(",") + _SPACE + pair.pattern
+            pattern = pair.pattern if place.first else text(",") + SPACE + pair.pattern
             if needed:
                 state.same.append(pattern.build(states, at(after)))
             else:
@@ -96,5 +99,5 @@ def automaton(forms: Sequence[Form]) -> tuple[States, int]:
         if not place.needed:
             state.same.append(_TAIL.build(states, END))
 
-    start = states.add(State(same=[head.build(states, at(place)) for head, place in _begins(forms)]))
+    start = states.add(State(same=[head.build(states, at(place)) for head, place in begins(forms)]))
     return states, start
