@@ -6,7 +6,7 @@ from perf.chaos.fault import Fault
 from perf.chaos.outside import HOUR, cut, huge_requests, jumped
 from perf.chaos.processes import balancer, killed, part, replica, stopped, stub, triton
 from perf.chaos.storage import full, starved
-from perf.chaos.versions import endless, flipped, published, spoiled_store
+from perf.chaos.versions import endless, flipped, published, rolled, spoiled_store
 from pixelis.errors import InvalidRequest
 
 STILL_S = 10.0
@@ -62,6 +62,7 @@ LACKS = [
 ]
 
 BROKEN = [
+    Fault("every replica rolled", "nothing", rolled, 15.0, failing=0.0),
     Fault(
         "a corrupt engine rolled out",
         "the roll-out stops; the other replica",

@@ -16,6 +16,13 @@ Spoil = Callable[[Path], None]
 REPLICA = 2
 
 
+@contextlib.contextmanager
+def rolled(fleet: Running) -> Iterator[Callable[[], bool]]:
+    """No fault: all replicas started anew, one after the other, as for an update."""
+    fleet.ordered("roll")
+    yield fleet.whole
+
+
 def published(model: str, spoil: Spoil) -> Wound:
     """A version that is broken, rolled out to the second replica, and taken back on exit."""
 
