@@ -31,7 +31,7 @@ $(VENV)/.setup: pyproject.toml constraints.txt
 
 setup-dev: $(VENV)/.setup-dev $(VENV)/.setup-formats  ## add what tests, lint and benchmarks need
 
-$(VENV)/.setup-dev: $(VENV)/.setup
+$(VENV)/.setup-dev: $(VENV)/.setup deploy/helm/get-helm
 	@$(PIP) --editable '.[dev,bench,gateway,load,perf]'
 	@# The outlined photograph of python -m perf.ops.segment_quality: its files are read, its other OpenCV is not wanted.
 	@$(PIP) --no-deps imgaug || echo "imgaug cannot be installed here: its photograph is not measured."
@@ -40,6 +40,7 @@ $(VENV)/.setup-dev: $(VENV)/.setup
 	  || echo "redis-server cannot be installed here (apt-get install redis-server): tests of replicas are skipped."
 	@command -v chromium >/dev/null || { apt-get update && apt-get install --yes --no-install-recommends chromium; } >/dev/null 2>&1 \
 	  || echo "chromium cannot be installed here (apt-get install chromium): the page is not tested."
+	@deploy/helm/get-helm $(BIN)
 	@touch $@
 
 setup-formats: $(VENV)/.setup-formats  ## add OpenVINO, Core ML and TensorRT-RTX, to build those formats

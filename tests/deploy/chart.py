@@ -87,10 +87,14 @@ def helm() -> str:
 
 def ran(what: str, file: str, said: dict[str, Any], *more: str) -> subprocess.CompletedProcess[str]:
     """`helm WHAT` of the chart with a file of values and what is said beside it."""
-    values = [word for name, value in said.items() for word in ("--set-json", f"{name}={json.dumps(value)}")]
     release = ["pixelis"] if what == "template" else []
-    command = [helm(), what, *release, str(CHART), "--values", str(CHART / file), *values, *more]
+    command = [helm(), what, *release, str(CHART), "--values", str(CHART / file), *words(said), *more]
     return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def words(said: dict[str, Any]) -> list[str]:
+    """Values as Helm's command line takes them."""
+    return [word for name, value in said.items() for word in ("--set-json", f"{name}={json.dumps(value)}")]
 
 
 @lru_cache

@@ -26,7 +26,8 @@ from tests.deploy.chart import (
 cases = pytest.mark.parametrize("case", CASES)
 OPERATORS = {"ServiceMonitor"}
 """Kinds of other people's operators, of which there is no schema."""
-SCHEMAS = ("1.31", kubernetes_validate.latest_version())
+SCHEMAS = ("1.27", "1.31", kubernetes_validate.latest_version())
+"""The oldest that the chart takes, one in between, the newest that there is."""
 
 
 @pytest.mark.parametrize("file", ["values-cpu.yaml", "values-gpu.yaml"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.deploy.chart import ADAPTER, ROOT
+from tests.deploy.chart import ADAPTER, CHART, ROOT
 
 
 def test_the_metric_is_what_a_question_waits(tmp_path: Path) -> None:
@@ -55,6 +56,11 @@ def test_the_metric_is_what_a_question_waits(tmp_path: Path) -> None:
         [promtool, "test", "rules", "test.yaml"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_readme_says_the_same_rule() -> None:
+    (snippet,) = re.findall(r"```yaml\n(.*?)```", (CHART / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert yaml.safe_load(snippet)["rules"] == yaml.safe_load(ADAPTER.read_text(encoding="utf-8"))["rules"]
 
 
 def test_what_the_metric_is_made_of_is_what_the_models_say() -> None:

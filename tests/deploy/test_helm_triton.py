@@ -1,4 +1,4 @@
-"""A real Triton as the chart starts it: it takes the flags, answers the probes, and ends when one of its models died."""
+"""A real Triton as the chart starts it: its flags are taken, its probes answered, and it ends when a model died."""
 
 from __future__ import annotations
 

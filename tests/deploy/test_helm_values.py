@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
+import shlex
 from typing import Any
 
 import pytest
@@ -118,15 +120,22 @@ def test_the_page_says_values_that_there_are() -> None:
     ] == []
 
 
-def test_the_pages_installation_is_what_the_chart_takes() -> None:
-    """Its first command, with the names that the page's own Secrets have."""
+def test_the_pages_installations_are_what_the_chart_takes() -> None:
+    """Its two commands, the second upon the values of the first, with the names that the page's own Secrets have."""
     page = PAGE.read_text(encoding="utf-8")
-    (command,) = re.findall(r"^helm upgrade --install pixelis .*?\n```", page, re.MULTILINE | re.DOTALL)
-    said = dict(re.findall(r"--set ([a-zA-Z.]+)=(\S+)", command))
-    done = ran("template", "values-cpu.yaml", said)
-    assert done.returncode == 0, done.stderr
+    commands = re.findall(r"^(helm upgrade [^\n]* deploy/helm/pixelis .*?)\n```", page, re.MULTILINE | re.DOTALL)
     made = set(re.findall(r"create secret generic ([a-z-]+)", page))
-    assert {value for name, value in said.items() if name.endswith("existingSecret")} <= made
+    said: dict[str, Any] = {}
+    assert len(commands) == 2
+    for command in commands:
+        words = shlex.split(command.replace("\\\n", ""))
+        for option, word in itertools.pairwise(words):
+            name, _, value = word.partition("=")
+            if option in ("--set", "--set-json"):
+                said[name] = json.loads(value) if option == "--set-json" else value
+        done = ran("template", "values-cpu.yaml", said)
+        assert done.returncode == 0, done.stderr
+        assert {value for name, value in said.items() if name.endswith("existingSecret")} <= made
 
 
 def leaves(values: Any, prefix: str = "") -> list[str]:
