@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 import sys
 from typing import Annotated
@@ -32,6 +33,8 @@ def chaos(
     from perf.chaos.run import measure
     from perf.chaos.show import show
 
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("perf.chaos").setLevel(logging.INFO)  # it takes long: each fault is told when it is over
     command = shlex.join(["pixelis", *sys.argv[1:]])
     measured = measure(chosen(only), command, quiet=not sys.stderr.isatty())
     if as_json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +22,8 @@ from perf.machine import machine, versions
 from perf.progress import bar
 from pixelis.errors import ServingError, SetupError
 from pixelis.schema import Claim, Measurement
+
+log = logging.getLogger(__name__)
 
 BEFORE_S, AFTER_S = 2.0, 3.0
 """Of load before it breaks and after all is well."""
@@ -101,14 +104,15 @@ def _suffered(kind: Kind, faults: Sequence[Fault], advance: Callable[[], None]) 
         state = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pixelis-chaos-")))
         try:
             made = stack.enter_context(around(kind, state))
+            fleet = stack.enter_context(running(state, made.environment, before=made.before))
         except SetupError as error:
             return [_not_run(fault, str(error)) for fault in faults]
-        fleet = stack.enter_context(running(state, made.environment, before=made.before))
         trial = Trial(fleet)
         stack.callback(trial.close)
         trial.learn_right()
         for fault in faults:
             rows.append(_row(trial, fault))
+            log.info("%s: %s", fault.name, "; ".join(rows[-1].get("broken", [])) or "as expected")
             advance()
     return rows
 

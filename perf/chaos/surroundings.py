@@ -6,6 +6,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import struct
 import subprocess
 import time
 from collections.abc import Iterator
@@ -24,7 +25,6 @@ DISK_BYTES = 256 * 2**20
 """Of /dev/shm of the whole fleet, and of the second replica's folder."""
 SPACE, NEAR, FAR = "pixelis-far", "10.77.0.1", "10.77.0.2"
 """A network namespace, and an address at either end of the wire to it."""
-LIBFAKETIME = "/usr/lib/*/faketime/libfaketimeMT.so.1"
 _WALLS = """
 mount -t tmpfs -o size={shm} tmpfs /dev/shm && mount -t tmpfs -o size={disk} tmpfs "$1" && shift && exec "$@"
 """
@@ -122,26 +122,22 @@ def _redis(state: Path, password: str, port: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _clock(state: Path) -> Iterator[Surroundings]:
-    found = sorted(Path("/").glob(LIBFAKETIME.lstrip("/")))
-    if not found:
-        raise SetupError("libfaketime is not installed.", mend="apt-get install libfaketime.")
+    """Every process of the fleet takes the time of day from a file (clock.c)."""
+    compiler, library = shutil.which("cc"), state / "clock.so"
+    if compiler is None:
+        raise SetupError("There is no C compiler.", mend="apt-get install gcc.")
+    source = Path(__file__).with_name("clock.c")
+    _run(compiler, "-shared", "-fPIC", "-O2", "-o", str(library), str(source), "-ldl")
     turn(state, 0)
-    yield Surroundings(
-        {
-            "LD_PRELOAD": str(found[0]),
-            "FAKETIME_TIMESTAMP_FILE": str(_dial(state)),
-            "FAKETIME_NO_CACHE": "1",
-            "DONT_FAKE_MONOTONIC": "1",
-        }
-    )
+    yield Surroundings({"LD_PRELOAD": str(library), "PIXELIS_CHAOS_CLOCK": str(_dial(state))})
 
 
 def turn(state: Path, seconds: int) -> None:
-    """Set the fleet's clock off by so much."""
-    fresh = _dial(state).with_suffix(".new")
-    fresh.parent.mkdir(parents=True, exist_ok=True)
-    fresh.write_text(f"{seconds:+d}\n", encoding="utf-8")
-    fresh.replace(_dial(state))
+    """Set the fleet's clock off by so much; processes have the file mapped, so it is written where it is."""
+    dial = _dial(state)
+    dial.touch()
+    with dial.open("r+b") as file:
+        file.write(struct.pack("=q", seconds))
 
 
 def _dial(state: Path) -> Path:
