@@ -41,6 +41,8 @@ $(VENV)/.setup-dev: $(VENV)/.setup deploy/helm/get-helm
 	@command -v chromium >/dev/null || { apt-get update && apt-get install --yes --no-install-recommends chromium; } >/dev/null 2>&1 \
 	  || echo "chromium cannot be installed here (apt-get install chromium): the page is not tested."
 	@deploy/helm/get-helm $(BIN)
+	@tests/deploy/debian-tools >/dev/null 2>&1 \
+	  || echo "Not all of $$(tests/deploy/debian-tools --list) can be installed here: what needs them in tests/deploy is skipped."
 	@touch $@
 
 setup-formats: $(VENV)/.setup-formats  ## add OpenVINO, Core ML and TensorRT-RTX, to build those formats
