@@ -36,7 +36,7 @@ def load(
 
         pixelis load mixed --seconds 1800 --html soak.html --fail-over 0
 
-        PIXELIS_LOAD_SCENARIO=mixed locust -f perf/load/locustfile.py --master
+        PIXELIS_LOAD_SCENARIO=mixed python -m perf.load --master
     """
     from perf.load import scenario as scenarios
     from perf.load.run import Plan, run

@@ -1,6 +1,6 @@
 """A scenario for locust: `PIXELIS_LOAD_SCENARIO` names it.
 
-Several machines: `locust -f` this file `--master` on one, `--worker --master-host` on the others.
+Several machines: `python -m perf.load --master` on one, `--worker --master-host` on the others.
 """
 
 # ruff: noqa: E402

@@ -1,7 +1,9 @@
-"""`pixelis load` on a real server and a real gateway. Ports 18190 to 18194."""
+"""`pixelis load` on a real server and a real gateway. Ports 18190 to 18195."""
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -54,6 +56,30 @@ def test_every_kind_of_user(served: EmbeddedTriton, tmp_path: Path) -> None:
     assert set(rows) == {"asks", "streams", "streams, first event", "comes by REST", "goes", "sends nonsense"}
     assert all(row["requests"] > 0 and row["failed"] == 0 for row in rows.values())
     assert "sends nonsense" in report.read_text()
+
+
+def test_several_machines(served: EmbeddedTriton, tmp_path: Path) -> None:
+    """A master that asks nobody, and two workers, each a process as on a machine of its own."""
+    file = tmp_path / "mine.yaml"
+    file.write_text("{description: Known, users: [{name: asks, kind: ask, repeated: 1.0}]}", encoding="utf-8")
+    told = {"PIXELIS_LOAD_SCENARIO": str(file), "PIXELIS_LOAD_GRPC": served.grpc_url, "PYTHONPATH": str(ROOT)}
+    line = [sys.executable, "-m", "perf.load"]
+    master = [*line, "--master", "--master-bind-port", str(PORT + 5), "--headless", "--expect-workers", "2"]
+    master += ["--users", "4", "--spawn-rate", "4", "--run-time", "5s", "--json-file", str(tmp_path / "counted")]
+    worker = [*line, "--worker", "--master-host", "127.0.0.1", "--master-port", str(PORT + 5)]
+    with contextlib.ExitStack() as started:
+        environment = {**os.environ, **told}
+        for command in (worker, worker):
+            process = started.enter_context(
+                subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=subprocess.DEVNULL)
+            )
+            started.callback(process.kill)
+        done = subprocess.run(master, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "2 workers connected" in done.stderr
+    (row,) = json.loads((tmp_path / "counted.json").read_text(encoding="utf-8"))
+    assert (row["name"], row["num_failures"]) == ("asks", 0)
+    assert row["num_requests"] > 0
 
 
 def test_nobody_is_there(tmp_path: Path) -> None:
