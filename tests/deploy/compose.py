@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -18,11 +19,16 @@ MODELS = {"PIXELIS_MODELS": "./.pixelis/ngc"}
 
 def config(*profiles: str, **environment: str) -> dict[str, Any]:
     """All of it, names filled in."""
-    chosen = [word for profile in profiles for word in ("--profile", profile)]
-    done = said("docker-compose", *chosen, "config", **PASSWORDS | MODELS | environment)
-    assert done.returncode == 0, done.stderr
-    made: dict[str, Any] = yaml.safe_load(done.stdout)
+    made: dict[str, Any] = yaml.safe_load(_printed(profiles, tuple(sorted(environment.items()))))
     return made
+
+
+@lru_cache
+def _printed(profiles: tuple[str, ...], environment: tuple[tuple[str, str], ...]) -> str:
+    chosen = [word for profile in profiles for word in ("--profile", profile)]
+    done = said("docker-compose", *chosen, "config", **PASSWORDS | MODELS | dict(environment))
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def of(profile: str) -> dict[str, Any]:
