@@ -33,7 +33,7 @@ from tests.redis_server import wait
 from tests.triton.built import EXAMPLES, asked, configured, link_repository
 from tests.triton.gateways import gateway, posted
 
-pytestmark = [pytest.mark.triton, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.triton, pytest.mark.slow, pytest.mark.timeout(240)]
 
 TRITON, ONE, OTHER, HTTP, GRPC, PROMETHEUS, NODE = 18500, 18503, 18504, 18505, 18506, 18507, 18508
 CACHE, LOG = 18509, 18510
