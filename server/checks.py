@@ -6,6 +6,7 @@ is imported.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import shutil
@@ -139,6 +140,19 @@ def shared_memory(instances: int) -> Finding:
     if free < 256 * 2**20:
         return Finding("shared memory", "warning", f"{detail}: requests with large pictures may fail.", mend)
     return Finding("shared memory", "ok", detail)
+
+
+def exposure(host: str) -> Finding:
+    """Whether Triton listens on this machine alone: it knows no callers, and one malformed body can end it."""
+    try:
+        alone = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        alone = False  # a name, which may lead anywhere
+    if alone:
+        return Finding("exposure", "ok", f"Triton listens on {host}, where this machine alone reaches it")
+    detail = f"Triton listens on {host}, where others may reach it without a key, a limit or encryption."
+    mend = "Set PIXELIS_SERVER__HOST=127.0.0.1, and serve others by `pixelis gateway`."
+    return Finding("exposure", "warning", detail, mend)
 
 
 def port(name: str, host: str, number: int) -> Finding:

@@ -24,6 +24,7 @@ def examine(config: Settings) -> list[Finding]:
     models, found = _repository(config)
     stubs = sum(model.stubs for model in models)
     findings += [found, *running.examine(config), *_leftovers(config), checks.shared_memory(stubs), *_ports(config)]
+    findings.append(checks.exposure(config.server.host))
     return [
         *findings,
         _cpu(),

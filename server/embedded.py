@@ -150,6 +150,7 @@ class EmbeddedTriton:
         try:
             self._await_ready(len(chosen), progress, timeout_s or self.config.server.ready_timeout_s)
             self._watch(chosen)
+            self._say_exposure()
         except BaseException:
             self.stop()
             raise
@@ -231,6 +232,11 @@ class EmbeddedTriton:
             verify=server.verify,
         )
         self._watchdog.start()
+
+    def _say_exposure(self) -> None:
+        found = checks.exposure(self.ports.host)
+        if found.level != "ok":
+            self._note(f"{found.detail} {found.mend}")
 
     def _model(self, name: str) -> repository.Model:
         return repository.scan(self.repository, [name])[0]

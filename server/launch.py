@@ -21,6 +21,9 @@ KEY_NAME = "pixelis-repository-key"
 RESTRICTED = ("model-repository", "trace", "logging")
 """What of Triton's API needs the key: loading code, and where what passes through is written to."""
 
+_NOT_PASSED = ("PYTHONPATH", "AIP_MODE", "AIP_STORAGE_URI")
+"""Variables by which Triton would serve Vertex AI instead of us, and models from elsewhere too."""
+
 STUB_TIMEOUT_S = 120
 """How long a stub may take to come up: twenty start at once, on two cores, and Triton's default is 30."""
 
@@ -65,8 +68,11 @@ def command(
         f"--model-repository={repository}",
         f"--backend-directory={layout.backends}",
         f"--cache-directory={layout.caches}",
+        f"--repoagent-directory={layout.agents}",
         "--model-control-mode=explicit",
         "--disable-auto-complete-config",
+        "--allow-sagemaker=false",
+        "--allow-vertex-ai=false",
         f"--exit-timeout-secs={exit_timeout_s}",
         f"--http-restricted-api={restricted}:{KEY_NAME}={key}",
         f"--grpc-restricted-protocol={restricted}:{KEY_NAME}={key}",
@@ -88,7 +94,7 @@ def environment(
     """The environment of the server and its stubs: this process's, the settings as absolute paths, a thread budget, and
     where and by which key a model of it (`residency`) has others loaded.
     """
-    variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    variables = {name: value for name, value in os.environ.items() if name not in _NOT_PASSED}
     _tell(variables, config)
     variables.update(layout.environment())
     variables.update(

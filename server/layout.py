@@ -51,12 +51,20 @@ class Wheel:
 
 @dataclass(frozen=True)
 class Layout:
-    """A laid-out Triton: `binary`, `backends`, `caches`; and folders for LD_LIBRARY_PATH, in order, if it needs any."""
+    """A laid-out Triton: `binary`, `backends`, `caches`; and folders for LD_LIBRARY_PATH, in order, if it needs any.
+
+    There are no repository agents, and no folder of them: one would be code that a model's config names.
+    """
 
     binary: Path
     backends: Path
     caches: Path
     library_path: tuple[Path, ...]
+
+    @property
+    def agents(self) -> Path:
+        """Where repository agents would be."""
+        return self.caches.with_name("repoagents")
 
     def environment(self) -> dict[str, str]:
         """PATH and LD_LIBRARY_PATH under which the server and its stubs find this interpreter's environment."""

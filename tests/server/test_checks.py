@@ -66,3 +66,22 @@ def test_a_free_and_a_busy_port() -> None:
         assert str(number) in finding.detail
         assert "--grpc-port" in str(finding.mend)
     assert checks.port("grpc", "127.0.0.1", number).level == "ok"
+
+
+@pytest.mark.parametrize(
+    ("host", "level"),
+    [
+        ("127.0.0.1", "ok"),
+        ("127.1.2.3", "ok"),
+        ("::1", "ok"),
+        ("localhost", "ok"),
+        ("0.0.0.0", "warning"),
+        ("::", "warning"),
+        ("10.0.0.1", "warning"),
+        ("triton.example.org", "warning"),
+    ],
+)
+def test_who_may_reach_triton(host: str, level: str) -> None:
+    finding = checks.exposure(host)
+    assert finding.level == level
+    assert (finding.mend is None) == (level == "ok")

@@ -70,3 +70,28 @@ def test_a_server_with_a_state_of_its_own_is_told_what_was_tuned_here(
     finally:
         settings.cache_clear()
     assert own.decoding.slots == found.decoding.slots == 3
+
+
+def test_the_command_line_is_that_of_the_guide(layout: Layout) -> None:
+    """Triton's "Secure Deployment Considerations", as docs/security.md goes through it."""
+    line = launch.command(layout, Path("models"), ["a"], PORTS, "id", 5, "key")
+    for flag in (
+        "--model-control-mode=explicit",
+        "--disable-auto-complete-config",
+        "--allow-sagemaker=false",
+        "--allow-vertex-ai=false",
+        "--http-restricted-api=model-repository,trace,logging:pixelis-repository-key=key",
+        "--grpc-restricted-protocol=model-repository,trace,logging:pixelis-repository-key=key",
+        "--http-address=127.0.0.1",
+        "--grpc-address=127.0.0.1",
+        "--metrics-address=127.0.0.1",
+    ):
+        assert flag in line
+    for default in ("--exit-on-error", "--trace-config", "--strict-readiness"):
+        assert not any(flag.startswith(default) for flag in line)
+    folders = {name: value for name, _, value in (flag.partition("=") for flag in line) if "directory" in name}
+    assert set(folders) == {"--backend-directory", "--cache-directory", "--repoagent-directory"}
+    assert all(Path(folder).is_relative_to(layout.binary.parent.parent) for folder in folders.values())
+    assert not layout.agents.exists()
+    closed = launch.command(layout, Path("models"), ["a"], PORTS, "id", 5, "key", shared_memory=False)
+    assert "--http-restricted-api=model-repository,trace,logging,shared-memory:pixelis-repository-key=key" in closed

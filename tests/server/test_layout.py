@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ def test_lays_out_what_triton_wants_once(tmp_path: Path) -> None:
     assert stub.parent.name == f"{sys.version_info.major}.{sys.version_info.minor}"
     assert (laid.backends / "python" / "libtriton_python.so").exists()
     assert (laid.caches / "local" / "libtritoncache_local.so").exists()
+    assert stat.S_IMODE(laid.backends.parent.stat().st_mode) == 0o700, "code lies there"
     before = laid.binary.lstat().st_ino
     assert lay_out(tmp_path) == laid
     assert laid.binary.lstat().st_ino == before

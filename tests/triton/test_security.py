@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import tritonclient.grpc as grpc
 import tritonclient.http as http
@@ -90,6 +94,34 @@ def _registered(triton: EmbeddedTriton, name: str, headers: dict[str, str]) -> b
                 return False
             raise
     return True
+
+
+def test_it_listens_where_it_was_told_and_nowhere_else(triton: EmbeddedTriton, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By itself Triton serves Vertex AI on all addresses, and nothing else, where a variable says so."""
+    monkeypatch.setenv("AIP_MODE", "PREDICTION")
+    monkeypatch.setenv("AIP_HTTP_PORT", str(HTTP + 9))
+    monkeypatch.setenv("AIP_STORAGE_URI", "/somewhere/else")
+    triton.start(["echo"])
+    listening = {
+        (connection.laddr.ip.removeprefix("::ffff:"), connection.laddr.port)
+        for pid in remains.marked()[triton.server_id]
+        for connection in psutil.Process(pid).net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert listening == {("127.0.0.1", number) for _, number in triton.ports.named()}
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="there is no setpriv (apt-get install util-linux)")
+def test_it_needs_no_capability(nothing_left: None, child_environment: dict[str, str]) -> None:
+    """Root without capabilities is a user like others, and no exec gives any back."""
+    code = (
+        "from server.embedded import EmbeddedTriton; t = EmbeddedTriton().start(['echo']); "
+        "print([line for line in open('/proc/self/status') if line.startswith('CapEff')][0].split()[1]); t.stop()"
+    )
+    dropped = ["setpriv", "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all"]
+    command = [*dropped, sys.executable, "-c", code]
+    done = subprocess.run(command, env=child_environment, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout.split()) == (0, ["0" * 16]), done.stderr
 
 
 def test_what_passes_through_is_this_user_s_alone(triton: EmbeddedTriton, config: Settings) -> None:
