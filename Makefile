@@ -5,6 +5,10 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 RTX_VERSION := 1.7.1.116
 RTX         := libs==$(RTX_VERSION) bindings==$(RTX_VERSION)
+# Extras of what a server is installed from, and where the lock of that is installed to be looked at.
+SERVER      := embedded gateway caches replicas
+LOCK        := deploy/requirements-server.txt
+LOCKED      := .pixelis/locked
 # Tests without a server, over the cores; those of a file share fixtures, so they stay together.
 SPREAD := --numprocesses auto --maxprocesses 4 --dist loadfile
 # Every process gets a thread budget; idle threads must not spin.
@@ -13,7 +17,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export HF_HUB_OFFLINE ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-formats build demo serve test test-long chaos soak test-fast lint format docs clean
+.PHONY: help setup setup-dev setup-formats build demo serve test test-long chaos soak test-fast lint format docs lock sbom audit clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -95,9 +99,25 @@ format: setup-dev  ## let ruff rewrite what it can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-docs: setup-dev  ## write docs/schema.json and docs/api.md from the wire objects and the gateway
+docs: setup-dev  ## write docs/schema.json, docs/api.md and docs/licenses.md from what they are about
 	@$(BIN)/python -m pixelis.schema > docs/schema.json
 	@$(BIN)/python -m clients.gateway.reference > docs/api.md
+	@$(BIN)/python -m tests.supply.report > docs/licenses.md
+
+lock: setup-dev  ## write deploy/requirements-server.txt: what a server is installed from, with hashes
+	@CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
+	  --no-emit-index-url --no-emit-options --no-emit-find-links --no-emit-trusted-host \
+	  --constraint constraints.txt $(SERVER:%=--extra %) --output-file $(LOCK) pyproject.toml
+
+sbom: setup-dev  ## write build/sbom-server.json (the lock, installed afresh) and build/sbom-environment.json (CycloneDX)
+	@mkdir -p build && rm -rf $(LOCKED) && $(PYTHON) -m venv $(LOCKED)
+	@$(LOCKED)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement $(LOCK)
+	@$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible -o build/sbom-server.json $(LOCKED)
+	@$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible -o build/sbom-environment.json $(VENV)
+	@rm -rf $(LOCKED) && echo "build/sbom-server.json, build/sbom-environment.json"
+
+audit: setup-dev  ## ask a database of faults about the lock; exit 1 where it knows one, and said where none answers
+	@$(BIN)/python -m tests.supply.audit
 
 clean:  ## remove built versions, caches and logs (keeps .venv)
 	@rm -rf .pixelis model_repository/*/[2-9] model_repository/*/[1-9][0-9]*
