@@ -29,6 +29,7 @@ from pixelis.fleet_config import Fleet
 from pixelis.gateway_config import Gateway
 from pixelis.index_config import IndexConfig, Live
 from pixelis.operations_config import Operations
+from pixelis.renamed import RENAMED
 
 TUNED = "tuned.toml"
 """In the state folder: settings that were found by measuring, below the environment and `PIXELIS_CONFIG`."""
@@ -197,7 +198,7 @@ class Settings(BaseSettings):
         env_prefix="PIXELIS_",
         env_nested_delimiter="__",
         env_ignore_empty=True,
-        extra="ignore",
+        extra="forbid",
         nested_model_default_partial_update=True,
     )
 
@@ -281,6 +282,8 @@ def settings() -> Settings:
         name = ".".join(str(part) for part in first["loc"])
         variable = "PIXELIS_" + "__".join(str(part).upper() for part in first["loc"])
         mend = f"It comes from {variable}, from the file in PIXELIS_CONFIG, or from {TUNED} in the state folder."
+        if name in RENAMED:
+            raise SetupError(f"The setting {name} is called {RENAMED[name]} now.", mend=f"Rename it. {mend}") from None
         raise SetupError(f"The setting {name} is wrong: {first['msg']}.", mend=mend) from None
     except SettingsError as error:  # a whole section as JSON that is none
         raise SetupError(f"The settings cannot be read: {error}.", mend="Use PIXELIS_<SECTION>__<FIELD>.") from None

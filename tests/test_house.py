@@ -30,7 +30,7 @@ def test_commands_of_the_docs_exist(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_tests_that_the_docs_name_exist(page: Path) -> None:
-    named = re.findall(r"`?\b(tests/[\w/]+(?:\.py)?)(?:::(\w+))?", page.read_text())
+    named = re.findall(r"`?\b(tests/[\w/]+(?:\.\w+)?)(?:::(\w+))?", page.read_text())
     missing = [path for path, _ in named if not (ROOT / path).exists()]
     missing += [name for path, name in named if name and f"def {name}(" not in (ROOT / path).read_text()]
     assert missing == []
