@@ -11,9 +11,7 @@ from pixelis.errors import PixelisError
 from python_backends.checkpoints import POLICY
 from python_backends.policy.vllm.engine import FILE, MODEL, EngineFile
 
-MEND = (
-    "Write it again: `pixelis build --policy-runtime vllm --target ngc --repository DIR --checkpoint CHECKPOINT`."
-)
+MEND = "Write it again: `pixelis build --policy-runtime vllm --target ngc --repository DIR --checkpoint CHECKPOINT`."
 
 
 def arguments(subject: Subject) -> Iterator[Finding]:

@@ -72,11 +72,7 @@ class Decoder(Source):
         held-out episodes, where the checkpoint is the nano."""
         from builder.tasks.nano_turns import sample
 
-        return [*self.prompts(), *([sample(self.checkpoint)] if self.nano else [])]
-
-    def prompts(self) -> list[Tensors]:
-        """Those that are of any checkpoint."""
-        return [self._sample(batch) for batch in (1, 3, 8)]
+        return [*(self._sample(batch) for batch in (1, 3, 8)), *([sample(self.checkpoint)] if self.nano else [])]
 
     def reference(self, inputs: Tensors) -> Tensors:
         """transformers' whole model on each request alone: no padding, no cache, its own vision tower."""

@@ -20,10 +20,12 @@ from numpy.typing import NDArray
 from builder.sources.base import Answer, Source, Tensors
 from builder.sources.checkpoint import checkpoint_directory, checkpoint_files
 from builder.sources.decoder import Decoder
+from builder.sources.pictures import scene
 from pixelis.errors import SetupError
 from pixelis.schema import Sampling
+from python_backends.policy import conversation
 from python_backends.policy.checkpoint import CheckpointConfig
-from python_backends.policy.geometry import Geometry
+from python_backends.policy.geometry import Geometry, Size
 from python_backends.policy.positions import visual_tokens
 from python_backends.policy.profile import Profile
 from python_backends.policy.request import PolicyRequest
@@ -38,7 +40,8 @@ PROFILE = "pixelis.json"
 class VllmFiles(Source):
     """Tokenizer, configuration and profile of a checkpoint, and `engine.json`.
 
-    A sample is one of `Decoder`'s; the answer has `PROMPT_IDS` and `VIEWS` as vLLM will have them.
+    A sample is a prompt, PROMPT_IDS `[1, S]`, and its pictures, VIEWS `[1, V, H, W, 3]` uint8; the answer has both as
+    vLLM will have them.
 
     Args:
         checkpoint: Hugging Face directory.
@@ -72,8 +75,26 @@ class VllmFiles(Source):
         (directory / FILE).write_text(self._engine + "\n", encoding="utf-8")
 
     def samples(self) -> list[Tensors]:
-        """Ragged prompts with none, one and two images and of a later turn."""
-        return Decoder(self.checkpoint).prompts()
+        """Prompts with one picture and with two, one of another view where there is one, and of a later turn."""
+        profile, tokenizer = Profile.load(self.checkpoint), PolicyTokenizer(self.checkpoint)
+        first, last = profile.sizes[0], profile.sizes[-1]
+        return [
+            self._sample(tokenizer, conversation.opening(profile, "What is written on the red label?", 1), [first]),
+            self._sample(tokenizer, conversation.opening(profile, "Which shows a star? <b>", 2), [last] * 2),
+            self._sample(
+                tokenizer,
+                conversation.opening(profile, "How many shapes are there?", 1)
+                + conversation.tool_call("ZOOM_IN", {"region": [14, 21, 70, 63]})
+                + conversation.tool_response('{"text": "Quay"}', images=1),
+                [first] * 2,
+            ),
+        ]
+
+    def _sample(self, tokenizer: PolicyTokenizer, text: str, sizes: list[Size]) -> Tensors:
+        unit = Geometry.load(self.checkpoint).factor
+        counts = [(width // unit) * (height // unit) for width, height in sizes]
+        shown = [scene(width, height, seed=i) for i, (width, height) in enumerate(sizes)]
+        return {"PROMPT_IDS": tokenizer.encode(text, counts)[None], "VIEWS": np.stack(shown)[None]}
 
     def reference(self, inputs: Tensors) -> Tensors:
         """Ids and views of the sample."""
@@ -87,22 +108,12 @@ class VllmFiles(Source):
         unit = engine.patch * config.merge
 
         def answer(inputs: Tensors) -> Tensors:
-            ids, views = np.zeros_like(inputs["PROMPT_IDS"], np.int64), np.zeros_like(inputs["VIEWS"], np.uint8)
-            for row, length in enumerate(inputs["LENGTHS"].astype(int)):
-                shown = inputs["VIEWS"][row, : int(inputs["IMAGES"][row])].astype(np.uint8)
-                grid = (1, shown.shape[1] // engine.patch, shown.shape[2] // engine.patch)
-                request = PolicyRequest(
-                    prompt_ids=inputs["PROMPT_IDS"][row, :length].astype(np.int64),
-                    visual=np.concatenate(to_tokens(shown, unit)) if len(shown) else None,
-                    grids=np.array([grid] * len(shown), np.int32),
-                    sampling=Sampling(request_id="gate"),
-                )
-                prompt = prompts.read(request)
-                cut = tokenizer.encode(prompt.text, [visual_tokens(grid, config.merge)] * len(shown))
-                ids[row, : len(cut)] = cut[: ids.shape[1]]
-                for i, picture in enumerate(prompt.pictures):
-                    views[row, i] = _decoded(picture)
-            return {"PROMPT_IDS": ids, "VIEWS": views}
+            ids, views = inputs["PROMPT_IDS"][0].astype(np.int64), inputs["VIEWS"][0].astype(np.uint8)
+            grid = (1, views.shape[1] // engine.patch, views.shape[2] // engine.patch)
+            tokens, grids = np.concatenate(to_tokens(views, unit)), np.array([grid] * len(views), np.int32)
+            prompt = prompts.read(PolicyRequest(ids, tokens, grids, Sampling(request_id="gate")))
+            cut = tokenizer.encode(prompt.text, [visual_tokens(grid, config.merge)] * len(views))
+            return {"PROMPT_IDS": cut[None], "VIEWS": np.stack([_decoded(one) for one in prompt.pictures])[None]}
 
         yield answer
 

@@ -9,7 +9,7 @@ A later command finds out from the repository that it is such a one: what vLLM i
 
 from __future__ import annotations
 
-from pathlib import Path
+import math
 
 from pydantic import ValidationError
 
@@ -102,7 +102,7 @@ def _pixels(spec: ModelSpec, engine: EngineFile, view: View) -> ModelSpec:
 
 def _unit(view: View) -> int:
     """Pixels of a token's side."""
-    return round((view.width * view.height / view.tokens) ** 0.5)
+    return math.isqrt(view.width * view.height // view.tokens)
 
 
 def _served(engine: EngineFile) -> ModelSpec:
@@ -135,8 +135,3 @@ def detach(store: Store) -> bool:
     if there:
         store.remove_model(MODEL)
     return there
-
-
-def is_written(repository: Path) -> bool:
-    """Whether a repository was written for vLLM."""
-    return (repository / MODEL / ARGUMENTS).is_file()

@@ -6,13 +6,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from builder.candidate import Candidate, FormatName
+from builder.checkpoint_view import NANO
 from builder.ngc import NATIVE
 from builder.spec import pipeline
 from builder.triton_config import config, text
+from builder.vllm.specs import vllm_pipeline
 from pixelis.settings import Batching, Ngc, Settings, Threads
+from python_backends.policy.vllm.engine import MODEL, EngineArgs, EngineFile
 
 HERE = Path(__file__).parent / "golden"
 PLANS = ("model.sm86.plan", "model.sm89.plan", "model.sm120.plan")
+ENGINE = EngineFile(
+    arguments=EngineArgs(model="/nano", served_model_name=MODEL, max_model_len=512, limit_mm_per_prompt={"image": 1}),
+    patch=14,
+)
 FORMS: tuple[FormatName, ...] = ("onnx", "openvino", "torchscript", "tensorrt", "aotinductor")
 
 
@@ -33,6 +40,9 @@ def golden() -> Iterator[tuple[Path, str]]:
             form = spec.as_candidate(Candidate(format=name))
             files = PLANS if name == "tensorrt" else ()
             yield HERE / "ngc" / f"{spec.name}-{name}.pbtxt", text(config(form, "ngc", values(), files))
+    in_vllm = vllm_pipeline(pipeline(values()), ENGINE, NANO)
+    for name in ("policy", "vision_encoder", MODEL):
+        yield HERE / "ngc" / f"vllm-{name}.pbtxt", text(config(in_vllm[name], "ngc", values()))
     text_model = pipeline(values())["embed_text"]
     for accelerator in ("tensorrt", "openvino"):
         made = config(text_model, "ngc", values(Ngc(accelerator=accelerator)))

@@ -23,6 +23,8 @@ from python_backends.policy.vllm.reply import OUTPUTS
 from python_backends.rows import Tensors
 
 _DTYPES = {"O": "BYTES", "b": "BOOL"}
+_NOT_UP = ("UNAVAILABLE", "is not healthy", "is not ready", "is not found", "unavailable")
+"""What Triton and gRPC say of a model that is not there."""
 
 
 class Grpc:
@@ -70,7 +72,7 @@ class Grpc:
 
     def _typed(self, error: Exception) -> PixelisError:
         said = error.message() if isinstance(error, InferenceServerException) else str(error)
-        if any(words in str(error) for words in ("UNAVAILABLE", "not ready", "is not found")):
+        if any(words in str(error) for words in _NOT_UP):
             return Unavailable(
                 f"{MODEL} does not answer at {self.address}.",
                 mend="vLLM is not up, or PIXELIS_VLLM__ADDRESS is not this server's gRPC. Try again in a moment.",

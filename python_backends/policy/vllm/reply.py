@@ -45,7 +45,7 @@ class Reply:
         except (KeyError, ValueError, TypeError, StopIteration, AttributeError) as error:
             raise ServingError(
                 f"vLLM's backend answered something that is no list of tokens ({type(error).__name__}).",
-                mend="It needs `return_logprobs` and `return_finish_reason`: Triton 25.11 or newer.",
+                mend="It must know `return_logprobs` and `return_finish_reason`; docs/vllm.md says which does.",
             ) from error
         reason = finish.decode() if isinstance(finish, bytes) else str(finish)
         return cls(tokens, logprobs, None if reason == "None" else reason)
