@@ -195,10 +195,7 @@ class Store:
     def _spent(self) -> dict[str, int]:
         """The last number of every model that was removed; none is known where the file cannot be read."""
         try:
-            return {
-                str(name): int(number)
-                for name, number in loads((self.repository / NUMBERS).read_bytes()).items()
-            }
+            return {str(name): int(number) for name, number in loads((self.repository / NUMBERS).read_bytes()).items()}
         except (OSError, ValueError, AttributeError, TypeError, OverflowError):
             return {}
 

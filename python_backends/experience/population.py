@@ -33,6 +33,9 @@ class Population:
         config: of the index; none = exact.
         live: when the index is built again.
         tuner: chooses another index of the shared ones when there are many more.
+
+    Attributes:
+        width: D of the keys.
     """
 
     def __init__(
@@ -49,7 +52,7 @@ class Population:
         self._by_id: dict[str, tuple[int, int]] = {}
         self._by_number: dict[int, Experience] = {}
         self._lineup = Lineup(self._current)
-        self._next, self._width = 0, width
+        self._next, self.width = 0, width
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -166,7 +169,7 @@ class Population:
         held = sorted(self._by_id.values(), key=lambda one: one[1])
         numbers = np.array([number for number, _ in held], np.int64)
         living = [self._by_number[n] for n, _ in held]
-        keys = np.empty((len(held), self._width), np.float32)
+        keys = np.empty((len(held), self.width), np.float32)
         for tenant, places in _by_tenant(living).items():
             keys[places] = self.indexes.vectors(tenant, numbers[places])
         return living, [row for _, row in held], keys

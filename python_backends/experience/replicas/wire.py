@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
+from pydantic_core import from_json
 
 from pixelis.errors import SetupError
 from python_backends.experience.database.digests import digest
@@ -14,6 +17,10 @@ from python_backends.experience.entry import Entry
 
 FOUNDED = Entry({"op": "founded"})
 """The first entry of a stream: who finds another one there knows that the beginning is gone."""
+
+
+_POSITION = re.compile(r"\d{1,20}-\d{1,20}", re.ASCII)
+"""An id of Redis: milliseconds, and a number within them."""
 
 
 class Streamed(NamedTuple):
@@ -37,13 +44,14 @@ def decode(position: bytes, fields: Mapping[bytes, bytes]) -> Streamed:
         SetupError: they are not what was written.
     """
     record, key = fields.get(b"record", b""), fields.get(b"key", b"")
-    if digest(record, key) != fields.get(b"digest"):
-        raise SetupError(
-            f"Entry {position.decode()} of the replicas' log is damaged, or no entry of ours.",
-            mend="Let nothing else write into that stream; restore Redis from a copy.",
-        )
-    return Streamed(
-        position.decode(), Entry(json.loads(record), np.frombuffer(key, "<f4").astype(np.float32) if key else None)
+    place = position.decode(errors="replace")
+    if _POSITION.fullmatch(place) and digest(record, key) == fields.get(b"digest"):
+        with suppress(ValueError):  # another program may write a digest too
+            vector = np.frombuffer(key, "<f4").astype(np.float32) if key else None
+            return Streamed(place, Entry(from_json(record, allow_inf_nan=False), vector))
+    raise SetupError(
+        f"Entry {place[:40]} of the replicas' log is damaged, or no entry of ours.",
+        mend="Let nothing else write into that stream; restore Redis from a copy.",
     )
 
 
