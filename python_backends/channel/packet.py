@@ -35,8 +35,10 @@ class Packet:
         """
         try:
             size, first, count = _HEAD.unpack_from(data)
-            name = data[_HEAD.size : _HEAD.size + size].decode()
+            name = data[_HEAD.size : _HEAD.size + size]
             numbers = struct.unpack(f"<{count}I{count}d", data[_HEAD.size + size :])
         except struct.error as error:
             raise ValueError(f"{len(data)} bytes are no packet") from error
-        return cls(name, first, list(numbers[:count]), list(numbers[count:]))
+        if len(name) < size:
+            raise ValueError(f"{len(data)} bytes are no packet")
+        return cls(name.decode(), first, list(numbers[:count]), list(numbers[count:]))
