@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 from pixelis.cache_config import Cached
 from pixelis.errors import Unavailable
+from pixelis.json_text import loads
 from pixelis.settings import Settings
 from python_backends.caching.caches import FOLDER
 from python_backends.caching.disk_tier import DiskTier
@@ -29,7 +29,7 @@ def stats(config: Settings) -> dict[str, Any]:
     processes = {}
     for path in sorted((config.state / FOLDER / STATS).glob("*.json")):
         try:
-            processes[path.stem] = json.loads(path.read_text(encoding="utf-8"))
+            processes[path.stem] = loads(path.read_bytes())
         except (OSError, ValueError):
             continue  # it is being replaced at this moment
     shared = []

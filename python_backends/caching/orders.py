@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 FOLDER = "orders"
 _KEPT_NS = 24 * 3600 * 10**9
@@ -34,7 +33,7 @@ def give(caches: Path, order: Order) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     now = time.time_ns()
     for old in folder.glob("*.json"):
-        if old.stem.isdigit() and int(old.stem) < now - _KEPT_NS:
+        if old.stem.isdecimal() and int(old.stem) < now - _KEPT_NS:
             old.unlink(missing_ok=True)
     path = folder / f"{now}.json"
     draft = path.with_suffix(".draft")
@@ -65,15 +64,13 @@ class Orders:
                 continue
             self._done.add(name)
             try:
-                found.append(
-                    Order.model_validate(json.loads((self._folder / f"{name}.json").read_text(encoding="utf-8")))
-                )
-            except (OSError, ValueError, ValidationError):
+                found.append(Order.model_validate_json((self._folder / f"{name}.json").read_bytes()))
+            except (OSError, ValueError):  # pydantic's error is one
                 continue
         return found
 
     def _names(self) -> list[str]:
         try:
-            return sorted(path.stem for path in self._folder.glob("*.json") if path.stem.isdigit())
+            return sorted(path.stem for path in self._folder.glob("*.json") if path.stem.isdecimal())
         except OSError:
             return []

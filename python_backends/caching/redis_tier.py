@@ -101,7 +101,7 @@ class RedisTier:
                 return
             cursor, stored = answer
             if stored:
-                yield [name.decode()[len(self._space) :] for name in stored]
+                yield [name.decode(errors="replace")[len(self._space) :] for name in stored]
 
     def close(self) -> None:
         """The link belongs to whoever made it."""
