@@ -77,4 +77,4 @@ def pictures_in(folder: Path) -> list[str]:
 def _natural(name: str) -> list[tuple[bool, int, str]]:
     """A key under which numbers in names are compared as numbers."""
     parts = re.split(r"(\d+)", name.lower())
-    return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]
+    return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]

@@ -19,7 +19,7 @@ def latest(repository: Path, model: str) -> Path:
         NotFound: the repository has no such model, or the model has no version folder.
     """
     folder = repository / model
-    found = [path for path in folder.iterdir() if path.name.isdigit() and path.is_dir()] if folder.is_dir() else []
+    found = [path for path in folder.iterdir() if path.name.isdecimal() and path.is_dir()] if folder.is_dir() else []
     if not found:
         raise NotFound(
             f"Model `{model}` has no version in the repository `{repository.name}`.",

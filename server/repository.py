@@ -39,7 +39,7 @@ class Model:
     @property
     def versions(self) -> list[int]:
         """Numeric version folders, oldest first."""
-        return sorted(int(path.name) for path in self.folder.iterdir() if path.is_dir() and path.name.isdigit())
+        return sorted(int(path.name) for path in self.folder.iterdir() if path.is_dir() and path.name.isdecimal())
 
     @property
     def version(self) -> int | None:

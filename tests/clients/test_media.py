@@ -85,6 +85,8 @@ def test_a_folder_is_a_video_in_the_order_of_its_numbers(tmp_path: Path) -> None
     read = media.read([str(tmp_path)])
     assert [round(brightness(image) / 20) for image in read.images] == [1, 2, 10]
     assert (read.kind, read.fps) == ("video", None)
+    Image.new("RGB", (8, 8)).save(tmp_path / "\N{SUPERSCRIPT TWO}3.png")  # begins with a digit that is no number
+    assert len(media.read([str(tmp_path)]).images) == 4
     files = [str(tmp_path / f"frame{i}.png") for i in (1, 2)]
     assert media.read(files).kind == "images"
     assert media.read(files, "video").kind == "video"

@@ -11,7 +11,7 @@ from python_backends.artifacts import artifact, latest, versions
 
 
 def test_the_highest_number_wins(tmp_path: Path) -> None:
-    for name in ("1", "2", "10", "draft", ".11"):
+    for name in ("1", "2", "10", "draft", ".11", "\N{SUPERSCRIPT TWO}"):
         (tmp_path / "policy" / name).mkdir(parents=True)
     assert latest(tmp_path, "policy").name == "10"
     assert versions(tmp_path, ["policy", "absent"]) == {"policy": "10"}

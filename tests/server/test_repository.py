@@ -21,7 +21,8 @@ def model(root: Path, name: str, versions: tuple[int, ...] = (1,), instances: in
 
 def test_versions_and_stubs(tmp_path: Path) -> None:
     model(tmp_path, "a", (1, 2, 10), instances=2)
-    (tmp_path / "a" / "notes").mkdir()
+    for other in ("notes", "\N{SUPERSCRIPT TWO}"):  # which is a digit and no number
+        (tmp_path / "a" / other).mkdir()
     (tmp_path / "no-model").mkdir()
     (found,) = scan(tmp_path)
     assert (found.name, found.versions, found.version, found.stubs) == ("a", [1, 2, 10], 10, 2)
