@@ -14,7 +14,6 @@ kept, and the log behind the older of them.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import secrets
@@ -24,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter
 
 from pixelis.errors import SetupError
 from pixelis.schema import Experience
@@ -43,13 +42,18 @@ class Head(BaseModel):
     """The first line."""
 
     format: int
-    width: int
+    width: int = Field(ge=1)
     store: str
-    sequence: int
+    sequence: int = Field(ge=0)
     position: str
-    text: int
-    experiences: int
-    asked: int
+    text: int = Field(ge=0)
+    experiences: int = Field(ge=0)
+    asked: int = Field(ge=0)
+
+
+_EXPERIENCE = TypeAdapter(tuple[int, Experience])
+_ASKED = TypeAdapter(tuple[int, Asked])
+"""A line: the row, and what is there."""
 
 
 def snapshots(directory: Path) -> list[tuple[int, Path]]:
@@ -103,11 +107,13 @@ def read(path: Path) -> Held:
         start = data.index(b"\n") + 1
         lines = data[start : start + head.text].split(b"\n")[:-1]  # of bytes: U+2028 in a text ends no line
         keys = np.frombuffer(body[start + head.text :], np.float32).reshape(-1, head.width).copy()  # aligned
-        rows = [json.loads(line) for line in lines]
-        experiences = [(row, Experience.model_validate(one)) for row, one in rows[: head.experiences]]
-        asked = [(row, Asked.model_validate(one)) for row, one in rows[head.experiences :]]
-    except (OSError, ValueError, ValidationError) as error:
-        raise SetupError(f"{path.name} cannot be read: {error}.") from error
+        experiences = [_EXPERIENCE.validate_json(line) for line in lines[: head.experiences]]
+        asked = [_ASKED.validate_json(line) for line in lines[head.experiences :]]
+        if (len(experiences), len(asked), len(keys)) != (head.experiences, head.asked, head.experiences + head.asked):
+            raise ValueError("its parts do not fit each other")
+    except (OSError, ValueError) as error:  # pydantic's is one
+        reason = str(error).split("\n")[0]
+        raise SetupError(f"{path.name} cannot be read: {reason}.") from error
     n = head.experiences
     return Held(head.width, head.store, head.sequence, head.position, experiences, keys[:n], asked, keys[n:])
 
