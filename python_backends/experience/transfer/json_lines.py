@@ -6,7 +6,6 @@ A key may also be a list of numbers, as other programs write it.
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from pixelis.errors import InvalidRequest
+from pixelis.json_text import loads
 from pixelis.schema import Experience
 from python_backends.experience.entry import Key
 from python_backends.experience.transfer.row import Row
@@ -37,10 +37,10 @@ def read(path: Path) -> Iterator[Row]:
             if not line.strip():
                 continue
             try:
-                found = json.loads(line)
+                found = loads(line)
                 yield Row(Experience.model_validate(found["experience"]), _key(found["key"]))
-            except (ValueError, KeyError, TypeError, ValidationError) as error:
-                reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else repr(error)
+            except (ValueError, KeyError, TypeError, OverflowError) as error:  # pydantic's is a ValueError
+                reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else f"{type(error).__name__} {error}"[:200]
                 raise InvalidRequest(
                     f"Line {number} of {path} is no experience: {reason}.",
                     mend='A line is {"experience": {...}, "key": "base64 of float32s"}.',
@@ -50,4 +50,5 @@ def read(path: Path) -> Iterator[Row]:
 def _key(found: str | list[float]) -> Key:
     if isinstance(found, str):
         return np.frombuffer(base64.b64decode(found, validate=True), "<f4").astype(np.float32)
-    return np.array(found, np.float32)
+    with np.errstate(over="ignore"):  # too large for a float32: infinite, which whoever stores it refuses
+        return np.array(found, np.float32)

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
 from pixelis.errors import InvalidRequest, SetupError
+from pixelis.json_text import loads
 from pixelis.schema import Experience
 from python_backends.experience.transfer.row import Row
 
@@ -54,9 +54,9 @@ def read(path: Path) -> Iterator[Row]:
                 for found in batch.to_pylist():
                     number += 1
                     key = np.array(found.pop("key"), np.float32)
-                    found["trajectory"] = json.loads(found["trajectory"])
+                    found["trajectory"] = loads(found["trajectory"])
                     yield Row(Experience.model_validate(found), key)
-    except (arrow.ArrowException, ValueError, KeyError, TypeError, ValidationError) as error:
+    except (arrow.ArrowException, ValueError, KeyError, TypeError, OverflowError) as error:
         raise InvalidRequest(
             f"{path} cannot be read at row {number}: {' '.join(str(error).split())}.",
             mend="`pixelis experience export FILE.parquet` shows what is expected.",
