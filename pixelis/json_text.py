@@ -5,6 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from pydantic import ValidationError
+
+LONGEST = 200
+"""Characters of a reason."""
+
 
 def loads(text: str | bytes) -> Any:
     """What `json.loads` reads, with one error for all that is no JSON.
@@ -16,3 +21,12 @@ def loads(text: str | bytes) -> Any:
         return json.loads(text)
     except RecursionError:
         raise ValueError("it is nested too deep") from None
+
+
+def reason(error: Exception) -> str:
+    """Why a file could not be read, on one line; of pydantic's errors the first, and where it is."""
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part)[:40] for part in first["loc"][:8])
+        return f"{where + ': ' if where else ''}{first['msg'].removeprefix('Value error, ')}"[:LONGEST]
+    return (str(error).splitlines() or [type(error).__name__])[0][:LONGEST]

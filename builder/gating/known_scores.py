@@ -17,6 +17,7 @@ import numpy as np
 from builder.gating.paired import Scores
 from builder.model_spec import Kind
 from builder.storing.key import builder_digest, libraries
+from pixelis.array_file import read_array
 
 
 class KnownScores:
@@ -42,7 +43,7 @@ class KnownScores:
         if path is None:
             return measure()
         try:
-            return np.asarray(np.load(path, allow_pickle=False), np.float64)
+            return np.asarray(read_array(path), np.float64)
         except (OSError, ValueError):
             scores = measure()
         path.parent.mkdir(parents=True, exist_ok=True)

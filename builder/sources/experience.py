@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from builder.sources.base import Answer, Source, Tensors
+from pixelis.array_file import read_array
 from pixelis.errors import BuildError
 from pixelis.schema import Experience
 
@@ -108,7 +109,7 @@ def _read_keys(directory: Path) -> NDArray[np.float32]:
         BuildError: not an array of numbers with two axes and at least one row.
     """
     try:
-        keys: NDArray[np.float32] = np.load(directory / KEYS, allow_pickle=False)
+        keys: NDArray[np.float32] = read_array(directory / KEYS)
     except (OSError, ValueError) as error:
         raise BuildError(f"{directory / KEYS} cannot be read: {error}.", mend=MEND) from None
     if keys.ndim != 2 or not len(keys) or not np.issubdtype(keys.dtype, np.floating):

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from perf.knn import front
 from perf.knn.data import DATASETS, load
 from perf.machine import machine, versions
+from pixelis.array_file import read_array
 from pixelis.errors import GateFailed, InvalidRequest
+from pixelis.json_text import reason
 from pixelis.schema import Claim, Measurement
 from pixelis.settings import Settings
 from python_backends.experience import WIDTH
@@ -99,15 +100,15 @@ def read_grids(path: Path | None) -> Sequence[Grid]:
     if path is None:
         return GRIDS
     try:
-        return TypeAdapter(list[Grid]).validate_python(json.loads(path.read_bytes()))
-    except (OSError, ValueError, ValidationError) as error:
-        raise InvalidRequest(f"{path} holds no grids: {error}.", mend="docs/retrieval.md shows one.") from error
+        return TypeAdapter(list[Grid]).validate_json(path.read_bytes())
+    except (OSError, ValueError) as error:  # pydantic's is one
+        raise InvalidRequest(f"{path} holds no grids: {reason(error)}.", mend="docs/retrieval.md shows one.") from error
 
 
 def _file(path: Path) -> np.ndarray[Any, np.dtype[np.float32]]:
     try:
-        found = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        found = read_array(path)
+    except (OSError, ValueError) as error:
         raise InvalidRequest(
             f"{path} is no data set and no file of vectors: {error}.",
             mend=f"There are {EXPERIENCES}, {', '.join(DATASETS)}.",

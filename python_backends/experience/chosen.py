@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from pixelis.errors import InvalidRequest, SetupError
 from pixelis.index_config import IndexConfig
+from pixelis.json_text import reason
 
 NAME = "index.json"
 
@@ -22,7 +23,9 @@ def read(directory: Path) -> IndexConfig:
     try:
         return IndexConfig.model_validate_json(path.read_bytes()) if path.exists() else IndexConfig()
     except (OSError, ValidationError) as error:
-        raise SetupError(f"{path} says no index: {error}.", mend="Remove it, or write it: pixelis tune knn.") from error
+        raise SetupError(
+            f"{path} says no index: {reason(error)}.", mend="Remove it, or write it: pixelis tune knn."
+        ) from error
 
 
 def write(directory: Path, config: IndexConfig) -> Path:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
+from pixelis.array_file import read_array
 from pixelis.errors import SetupError
+from pixelis.json_text import reason
 from pixelis.schema import Experience
 
 MEND = "Build `knn` again: `pixelis build knn`."
@@ -34,9 +35,9 @@ def read_seeds(directory: Path, width: int) -> tuple[list[Experience], NDArray[n
     now = time.time()
     try:
         parsed = [Experience.model_validate_json(line) for line in lines.read_bytes().splitlines()]
-        keys = np.load(array, allow_pickle=False).astype(np.float32)
-    except (OSError, ValueError, ValidationError) as error:
-        raise SetupError(f"The seed experiences in {directory} cannot be read: {error}.", mend=MEND) from error
+        keys = read_array(array).astype(np.float32)
+    except (OSError, ValueError, TypeError) as error:  # pydantic's is a ValueError
+        raise SetupError(f"The seed experiences in {directory} cannot be read: {reason(error)}.", mend=MEND) from error
     if keys.shape != (len(parsed), width) or not np.isfinite(keys).all():
         raise SetupError(f"{array} has shape {keys.shape} for {len(parsed)} experiences of width {width}.", mend=MEND)
     if len({experience.experience_id for experience in parsed}) != len(parsed):

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field, TypeAdapter
 
 from pixelis.errors import SetupError
+from pixelis.json_text import reason
 from pixelis.schema import Experience
 from python_backends.experience.asked import Asked
 from python_backends.experience.database import FILE, Held, reader
@@ -112,8 +113,7 @@ def read(path: Path) -> Held:
         if (len(experiences), len(asked), len(keys)) != (head.experiences, head.asked, head.experiences + head.asked):
             raise ValueError("its parts do not fit each other")
     except (OSError, ValueError) as error:  # pydantic's is one
-        reason = str(error).split("\n")[0]
-        raise SetupError(f"{path.name} cannot be read: {reason}.") from error
+        raise SetupError(f"{path.name} cannot be read: {reason(error)}.") from error
     n = head.experiences
     return Held(head.width, head.store, head.sequence, head.position, experiences, keys[:n], asked, keys[n:])
 

@@ -33,7 +33,9 @@ def test_a_line_that_is_none(tmp_path: Path, line: bytes) -> None:
     assert len(str(caught.value)) < 600
 
 
-@pytest.mark.parametrize("column", [{"trajectory": "[" * 20_000}, {"trajectory": "{}"}, {"key": "x"}, {"key": {"a": 1}}])
+@pytest.mark.parametrize(
+    "column", [{"trajectory": "[" * 20_000}, {"trajectory": "{}"}, {"key": "x"}, {"key": {"a": 1}}]
+)
 def test_a_row_that_is_none(tmp_path: Path, column: dict[str, Any]) -> None:
     arrow = pytest.importorskip("pyarrow")
     from pyarrow import parquet as files

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pixelis.json_text import loads
+from pixelis.json_text import loads, reason
+from pixelis.schema import Options
 
 
 def test_json() -> None:
@@ -15,3 +16,12 @@ def test_json() -> None:
 def test_what_is_none(text: str | bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         loads(text)
+
+
+def test_reasons_are_short() -> None:
+    with pytest.raises(ValueError, match=r".") as caught:
+        Options.model_validate({"k": ["x" * 5000], "b" * 5000: 1})
+    assert reason(caught.value) == "k: Input should be a valid integer"
+    assert reason(ValueError("a\nb" * 999)) == "a"
+    assert reason(ValueError()) == "ValueError"
+    assert len(reason(OSError("x" * 999))) == 200

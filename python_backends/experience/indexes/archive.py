@@ -8,21 +8,21 @@ index.faiss  what FAISS writes; absent where the index was not trained yet
 
 from __future__ import annotations
 
-import json
 import os
 import zipfile
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
+from pixelis.array_file import read_array
 from pixelis.errors import SetupError
 from pixelis.index_config import IndexConfig
+from pixelis.json_text import loads, reason
 
 FORMAT = 1
 BLOCK = 1 << 20
@@ -70,12 +70,14 @@ def read(path: Path) -> Archive:
     """
     try:
         with zipfile.ZipFile(path) as parts:
+            if any(part.compress_type != zipfile.ZIP_STORED for part in parts.infolist()):
+                raise SetupError(f"{path.name} is compressed, and no index.", mend=_MEND)
             damaged = parts.testzip()  # before FAISS reads sizes out of it
             if damaged is not None:
                 raise SetupError(f"{path.name} is damaged in {damaged}.", mend=_MEND)
             return _parsed(parts, path)
-    except (OSError, zipfile.BadZipFile, EOFError, KeyError, ValueError, ValidationError, RuntimeError) as error:
-        raise SetupError(f"{path.name} holds no index that can be read: {error}.", mend=_MEND) from error
+    except (OSError, zipfile.BadZipFile, EOFError, KeyError, ValueError, RuntimeError) as error:
+        raise SetupError(f"{path.name} holds no index that can be read: {reason(error)}.", mend=_MEND) from error
 
 
 def size(index: Any) -> int:
@@ -102,10 +104,12 @@ def _fill(parts: zipfile.ZipFile, archive: Archive) -> None:
 
 
 def _parsed(parts: zipfile.ZipFile, path: Path) -> Archive:
-    raw = json.loads(parts.read("meta.json"))
-    if raw.get("format") != FORMAT or raw.get("metric") != METRIC:
-        raise SetupError(f"{path.name} has format {raw.get('format')} and metric {raw.get('metric')}.", mend=_MEND)
-    rows, alive = (np.load(BytesIO(parts.read(name)), allow_pickle=False) for name in ("rows.npy", "alive.npy"))
+    raw = loads(parts.read("meta.json"))
+    if not isinstance(raw, dict) or raw.get("format") != FORMAT or raw.get("metric") != METRIC:
+        raise SetupError(f"{path.name} has another format or metric.", mend=_MEND)
+    rows, alive = (read_array(parts.read(name)) for name in ("rows.npy", "alive.npy"))
+    if rows.ndim != 1 or alive.ndim != 1 or rows.dtype.kind != "i":
+        raise ValueError("its rows are none")
     index = None
     if "index.faiss" in parts.namelist():
         with parts.open("index.faiss") as part:

@@ -10,10 +10,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
-from pydantic import ValidationError
 
 from pixelis.errors import InvalidRequest
-from pixelis.json_text import loads
+from pixelis.json_text import loads, reason
 from pixelis.schema import Experience
 from python_backends.experience.entry import Key
 from python_backends.experience.transfer.row import Row
@@ -40,9 +39,9 @@ def read(path: Path) -> Iterator[Row]:
                 found = loads(line)
                 yield Row(Experience.model_validate(found["experience"]), _key(found["key"]))
             except (ValueError, KeyError, TypeError, OverflowError) as error:  # pydantic's is a ValueError
-                reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else f"{type(error).__name__} {error}"[:200]
+                named = f"no {error}" if isinstance(error, KeyError) else reason(error)
                 raise InvalidRequest(
-                    f"Line {number} of {path} is no experience: {reason}.",
+                    f"Line {number} of {path} is no experience: {named}.",
                     mend='A line is {"experience": {...}, "key": "base64 of float32s"}.',
                 ) from error
 
