@@ -49,6 +49,10 @@ class OperationName(str, Enum):
 
 MAX_SEED = 2**63 - 1
 """The largest that a signed integer of 64 bits holds, in whatever language a client is written."""
+MAX_COUNT = 2**53 - 1
+"""The largest whole number that every reader of JSON has exactly (RFC 8259, section 6)."""
+Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
+"""How often something was."""
 
 
 class TokenChoice(_Wire):
@@ -230,9 +234,11 @@ class Experience(_Wire):
     reward: float = 0.0
     priority: float = Field(0.01, ge=0)
     created_at: float = Field(description="seconds since the epoch")
-    retrieval_count: int = Field(0, ge=0)
-    success_count: int = Field(0, ge=0)
-    occurrences: int = Field(1, ge=1, description="how often it was learned: what is so alike is stored once")
+    retrieval_count: Count = 0
+    success_count: Count = 0
+    occurrences: int = Field(
+        1, ge=1, le=MAX_SEED, description="how often it was learned: what is so alike is stored once"
+    )
     learning_rate: float | None = None
     confirmed: bool = Field(False, description="feedback said that its answer is right, or put the right one in")
     tenant: Tenant = Field("", description="whose it is; none = everybody finds it")
@@ -247,9 +253,9 @@ class Neighbour(_Wire):
     confidence: float = Field(ge=0, le=1)
     priority: float = 1.0
     age_hours: float = 0.0
-    retrieval_count: int = 0
-    success_count: int = 0
-    occurrences: int = Field(1, ge=1, description="it casts so many votes, five at most")
+    retrieval_count: Count = 0
+    success_count: Count = 0
+    occurrences: int = Field(1, ge=1, le=MAX_COUNT, description="it casts so many votes, five at most")
     confirmed: bool = False
     tenant: Tenant = Field("", description="whose it is; none = a shared one")
 

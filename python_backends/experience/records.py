@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from pixelis.errors import InvalidRequest, NotFound, SetupError
-from pixelis.schema import Experience
+from pixelis.schema import MAX_COUNT, Experience
 from python_backends.experience.entry import Effects, Entry
 from python_backends.experience.forms import About, Again, Form, Insert, Judged, Noted, Retrieved
 from python_backends.experience.memory import Memory
@@ -79,7 +79,7 @@ def _again(memory: Memory, said: Again) -> Effects:
 def _judged(memory: Memory, said: Judged) -> Effects:
     steps = dict.fromkeys(said.credited, 1) | dict.fromkeys(said.uncredited, -1)
     living = filter(None, map(memory.population.get, steps))
-    changed = [_counted(one, success_count=max(one.success_count + steps[one.experience_id], 0)) for one in living]
+    changed = [_counted(one, success_count=_more(one.success_count, steps[one.experience_id])) for one in living]
     removed = [one for one in dict.fromkeys(said.removed) if one in memory.population]
     added = said.experience
     if added is not None:
@@ -97,14 +97,14 @@ def _delete(memory: Memory, said: About) -> Effects:
 
 def _success(memory: Memory, said: About) -> Effects:
     experience = _known(memory, said.id)
-    return Effects(changed=[_counted(experience, success_count=experience.success_count + 1)])
+    return Effects(changed=[_counted(experience, success_count=_more(experience.success_count))])
 
 
 def _retrieved(memory: Memory, said: Retrieved) -> Effects:
     times = Counter(said.ids)
     living = filter(None, map(memory.population.get, times))  # one that went meanwhile needs no count
     return Effects(
-        changed=[_counted(one, retrieval_count=one.retrieval_count + times[one.experience_id]) for one in living]
+        changed=[_counted(one, retrieval_count=_more(one.retrieval_count, times[one.experience_id])) for one in living]
     )
 
 
@@ -141,8 +141,13 @@ def _occurred(memory: Memory, experience_id: str, created_at: float) -> Experien
     """An experience that has come about once more: it counts one more, and is as young as the last."""
     experience = _known(memory, experience_id)
     return _counted(
-        experience, occurrences=experience.occurrences + 1, created_at=max(experience.created_at, created_at)
+        experience, occurrences=_more(experience.occurrences), created_at=max(experience.created_at, created_at)
     )
+
+
+def _more(count: int, by: int = 1) -> int:
+    """A count that stays one: see `schema.Count`."""
+    return min(max(count + by, 0), MAX_COUNT)
 
 
 def _counted(experience: Experience, **fields: float) -> Experience:

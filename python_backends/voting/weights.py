@@ -42,14 +42,14 @@ def success_factor(neighbour: Neighbour) -> float:
 
 
 def neighbour_weight(neighbour: Neighbour) -> float:
-    """`confidence * s * exp(-age / 24 h) * (0.5 + 0.25 * min(priority, 2)) * max(similarity, 0)`.
+    """`confidence * s * exp(-age / 24 h) * (0.5 + 0.25 * min(priority, 2)) * similarity`, every factor from 0 to 1.
 
     An age below zero (clocks that disagree) counts as zero: a vote never grows by being early.
     """
     age = math.exp(-max(neighbour.age_hours, 0.0) / HOURS_PER_E_FOLD)
     urgency = 0.5 + 0.25 * min(max(neighbour.priority, 0.0), 2.0)
     confidence = min(max(neighbour.confidence, 0.0), 1.0)
-    return confidence * success_factor(neighbour) * age * urgency * max(neighbour.similarity, 0.0)
+    return confidence * success_factor(neighbour) * age * urgency * min(max(neighbour.similarity, 0.0), 1.0)
 
 
 def agent_vote(ballot: Ballot) -> Vote:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pixelis.errors import SetupError
+from pixelis.schema import MAX_COUNT
 from python_backends.experience.asked import AskedRequests
 from python_backends.experience.entry import Entry
 from python_backends.experience.memory import Memory
@@ -72,3 +73,18 @@ def test_what_is_named_twice_goes_once(memory: Memory) -> None:
     assert effects.removed == ["e"]
     memory.undo(memory.apply(effects, None, 2))
     assert memory.population.everything()[1] == [1]
+
+
+def test_counts_stay_counts() -> None:
+    """One more than the most that is read would have made the experience one that nothing reads."""
+    memory = Memory(Population(WIDTH), AskedRequests(3))
+    full = experience(experience_id="e", retrieval_count=MAX_COUNT, success_count=MAX_COUNT, occurrences=MAX_COUNT)
+    memory.population.add([full], key(1)[np.newaxis], [1])
+    records = [
+        {"op": "success", "id": "e"},
+        {"op": "retrieved", "ids": ["e"]},
+        {"op": "again", "id": "e", "created_at": 1},
+    ]
+    for record in records:
+        (changed,) = plan(memory, Entry(record)).changed
+        assert type(changed).model_validate_json(changed.model_dump_json()) == changed

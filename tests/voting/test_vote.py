@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from pixelis.schema import Ballot, Neighbour, Strategy, Verdict
 from pixelis.settings import Retrieval
@@ -220,3 +221,14 @@ def test_of_two_confirmed_the_newer_decides() -> None:
     old, new = (neighbour(a, 1.0, confirmed=True, age_hours=h) for a, h in (("fox", 9.0), ("owl", 1.0)))
     for both in ([old, new], [new, old]):
         assert cast(both).answer == "owl"
+
+
+@pytest.mark.parametrize("strategy", list(Strategy))
+def test_no_number_is_too_large(strategy: Strategy) -> None:
+    """A count that no float holds, and weights whose sum is none, were an OverflowError."""
+    crowd = [neighbour("dog", 0.9, similarity=1.7e308, occurrences=5, priority=1e308)] * 4
+    assert 0 <= cast(crowd, strategy.value).confidence <= 1
+    with pytest.raises(ValidationError, match="success_count"):
+        neighbour("dog", 0.9, retrieval_count=3, success_count=10**400)
+    with pytest.raises(ValidationError, match="success_count"):
+        neighbour("dog", 0.9, retrieval_count=3, success_count=-9)
