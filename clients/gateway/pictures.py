@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import binascii
 from collections.abc import Sequence
 
 import pybase64
@@ -63,9 +62,9 @@ def _decode(text: str, limits: Limits, hosts: Sequence[str]) -> bytes | Address:
     sized(len(text) * 3 // 4 - 2, limits)
     try:
         return pybase64.b64decode(text, validate=True)
-    except binascii.Error:
+    except ValueError:  # binascii's, and that of what is not ASCII
         pass
     try:  # as `base64` and e-mail write it, with line ends
         return pybase64.b64decode("".join(text.split()), validate=True)
-    except binascii.Error:
+    except ValueError:
         raise InvalidImage("An image is not base64.", mend="Encode its bytes with the standard alphabet.") from None

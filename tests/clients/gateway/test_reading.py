@@ -135,7 +135,20 @@ def test_pictures_are_base64_bare_or_as_urls() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "!", "YQ=", "YQ==YQ==", "Y\u00e4==", "data:image/png,abc", "data:;base64", "-_-_"]
+    "text",
+    [
+        "",
+        "!",
+        "YQ=",
+        "YQ==YQ==",
+        "Y\u00e4==",
+        "Y\u0663==",
+        "\U0001f600",
+        "\ud800",
+        "data:image/png,abc",
+        "data:;base64",
+        "-_-_",
+    ],
 )
 def test_what_is_not_base64_is_no_image(text: str) -> None:
     if not text:
