@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
@@ -25,6 +24,7 @@ from clients.gateway.requests import InferRequest, validated
 from clients.gateway.upstream import Caller, Upstream, while_there, within
 from pixelis.errors import DeadlineExceeded, InvalidRequest, LimitExceeded, RateLimited
 from pixelis.gateway_config import Gateway
+from pixelis.json_text import loads
 from pixelis.schema import Options
 from pixelis.settings import Limits
 
@@ -191,6 +191,6 @@ def _typed(name: str, text: str) -> Any:
     if name in TEXTS:
         return text
     try:
-        return json.loads(text)
+        return loads(text)
     except ValueError:
         return text  # what the field is checked for says what is wrong with it

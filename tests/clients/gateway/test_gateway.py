@@ -96,6 +96,7 @@ def test_an_upload(gateway: uvicorn.Server) -> None:
         ([("image", b"x"), ("question", "?"), ("k", "many")], "wrong at `k`"),
         ([("image", b"x"), ("question", "?"), ("k", '"5"')], "wrong at `k`"),
         ([("image", b"x"), ("question", "?"), ("stream", "yes")], "wrong at `stream`"),
+        ([("image", b"x"), ("question", "?"), ("k", "[" * 60_000)], "wrong at `k`"),
         ([("image", "YQ=="), ("question", "?")], "no file"),
         ([("image", b"x"), ("question", "?"), ("../k", "1")], "unknown key"),
         ([("image", b"x")] * 5 + [("question", "?")], "[Tt]oo many files"),
