@@ -48,10 +48,18 @@ def _read(data: bytes, depth: int) -> Any:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InvalidRequest(f"The key `{twice[:80]}` occurs twice in one object.", mend="Send it once.")
+        raise InvalidRequest(f"The key `{_twice(pairs)[:80]}` occurs twice in one object.", mend="Send it once.")
     return found
+
+
+def _twice(pairs: list[tuple[str, Any]]) -> str:
+    """The first key that is not new."""
+    seen = set[str]()
+    for name, _ in pairs:
+        if name in seen:
+            break
+        seen.add(name)
+    return name
 
 
 def _constant(name: str) -> Any:
