@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from typing import Any
 
 from clients.gateway.skeleton import cut, filled
 from pixelis.errors import InvalidRequest
+
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
+"""An escape of half of a surrogate pair; most come in pairs."""
 
 
 def parse(data: bytes, depth: int) -> dict[str, Any]:
@@ -17,7 +22,8 @@ def parse(data: bytes, depth: int) -> dict[str, Any]:
         depth: objects and lists that may lie within each other.
 
     Raises:
-        InvalidRequest: not UTF-8, not JSON, not an object, too deep, a key twice, or a number that is none.
+        InvalidRequest: not UTF-8, not JSON, not an object, too deep, a key twice, a number that is none, or text that
+            is none: half of a surrogate pair.
     """
     skeleton, strings = cut(data)
     try:
@@ -29,6 +35,8 @@ def parse(data: bytes, depth: int) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise InvalidRequest("The body is JSON, but no object.", mend="Send one JSON object.")
     _bound(found, depth, depth)
+    if _HALF.search(data):
+        _require_text(found)
     return {key: filled(value, strings) for key, value in found.items()} if strings else found
 
 
@@ -38,7 +46,7 @@ def _read(data: bytes, depth: int) -> Any:
     except UnicodeDecodeError as error:
         raise InvalidRequest(f"The body is not UTF-8 at byte {error.start}.", mend="Send JSON as UTF-8.") from None
     try:
-        return json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
+        return json.loads(text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_finite)
     except RecursionError:
         raise _deep(depth) from None
     except ValueError as error:
@@ -48,7 +56,8 @@ def _read(data: bytes, depth: int) -> Any:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise InvalidRequest(f"The key `{_twice(pairs)[:80]}` occurs twice in one object.", mend="Send it once.")
+        twice = _twice(pairs)[:80].encode(errors="replace").decode()
+        raise InvalidRequest(f"The key `{twice}` occurs twice in one object.", mend="Send it once.")
     return found
 
 
@@ -64,6 +73,23 @@ def _twice(pairs: list[tuple[str, Any]]) -> str:
 
 def _constant(name: str) -> Any:
     raise InvalidRequest(f"`{name}` is not JSON.", mend="Send numbers that are finite.")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _constant(text[:20])
+
+
+def _require_text(value: Any) -> None:
+    """Raises `InvalidRequest` where a string, a key among them, cannot be written as UTF-8."""
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise InvalidRequest("A text holds half of a surrogate pair.", mend="Send whole characters.") from None
+    elif isinstance(value, (dict, list)):
+        for one in (*value, *value.values()) if isinstance(value, dict) else value:
+            _require_text(one)
 
 
 def _bound(value: Any, left: int, depth: int) -> None:

@@ -32,6 +32,10 @@ from pixelis.settings import Limits
         (b'{"b": {"a": 1, "a": 2}}', "`a` occurs twice"),
         (b'{"a": NaN}', "`NaN`"),
         (b'{"a": -Infinity}', "`-Infinity`"),
+        (b'{"a": [1e999]}', "`1e999`"),
+        (b'{"a": ["\\ud800"]}', "half of a surrogate pair"),
+        (b'{"a": {"\\uDFff": 1}}', "half of a surrogate pair"),
+        (b'{"\\ud800": 1, "\\ud800": 2}', "`\\?` occurs twice"),
         (b'{"a": "\xff"}', "not UTF-8 at byte 7"),
         (b'\xef\xbb\xbf{"a": 1}', "not JSON"),
         (b'{"a": ' + b"[" * 8 + b"]" * 8 + b"}", "8 levels"),
@@ -55,6 +59,7 @@ def test_a_key_twice_among_very_many_is_found_at_once() -> None:
 
 
 def test_a_body() -> None:
+    assert body.parse(b'{"a": "\\ud83d\\ude00"}', 8) == {"a": "\N{GRINNING FACE}"}
     assert body.parse('{"a": [[[[[[1]]]]]], "ä": "😀"}'.encode(), 8) == {"a": [[[[[[1]]]]]], "ä": "😀"}
 
 
