@@ -176,7 +176,7 @@ def asked(body: ChatRequest, limits: Limits, request_id: str, hosts: Sequence[st
     if last.answer is not None:
         raise InvalidRequest("The last message is the assistant's.", mend="End with a message of the user.")
     question = _text(last)
-    history = [Exchange(question=_text(turn), answer=turn.answer or "", images=len(turn.images)) for turn in turns]
+    history = [_exchange(turn) for turn in turns]
     images = pictures.decode([image for turn in (*turns, last) for image in turn.images], limits, hosts)
     said = dict(body.pixelis)
     chosen = {
@@ -223,6 +223,11 @@ def _parts(message: Message) -> tuple[list[str], list[str]]:
         return [message.content], []
     texts = [part.text for part in message.content if isinstance(part, TextPart)]
     return texts, [part.image_url.url for part in message.content if isinstance(part, ImagePart)]
+
+
+def _exchange(turn: _Turn) -> Exchange:
+    said = {"question": _text(turn), "answer": turn.answer or "", "images": len(turn.images)}
+    return validated(Exchange, said, "A turn of the conversation")
 
 
 def _text(turn: _Turn) -> str:

@@ -101,6 +101,8 @@ def test_a_question_alone_says_no_more_than_it_does() -> None:
         (body(("system", [IMAGE]), ("user", "?")), "image of the system"),
         (body(("user", [text("?"), {"type": "image_url", "image_url": {"url": "http://a/b"}}])), "not fetched"),
         ({"messages": []}, "wrong at `messages`"),
+        (body(("user", "x" * 40_000), ("assistant", "!"), ("user", [text("?"), IMAGE])), "wrong at `question`"),
+        (body(("user", "?"), ("assistant", "x" * 40_000), ("user", [text("?"), IMAGE])), "wrong at `answer`"),
     ],
 )
 def test_what_is_not_taken_is_refused_with_its_reason(said: dict[str, Any], reason: str) -> None:
