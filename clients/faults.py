@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pixelis.errors import DeadlineExceeded, NotFound, PixelisError, ServingError, Unavailable, from_wire
+from pixelis.json_text import reason
 
 _UNKNOWN = ("unknown model", "is not found", "no available versions")
+LONGEST = 4096
+"""Characters of a server's reason that are told."""
 _DOWN = ("is not ready", "not healthy", "is unavailable", "unloading")
 
 
 def from_server(message: str) -> PixelisError:
     """The error of a server's text: our own classes where a model wrote one, else Triton's words classified."""
+    message = message[:LONGEST].encode(errors="replace").decode()  # whoever hands it on writes UTF-8
     error = from_wire(message)
     if type(error) is not ServingError:
         return error
@@ -35,6 +39,13 @@ def foreign(url: str, protocol: str) -> Unavailable:
     return Unavailable(
         f"What answers at {url} does not speak {protocol}.",
         mend="`pixelis serve` says on which port each protocol is; `--protocol` chooses one.",
+    )
+
+
+def garbled(error: Exception) -> ServingError:
+    """A server answered with something that is no answer."""
+    return ServingError(
+        f"The server's answer is not understood ({reason(error)}).", mend="Are client and server of one version?"
     )
 
 

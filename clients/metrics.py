@@ -11,10 +11,13 @@ def read_metrics(url: str) -> dict[str, float]:
     status, data, _ = get(url, "GET", "/metrics")
     if status != 200:
         raise ServingError(f"{url}/metrics answered with HTTP {status}.", mend="Are metrics switched on?")
-    return parse(data.decode())
+    return parse(data.decode(errors="replace"))
 
 
 def parse(text: str) -> dict[str, float]:
-    """`name{labels}` -> value, of Prometheus' text format."""
-    lines = (line.rsplit(" ", 1) for line in text.splitlines() if line and not line.startswith("#"))
-    return {name: float(value) for name, value in lines}
+    """`name{labels}` -> value, of Prometheus' text format. Raises `ServingError` where it is not that."""
+    lines = (line.rpartition(" ") for line in text.splitlines() if line and not line.startswith("#"))
+    try:
+        return {name: float(value) for name, _, value in lines}
+    except ValueError:
+        raise ServingError("The metrics are not in Prometheus' text format.", mend="Is it another server?") from None

@@ -16,6 +16,7 @@ from clients import faults
 from clients.tensors import Tensors, datatype, pack, text, unpack
 from clients.wire import Call, generate_body
 from pixelis.errors import LimitExceeded, ServingError
+from pixelis.json_text import loads
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 PROBE_S = 5.0
@@ -45,20 +46,25 @@ def body(call: Call[Any]) -> tuple[bytes, dict[str, str]]:
 
 
 def outputs(data: bytes, header_length: str | None) -> Tensors:
-    """The tensors of an inference response."""
-    length = len(data) if header_length is None else int(header_length)
-    found, at = {}, length
-    for tensor in json.loads(data[:length])["outputs"]:
-        size = tensor["parameters"]["binary_data_size"]
-        found[tensor["name"]] = unpack(data[at : at + size], tensor["datatype"], tensor["shape"])
-        at += size
+    """The tensors of an inference response. Raises `ServingError` where it is none."""
+    try:
+        length = len(data) if header_length is None else int(header_length)
+        found, at = {}, length
+        for tensor in loads(data[:length])["outputs"]:
+            size = tensor["parameters"]["binary_data_size"]
+            if not 0 <= at <= at + size <= len(data):
+                raise ValueError("it is shorter than it says")
+            found[str(tensor["name"])] = unpack(data[at : at + size], str(tensor["datatype"]), tensor["shape"])
+            at += size
+    except (ValueError, KeyError, TypeError) as error:
+        raise faults.garbled(error) from None
     return found
 
 
 def refuse(status: int, data: bytes) -> NoReturn:
     """Raise what a status other than 200 means."""
     try:
-        message = str(json.loads(data.removeprefix(b"data:"))["error"])
+        message = str(loads(data.removeprefix(b"data:"))["error"])
     except (ValueError, KeyError, TypeError):
         raise ServingError(f"The server answered with HTTP {status} and no reason.") from None
     raise faults.from_server(message)
@@ -76,14 +82,20 @@ def generate(call: Call[Any]) -> bytes:
 
 
 def event(line: bytes) -> Tensors | None:
-    """One line of a server-sent stream; nothing where it carries none."""
+    """One line of a server-sent stream; nothing where it carries none. Raises `ServingError` where it says an error."""
     if not line.startswith(b"data:"):
         return None
-    values = json.loads(line[5:])
+    try:
+        values = loads(line[5:])
+        if not isinstance(values, dict):
+            raise ValueError("it is no object")
+        found = {name: value if isinstance(value, list) else [value] for name, value in values.items()}
+        tensors = {name: text(*map(str, value)) for name, value in found.items()}
+    except ValueError as error:
+        raise faults.garbled(error) from None
     if "error" in values:
         raise faults.from_server(str(values["error"]))
-    found = {name: value if isinstance(value, list) else [value] for name, value in values.items()}
-    return {name: text(*map(str, value)) for name, value in found.items()}
+    return tensors
 
 
 class HttpTransport:

@@ -72,9 +72,12 @@ def _lost(text: str, region: Region | None) -> bool:
 
 
 def outputs(response: Any) -> Tensors:
-    """The tensors of a `ModelInferResponse`."""
-    pairs = zip(response.outputs, response.raw_output_contents, strict=True)
-    return {tensor.name: unpack(raw, tensor.datatype, tensor.shape) for tensor, raw in pairs}
+    """The tensors of a `ModelInferResponse`. Raises `ServingError` where its parts do not fit."""
+    try:
+        pairs = zip(response.outputs, response.raw_output_contents, strict=True)
+        return {tensor.name: unpack(raw, tensor.datatype, tensor.shape) for tensor, raw in pairs}
+    except ValueError as error:
+        raise faults.garbled(error) from None
 
 
 def _event(response: Any) -> Tensors:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,13 +49,20 @@ def unpack(raw: bytes, kind: str, shape: Sequence[int]) -> NDArray[Any]:
     Raises:
         ValueError: the bytes do not fill the shape, or the type is unknown.
     """
+    if any(side < 0 for side in shape):
+        raise ValueError(f"a tensor of shape {list(shape)}")
     if kind != "BYTES":
         if kind not in _TYPES:
-            raise ValueError(f"tensor type {kind} is not known")
+            raise ValueError(f"tensor type {kind[:20]} is not known")
         return np.frombuffer(raw, _TYPES[kind]).reshape(shape)
-    elements, at = [], 0
+    return text(*_elements(raw)).reshape(shape)
+
+
+def _elements(raw: bytes) -> Iterator[bytes]:
+    at = 0
     while at < len(raw):
-        (length,) = struct.unpack_from("<I", raw, at)
-        elements.append(raw[at + 4 : at + 4 + length])
-        at += 4 + length
-    return text(*elements).reshape(shape)
+        begin = at + 4
+        at = begin + int.from_bytes(raw[at:begin], "little")
+        if begin > len(raw) or at > len(raw):
+            raise ValueError("a tensor whose last element is cut short")
+        yield raw[begin:at]

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import re
 
-_AGAIN = re.compile(r"\bTry again in (\d+(?:\.\d+)?) s\b")
+_AGAIN = re.compile(r"\bTry again in (\d{1,6}(?:\.\d{1,6})?) s\b")
 
 
 def _said_again(text: str) -> float | None:

@@ -28,5 +28,7 @@ def reason(error: Exception) -> str:
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part)[:40] for part in first["loc"][:8])
-        return f"{where + ': ' if where else ''}{first['msg'].removeprefix('Value error, ')}"[:LONGEST]
-    return (str(error).splitlines() or [type(error).__name__])[0][:LONGEST]
+        said = f"{where + ': ' if where else ''}{first['msg'].removeprefix('Value error, ')}"
+    else:
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+    return said[:LONGEST].encode(errors="replace").decode()

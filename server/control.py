@@ -154,8 +154,11 @@ def _pack(array: NDArray[Any]) -> bytes:
 
 
 def _outputs(response: Any) -> Tensors:
-    pairs = zip(response.outputs, response.raw_output_contents, strict=True)
-    return {tensor.name: _unpack(raw, tensor.datatype).reshape(tensor.shape) for tensor, raw in pairs}
+    try:
+        pairs = zip(response.outputs, response.raw_output_contents, strict=True)
+        return {tensor.name: _unpack(raw, tensor.datatype).reshape(tensor.shape) for tensor, raw in pairs}
+    except (ValueError, KeyError) as error:
+        raise ServingError(f"The server's answer is not understood ({error}).") from None
 
 
 def _unpack(raw: bytes, kind: str) -> NDArray[Any]:
@@ -163,9 +166,11 @@ def _unpack(raw: bytes, kind: str) -> NDArray[Any]:
         return np.frombuffer(raw, _ARRAYS[kind])
     elements, at = [], 0
     while at < len(raw):
-        (length,) = struct.unpack_from("<I", raw, at)
-        elements.append(raw[at + 4 : at + 4 + length])
-        at += 4 + length
+        begin = at + 4
+        at = begin + int.from_bytes(raw[at:begin], "little")
+        elements.append(raw[begin:at])
+    if at > len(raw):
+        raise ValueError("a tensor whose last element is cut short")
     array = np.empty(len(elements), np.object_)
     array[:] = elements
     return array
