@@ -26,7 +26,8 @@ def read_array(source: Path | bytes) -> NDArray[Any]:
 
 def _read(file: BinaryIO) -> NDArray[Any]:
     try:
-        found: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+        read: Any = np.lib.format.read_array  # without types in numpy 1
+        found: NDArray[Any] = read(file, allow_pickle=False)
     except (SyntaxError, tokenize.TokenError, TypeError, RecursionError, MemoryError, OverflowError, EOFError) as error:
         raise ValueError(f"its head cannot be read ({type(error).__name__})") from None
     return found

@@ -42,7 +42,8 @@ class Balancer:
         self._command = [binary, "-p", f"{self._folder.absolute()}/", "-c", "nginx.conf", "-e", "stderr"]
         environment = {"PATH": os.environ.get("PATH", "")}
         log = places.log("nginx")
-        command = [*self._command, "-g", "daemon off;"]
+        # Workers of root's would become somebody who may not write into our folder.
+        command = [*self._command, "-g", f"daemon off;{' user root;' if os.geteuid() == 0 else ''}"]
         # SIGQUIT lets open requests end; SIGTERM would cut them off.
         self.part = Part("nginx", command, environment, log, self._answers, signal.SIGQUIT, places.config.drain_s)
 

@@ -23,7 +23,9 @@ def test_there_and_back(packet: Packet) -> None:
 WHOLE = Packet("name", 3, [1, 2], [-1.0, -2.0]).encode()
 
 
-@pytest.mark.parametrize("data", [b"", b"\0", WHOLE[:-1], WHOLE + b"\0", WHOLE[:11], b"\xff" * 40, b"\5" + bytes(11) + b"name"])
+@pytest.mark.parametrize(
+    "data", [b"", b"\0", WHOLE[:-1], WHOLE + b"\0", WHOLE[:11], b"\xff" * 40, b"\5" + bytes(11) + b"name"]
+)
 def test_what_is_no_packet(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"no packet|decode"):
         Packet.decode(data)
