@@ -28,6 +28,7 @@ from pixelis.errors import SetupError
 from pixelis.fleet_config import Fleet
 from pixelis.gateway_config import Gateway
 from pixelis.index_config import IndexConfig, Live
+from pixelis.json_text import LONGEST, reason
 from pixelis.operations_config import Operations
 from pixelis.renamed import RENAMED
 
@@ -247,25 +248,26 @@ class _Tuned(PydanticBaseSettingsSource):
 
     def __call__(self) -> dict[str, Any]:
         """What it says."""
-        path = Path(self.current_state.get("state") or _STATE) / TUNED
-        if not path.is_file():
-            return {}
+        state = self.current_state.get("state") or _STATE
+        if not isinstance(state, (str, Path)):
+            return {}  # what is wrong with it is said when all of it is checked
+        path = Path(state) / TUNED
         try:
-            return TomlConfigSettingsSource(self.settings_cls, path)()
-        except (OSError, ValueError) as error:
+            return TomlConfigSettingsSource(self.settings_cls, path)() if path.is_file() else {}
+        except (OSError, ValueError, RecursionError) as error:
             mend = "Mend it, or remove it: then nothing is tuned."
-            raise SetupError(f"{path} cannot be read: {error}.", mend=mend) from None
+            raise SetupError(f"{str(path)[:LONGEST]} cannot be read: {reason(error)}.", mend=mend) from None
 
 
 def _file(settings_cls: type[BaseSettings], path: Path) -> PydanticBaseSettingsSource:
     """The TOML file as a source. Raises `SetupError` where it is none; pydantic passes over a file that is absent."""
     mend = "Mend it, or unset PIXELIS_CONFIG."
-    if not path.is_file():
-        raise SetupError(f"PIXELIS_CONFIG names {path}, and there is no such file.", mend=mend)
     try:
+        if not path.is_file():
+            raise SetupError(f"PIXELIS_CONFIG names {path}, and there is no such file.", mend=mend)
         return TomlConfigSettingsSource(settings_cls, path)
-    except (OSError, ValueError) as error:
-        raise SetupError(f"{path}, which PIXELIS_CONFIG names, cannot be read: {error}.", mend=mend) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise SetupError(f"{str(path)[:LONGEST]}, which PIXELIS_CONFIG names, cannot be read: {reason(error)}.", mend=mend) from None
 
 
 @lru_cache(maxsize=1)
@@ -278,12 +280,12 @@ def settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        name = ".".join(str(part) for part in first["loc"])
-        variable = "PIXELIS_" + "__".join(str(part).upper() for part in first["loc"])
+        first = error.errors(include_url=False, include_input=False)[0]
+        parts = [str(part)[:80].encode(errors="replace").decode() for part in first["loc"][:8]]
+        name, variable = ".".join(parts), f"PIXELIS_{'__'.join(parts).upper()}"
         mend = f"It comes from {variable}, from the file in PIXELIS_CONFIG, or from {TUNED} in the state folder."
         if name in RENAMED:
             raise SetupError(f"The setting {name} is called {RENAMED[name]} now.", mend=f"Rename it. {mend}") from None
         raise SetupError(f"The setting {name} is wrong: {first['msg']}.", mend=mend) from None
-    except SettingsError as error:  # a whole section as JSON that is none
-        raise SetupError(f"The settings cannot be read: {error}.", mend="Use PIXELIS_<SECTION>__<FIELD>.") from None
+    except (SettingsError, RecursionError) as error:  # a whole section as JSON that is none
+        raise SetupError(f"The settings cannot be read: {reason(error)}.", mend="Use PIXELIS_<SECTION>__<FIELD>.") from None

@@ -20,6 +20,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pixelis.errors import SetupError, Unauthorized
+from pixelis.json_text import reason
 from pixelis.schema import Tenant
 
 log = logging.getLogger(__name__)
@@ -121,11 +122,7 @@ def read(path: Path) -> list[Key]:
             mend="`pixelis gateway --add-key NAME` makes them.",
         ) from None
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise SetupError(
-            f"The API keys {path} are wrong at `{where}`: {first['msg']}.", mend="Mend the file."
-        ) from None
+        raise SetupError(f"The API keys {path} are wrong at {reason(error)}.", mend="Mend the file.") from None
 
 
 def add(

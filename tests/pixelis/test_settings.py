@@ -56,6 +56,8 @@ def test_a_misspelt_field_of_a_section_is_refused(monkeypatch: pytest.MonkeyPatc
         ("PIXELIS_SERVER__HTTP_PORT", "abc", "server.http_port is wrong.*PIXELIS_SERVER__HTTP_PORT"),
         ("PIXELIS_BATCHING__MAX_BATCHSIZE", "4", "batching.max_batchsize"),
         ("PIXELIS_SERVER", "{", "cannot be read.*PIXELIS_<SECTION>__<FIELD>"),
+        ("PIXELIS_SERVER", "[" * 20_000, "cannot be read.*PIXELIS_<SECTION>__<FIELD>"),
+        ("PIXELIS_BATCHING__" + "X" * 5000, "4", "batching.x{80} is wrong"),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_variable(
@@ -72,6 +74,9 @@ def test_a_wrong_setting_is_named_with_its_variable(
         (None, "no such file"),
         (b"[server", "cannot be read"),
         (b"\xff", "cannot be read"),
+        (b"a = " + b"[" * 20_000, "cannot be read"),
+        (b"state = 7", "state is wrong"),
+        (b"state = [1]", "state is wrong"),
         (b"[server]\nport = 1\n", "server.port is wrong"),
     ],
 )
@@ -86,6 +91,14 @@ def test_a_file_that_is_not_there_or_not_right_is_never_passed_over(
         settings()
 
 
+@pytest.mark.parametrize("name", ["PIXELIS_CONFIG", "PIXELIS_STATE"])
+def test_a_path_that_is_none_is_said(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "x" * 40_000)
+    with pytest.raises(SetupError, match="File name too long") as caught:
+        settings()
+    assert len(str(caught.value)) < 800
+
+
 def test_what_was_tuned_is_below_the_environment_and_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "pixelis.toml"
     path.write_text("[decoding]\nslots = 3\n")
@@ -96,6 +109,7 @@ def test_what_was_tuned_is_below_the_environment_and_the_file(tmp_path: Path, mo
     got = Settings()
     assert (got.decoding.slots, got.decoding.speculation, got.scheduling["reason"].instances) == (3, False, 3)
     assert Settings(state=tmp_path / "elsewhere").scheduling == {}
-    tuned.write_text("[decoding\n")
-    with pytest.raises(SetupError, match=r"tuned\.toml cannot be read"):
-        Settings()
+    for broken in ("[decoding\n", "a = " + "[" * 20_000):
+        tuned.write_text(broken)
+        with pytest.raises(SetupError, match=r"tuned\.toml cannot be read"):
+            Settings()
