@@ -141,7 +141,7 @@ def test_both_redis_take_their_configuration_and_a_password_is_needed(tmp_path: 
     cache, log = parts = redis.parts(made)
     with up(*parts):
         for url, policy, kept in (
-            (redis.cache_url(made), "allkeys-lru", "no"),
+            (redis.cache_url(made), "allkeys-lfu", "no"),
             (redis.log_url(made), "noeviction", "yes"),
         ):
             client = library.Redis.from_url(url)
