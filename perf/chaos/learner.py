@@ -7,10 +7,8 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from clients.client import PixelisClient
 from perf.chaos.fleet import until
@@ -23,19 +21,6 @@ LAG_S = 20.0
 """A replica that was down reads what the others learned meanwhile."""
 
 
-@dataclass(frozen=True)
-class Acknowledged:
-    """An experience that somebody was told is kept.
-
-    Attributes:
-        experience_id: its name.
-        key: `[1664]`, of length 1; nobody else has one like it.
-    """
-
-    experience_id: str
-    key: NDArray[np.float32]
-
-
 class Learner:
     """Inserts one experience after the other through the balancer.
 
@@ -46,7 +31,7 @@ class Learner:
     def __init__(self, grpc: str) -> None:
         self._client = PixelisClient(grpc)
         self._drawn = np.random.default_rng()
-        self.acknowledged: list[Acknowledged] = []
+        self.acknowledged: list[str] = []
         self.refused: list[str] = []
 
     @contextlib.contextmanager
@@ -77,7 +62,7 @@ class Learner:
             with PixelisClient(url) as client:
                 for one in self.acknowledged:
                     if not until(lambda one=one: _instead(client, one) is None, LAG_S, 0.5):
-                        found.append(f"{one.experience_id} at {url}: {_instead(client, one)}")
+                        found.append(f"{one} at {url}: {_instead(client, one)}")
         return found
 
     def close(self) -> None:
@@ -95,16 +80,13 @@ class Learner:
             self.refused.append(error.wire())
             return
         if found.experience_id is not None:
-            self.acknowledged.append(Acknowledged(found.experience_id, key))
+            self.acknowledged.append(found.experience_id)
 
 
-def _instead(client: PixelisClient, one: Acknowledged) -> str | None:
-    """What is found in place of an experience; none = itself."""
+def _instead(client: PixelisClient, name: str) -> str | None:
+    """Why an experience is not there, by its name: an index of approximate neighbours may pass over its key."""
     try:
-        found = client.search(one.key, 1)
+        client.knn(KnnCommand(command="feedback", experience_id=name, correct=True))
     except PixelisError as error:
         return error.wire()
-    if not found.neighbours:
-        return f"nothing ({found.reason})"
-    first = found.neighbours[0]
-    return None if first.experience_id == one.experience_id else f"{first.experience_id}, {first.similarity:.3f} alike"
+    return None
