@@ -91,14 +91,15 @@ OUTSIDE = [
     ),
     Fault(
         "the clock an hour ahead",
-        "requests under way may end early",
+        "requests under way may end early; streams over Triton's gRPC hang until that Triton is started again",
         jumped(HOUR),
-        30.0,
+        60.0,
         failing=0.2,
         retried=0.2,
+        slow_s=20.0,
         around="clock",
     ),
-    Fault("the clock set back", "nothing", jumped(0), 30.0, failing=0.2, retried=0.2, around="clock"),
+    Fault("the clock set back", "the same", jumped(0), 60.0, failing=0.2, retried=0.2, slow_s=20.0, around="clock"),
 ]
 
 EVERY = [*KILLS, *STOPS, *LACKS, *BROKEN, *OUTSIDE]

@@ -26,6 +26,7 @@ class Seen:
         recovery_s: from the end of the cause until all was well; none = it was not, in time.
         lost: experiences that were acknowledged and are not found.
         refused: changes that were refused meanwhile.
+        alarms: alerts that there was reason for.
     """
 
     fault: Fault
@@ -33,6 +34,7 @@ class Seen:
     recovery_s: float | None
     lost: Sequence[str]
     refused: int
+    alarms: Sequence[str] = ()
 
     def of(self, *ways: Way) -> list[Outcome]:
         """Of some people."""
@@ -54,6 +56,7 @@ class Seen:
             "recovery_s": None if self.recovery_s is None else round(self.recovery_s, 1),
             "changes_refused": self.refused,
             "lost": len(self.lost),
+            "alerts": ", ".join(self.alarms),
             "held": not self.broken(right),
             "broken": self.broken(right),
         }

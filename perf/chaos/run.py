@@ -11,6 +11,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from perf.chaos.alarms import listening
 from perf.chaos.crowd import Crowd
 from perf.chaos.fault import CannotBreak, Fault, Unexpected
 from perf.chaos.fleet import Running, running, until
@@ -55,7 +56,7 @@ class Trial:
     def suffer(self, fault: Fault) -> Seen:
         """One fault, from before it until all is well again."""
         refused = len(self.learner.refused)
-        with self.crowd.asking() as outcomes, self.learner.teaching():
+        with self.crowd.asking() as outcomes, self.learner.teaching(), listening(self.fleet) as alarms:
             time.sleep(BEFORE_S)
             began = time.monotonic()
             with fault.wound(self.fleet) as well:
@@ -69,7 +70,7 @@ class Trial:
             recovery_s = max([recovery_s, *(one.ended - over for one in after if one.troubled)])
         urls = [one["grpc"] for one in self.fleet.replicas()]
         lost = self.learner.lost(urls) if healed else []
-        return Seen(fault, after, recovery_s, lost, len(self.learner.refused) - refused)
+        return Seen(fault, after, recovery_s, lost, len(self.learner.refused) - refused, sorted(alarms))
 
     def close(self) -> None:
         """Lets go of connections."""

@@ -16,6 +16,7 @@ COLUMNS = {
     "changes_refused": "changes refused",
     "lost": "lost",
     "recovery_s": "well again after (s)",
+    "alerts": "alerts",
 }
 
 
