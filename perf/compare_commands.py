@@ -34,6 +34,9 @@ def compare(
         str, typer.Option(metavar="NAMES", help="The same for B; `default` is the one without a name.")
     ] = "",
     pairs: Annotated[int, typer.Option(min=20, help="Pairs of requests, at most.")] = 400,
+    starts: Annotated[
+        int, typer.Option(min=1, max=50, help="Of both sides; 3 or more also show what differs from start to start.")
+    ] = 1,
     at_once: Annotated[int, typer.Option(min=1, max=64, help="Requests of a pair, at the same time.")] = 1,
     traffic: Annotated[
         Traffic, typer.Option(help="One side waits while the other one is asked, or both are asked at the same time.")
@@ -59,6 +62,8 @@ def compare(
 
         pixelis compare here here --b-set threads.intra_op=2 --pairs 200
 
+        pixelis compare here other_repository --starts 8 --pairs 320
+
         pixelis compare stable:8001 canary:8001 --promote
 
         pixelis compare localhost:8001 localhost:8001 --b-checkpoints default,other
@@ -79,6 +84,7 @@ def compare(
         alpha=alpha,
         families=families,
         command=shlex.join(["pixelis", *sys.argv[1:]]),
+        starts=_starts(starts, a, b),
     )
     measured = measure(plan, quiet=not sys.stderr.isatty())
     if as_json:
@@ -90,6 +96,21 @@ def compare(
         _promote(0.0 if worse else 1.0)
     if worse and fail_if_worse:
         raise typer.Exit(1)
+
+
+def _starts(starts: int, a: str, b: str) -> int:
+    """Checked. Raises `InvalidRequest` where two are too few, or a side runs already and is not ours to start."""
+    from perf.compare.starts import LEAST
+    from perf.sides import side
+    from pixelis.errors import InvalidRequest
+
+    if starts == 1:
+        return 1
+    if starts < LEAST:
+        raise InvalidRequest(f"{starts} starts say nothing of their spread.", mend=f"Take {LEAST} or more, or one.")
+    if any(side(name, place, []).address is not None for name, place in (("A", a), ("B", b))):
+        raise InvalidRequest("A server that runs already is not started anew.", mend="Name repositories, or `here`.")
+    return starts
 
 
 def _promote(share: float) -> None:
