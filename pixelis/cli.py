@@ -114,14 +114,16 @@ COMMANDS: dict[str, Entry] = {
                 "profile",
                 "replicas",
                 "rollback",
+                "scale",
                 "soak",
             )
         ),
         "What things cost here: the server against the plain pipeline (e2e), the models' forms (formats), decoding "
-        "(policy), retrieval (knn), caches (cache), operations (ops), REST before Triton (gateway), a rollback; what "
-        "bad input does (fuzz); what holds of a checkpoint once it is built (checkpoint); whether a comparison "
-        "(compare) or a profile (profile) can be believed; what people see of a fleet that breaks (chaos), and "
-        "whether one that is used grows (soak); what a second replica gives (replicas).",
+        "(policy), retrieval (knn), caches (cache), operations (ops), REST before Triton (gateway), a rollback; what a "
+        "second replica gives (replicas), and where what replicas share saturates (scale); what bad input does (fuzz); "
+        "what people see of a fleet that breaks (chaos), and whether one that is used grows (soak); what holds of a "
+        "checkpoint once it is built (checkpoint); whether a comparison (compare) or a profile (profile) can be "
+        "believed.",
         "build",
         group=True,
     ),

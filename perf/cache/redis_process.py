@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -20,16 +21,17 @@ class RedisProcess:
     Args:
         directory: where it runs.
         megabytes: of memory.
+        options: of its configuration, before those.
 
     Raises:
         SetupError: there is no redis-server, or it does not start.
     """
 
-    def __init__(self, directory: Path, megabytes: int = 64) -> None:
+    def __init__(self, directory: Path, megabytes: int = 64, options: Mapping[str, str] | None = None) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
-        self._directory, self._megabytes = directory, megabytes
+        self._directory, self._megabytes, self._options = directory, megabytes, dict(options or {})
         self._process: subprocess.Popen[bytes] | None = None
         if shutil.which("redis-server") is None:
             raise SetupError("There is no redis-server.", mend="apt-get install redis-server")
@@ -46,7 +48,7 @@ class RedisProcess:
         from redis.exceptions import RedisError
 
         options = {"port": self.port, "bind": "127.0.0.1", "save": "", "appendonly": "no"}
-        options |= {"maxmemory": f"{self._megabytes}mb", "maxmemory-policy": "allkeys-lfu"}
+        options |= {"maxmemory": f"{self._megabytes}mb", "maxmemory-policy": "allkeys-lfu", **self._options}
         words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
         self._process = subprocess.Popen(
             ["redis-server", *words], cwd=self._directory, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

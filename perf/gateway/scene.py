@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,19 +49,20 @@ class Scene:
 
 
 @contextlib.contextmanager
-def scene(workers: int = 1, waiting: int = 256) -> Iterator[Scene]:
+def scene(workers: int = 1, waiting: int = 256, changed: Mapping[str, Any] | None = None) -> Iterator[Scene]:
     """Both, until the end.
 
     Args:
         workers: processes of the gateway.
         waiting: requests that may wait there.
+        changed: sections of the settings that differ.
 
     Raises:
         SetupError: the gateway does not start.
     """
     with tempfile.TemporaryDirectory(prefix="pixelis-gateway-") as folder:
         ports = free_ports()
-        config = settings().model_copy(update={"state": Path(folder), "server": ports})
+        config = settings().model_copy(update={"state": Path(folder), "server": ports, **(changed or {})})
         with EmbeddedTriton(config=config) as triton, _gateway(triton, workers, waiting) as (url, pid):
             yield Scene(triton.grpc_url, url, pid)
 
