@@ -267,7 +267,9 @@ def _file(settings_cls: type[BaseSettings], path: Path) -> PydanticBaseSettingsS
             raise SetupError(f"PIXELIS_CONFIG names {path}, and there is no such file.", mend=mend)
         return TomlConfigSettingsSource(settings_cls, path)
     except (OSError, ValueError, RecursionError) as error:
-        raise SetupError(f"{str(path)[:LONGEST]}, which PIXELIS_CONFIG names, cannot be read: {reason(error)}.", mend=mend) from None
+        raise SetupError(
+            f"{str(path)[:LONGEST]}, which PIXELIS_CONFIG names, cannot be read: {reason(error)}.", mend=mend
+        ) from None
 
 
 @lru_cache(maxsize=1)
@@ -288,4 +290,6 @@ def settings() -> Settings:
             raise SetupError(f"The setting {name} is called {RENAMED[name]} now.", mend=f"Rename it. {mend}") from None
         raise SetupError(f"The setting {name} is wrong: {first['msg']}.", mend=mend) from None
     except (SettingsError, RecursionError) as error:  # a whole section as JSON that is none
-        raise SetupError(f"The settings cannot be read: {reason(error)}.", mend="Use PIXELIS_<SECTION>__<FIELD>.") from None
+        raise SetupError(
+            f"The settings cannot be read: {reason(error)}.", mend="Use PIXELIS_<SECTION>__<FIELD>."
+        ) from None
