@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from perf.repositories import republished
 from python_backends.artifacts import artifact
 
 
@@ -28,3 +29,4 @@ def make_endless(repository: Path) -> None:
     model.graph.node.append(helper.make_node("Add", ["all_logits", "against_ends"], ["logits"]))
     file.unlink()
     onnx.save(model, file)
+    republished(folder)
