@@ -31,7 +31,14 @@ KILLS = [
 ]
 
 STOPS = [
-    Fault("policy stands still", "late, by so much at most", stopped(stub("policy")), 30.0, STILL_S, slow_s=30.0),
+    Fault(
+        "policy stands still",
+        "late; where it holds a lock, Triton 2.51 ends (lock_exception) and is started again: the other replica",
+        stopped(stub("policy")),
+        120.0,
+        STILL_S,
+        slow_s=30.0,
+    ),
     Fault("tritonserver stands still", "late; then the other replica", stopped(triton()), 30.0, STILL_S, slow_s=30.0),
     Fault(
         "gateway stands still", "late; then the other replica", stopped(part("gateway-1")), 30.0, STILL_S, slow_s=30.0

@@ -17,8 +17,8 @@ from pixelis.schema import Experience, KnnCommand
 from python_backends.experience.key import WIDTH
 
 EVERY_S = 0.2
-LAG_S = 20.0
-"""A replica that was down reads what the others learned meanwhile."""
+LAG_S = 90.0
+"""A replica that was down reads what the others learned meanwhile; one may still be on its way up."""
 
 
 class Learner:

@@ -62,20 +62,30 @@ class Trial:
             with fault.wound(self.fleet) as well:
                 time.sleep(fault.lasts_s)
             over = time.monotonic()
-            healed = until(well, fault.within_s + 30.0)
-            recovery_s = time.monotonic() - over if healed else None
-            time.sleep(AFTER_S)
+            recovery_s = _recovered(well, over, fault.within_s + 30.0)
         after = [one for one in outcomes if one.ended > began]
         if recovery_s is not None:  # what was lost on the way out may be heard of later
             recovery_s = max([recovery_s, *(one.ended - over for one in after if one.troubled)])
         urls = [one["grpc"] for one in self.fleet.replicas()]
-        lost = self.learner.lost(urls) if healed else []
+        lost = self.learner.lost(urls) if recovery_s is not None else []
         return Seen(fault, after, recovery_s, lost, len(self.learner.refused) - refused, sorted(alarms))
 
     def close(self) -> None:
         """Lets go of connections."""
         self.crowd.close()
         self.learner.close()
+
+
+def _recovered(well: Callable[[], bool], over: float, within_s: float) -> float | None:
+    """Seconds from `over` until all is well and stays so for a while; none = not in time."""
+    while time.monotonic() < over + within_s:
+        if not until(well, over + within_s - time.monotonic()):
+            return None
+        at = time.monotonic()
+        time.sleep(AFTER_S)
+        if well():
+            return at - over
+    return None
 
 
 def measure(faults: Sequence[Fault], command: str, *, quiet: bool) -> Measurement:
