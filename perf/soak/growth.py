@@ -23,12 +23,14 @@ class Growth:
         change: how much it grew by a line through it, in units of the series (Sen, JASA 63, 1968).
         low: of the interval of 95 %.
         high: of the same.
+        course: medians of stretches of the time, in order: what levels off is no leak.
     """
 
     level: float
     change: float
     low: float
     high: float
+    course: tuple[float, ...] = ()
 
     @property
     def flat(self) -> bool:
@@ -47,4 +49,5 @@ def growth(at: Sequence[float], values: Sequence[float]) -> Growth:
     times = [float(np.median(some)) for some in np.array_split(np.asarray(at, np.float64), blocks)]
     levels = [float(np.median(some)) for some in np.array_split(np.asarray(values, np.float64), blocks)]
     found, span = theilslopes(levels, times, 0.95), at[-1] - at[0]
-    return Growth(float(np.median(values)), *(float(one) * span for one in (found[0], found[2], found[3])))
+    change, low, high = (float(one) * span for one in (found[0], found[2], found[3]))
+    return Growth(float(np.median(values)), change, low, high, tuple(levels))

@@ -88,7 +88,8 @@ def _series(seen: Sequence[Taken]) -> dict[str, Growth]:
 
 def _row(name: str, found: Growth) -> dict[str, Any]:
     numbers = {key: round(getattr(found, key), 2) for key in ("level", "change", "low", "high")}
-    return {"row": "series", "series": name, **numbers, "flat": found.flat}
+    course = " ".join(f"{one:.1f}" for one in found.course)
+    return {"row": "series", "series": name, **numbers, "flat": found.flat, "course": course}
 
 
 def _asked(outcomes: Sequence[Outcome], learner: Learner, again: int) -> dict[str, Any]:
