@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-import json
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 LONGEST = 200
 """Characters of a reason."""
 
 
 def loads(text: str | bytes) -> Any:
-    """What `json.loads` reads, with one error for all that is no JSON.
+    """What JSON says, with one error for all that is none; what is read can be written again.
 
     Raises:
-        ValueError: it is none, no text, or nested deeper than Python's reader goes.
+        ValueError: it is no JSON, no UTF-8, holds half of a surrogate pair, or is nested deeper than 200 levels.
     """
-    try:
-        return json.loads(text)
-    except RecursionError:
-        raise ValueError("it is nested too deep") from None
+    return from_json(text.encode() if isinstance(text, str) else text)
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The object in a file.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it holds something else.
+    """
+    found = loads(path.read_bytes())
+    if not isinstance(found, dict):
+        raise ValueError(f"{path.name} holds no object")
+    return found
 
 
 def reason(error: Exception) -> str:

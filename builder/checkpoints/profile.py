@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from pixelis.errors import BuildError, SetupError
 from python_backends.policy.geometry import Geometry, Size
 from python_backends.policy.profile import Profile
@@ -19,14 +17,9 @@ def check_profile(directory: Path) -> None:
     """
     try:
         profile = Profile.load(directory)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "it"
-        message = f"pixelis.json is not understood: {where}: {first['msg']}."
-        raise BuildError(message, mend="docs/policy.md names its fields; every one may be left out.") from None
-    except (SetupError, ValueError, OSError) as error:
-        raise BuildError(f"pixelis.json is not readable: {error}", mend="Mend it, or leave it out.") from None
-    geometry = Geometry.load(directory)
+        geometry = Geometry.load(directory)
+    except SetupError as error:
+        raise BuildError(error.message, mend=error.mend) from None
     for size in profile.sizes:
         check_view(size, geometry)
 

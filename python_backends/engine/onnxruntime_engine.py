@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
 from pixelis.errors import InvalidRequest, ServingError, SetupError, Unavailable
+from pixelis.json_text import read_object, reason
 from python_backends.engine.base import Engine, TensorDescription, Tensors
 
 _DTYPES: dict[str, type[np.generic]] = {
@@ -83,15 +83,15 @@ def _settings(settings: Path) -> tuple[onnxruntime.GraphOptimizationLevel, bool]
     if not settings.is_file():
         return known["all"], True
     try:
-        said = json.loads(settings.read_text(encoding="utf-8"))
+        said = read_object(settings)
         unknown = sorted(said.keys() - {"graph_level", "prepack"})
         level, prepack = said.get("graph_level", "all"), said.get("prepack", True)
         if not unknown and level in known and isinstance(prepack, bool):
             return known[level], prepack
         problem = f"{unknown[0]} is not known" if unknown else f"there is no level {level}, only {', '.join(known)}"
         problem = problem if isinstance(prepack, bool) else f"prepack is {prepack}"
-    except (OSError, ValueError, AttributeError) as error:
-        problem = str(error)
+    except (OSError, ValueError, TypeError) as error:  # keys that are lists are no texts
+        problem = reason(error)
     raise SetupError(f"{settings.name} cannot be followed: {problem}.", mend="Build the model again.")
 
 

@@ -9,7 +9,6 @@ graph it answers an empty tensor. So inputs that share an axis must agree before
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from threading import Lock
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pixelis import json_text
 from pixelis.errors import InvalidRequest, ServingError, SetupError, Unavailable
 from python_backends.engine.base import Engine, TensorDescription, Tensors
 from python_backends.engine.openvino_core import openvino_core
@@ -150,12 +150,10 @@ def engine_settings(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise SetupError(f"{path.name} is not JSON: {error}.", mend="Build it again with `pixelis build`.") from error
-    if not isinstance(found, dict):
-        raise SetupError(f"{path.name} is not an object.", mend="Build it again with `pixelis build`.")
-    return found
+        return json_text.read_object(path)
+    except (OSError, ValueError) as error:
+        mend = "Build it again with `pixelis build`."
+        raise SetupError(f"{path.name} is not a JSON object: {json_text.reason(error)}.", mend=mend) from None
 
 
 def _describe(port: Any, axes: Mapping[str, list[int | str]]) -> TensorDescription:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pixelis.errors import SetupError
+from pixelis.json_text import read_object
 from python_backends.engine.base import TensorDescription
 
 SETTINGS = "engine.json"
@@ -44,7 +45,7 @@ class TorchSettings:
             SetupError: there are none, or they are not the builder's.
         """
         try:
-            said = json.loads((directory / SETTINGS).read_text(encoding="utf-8"))
+            said = read_object(directory / SETTINGS)
             inputs, outputs = (tuple(map(_tensor, said[side])) for side in ("inputs", "outputs"))
             limits, longest = (
                 {str(k): int(v) for k, v in said.get(name, {}).items()} for name in ("limits", "longest")
@@ -53,7 +54,7 @@ class TorchSettings:
             return cls(inputs, outputs, features, limits, longest, str(said.get("device", "cpu")), graphs)
         except FileNotFoundError:
             raise SetupError(f"There is no {SETTINGS} beside the artifact.", mend=_REBUILD) from None
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             raise SetupError(f"{SETTINGS} is damaged ({type(error).__name__}).", mend=_REBUILD) from None
 
     def write(self, directory: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelis.errors import ServingError
+from pixelis.errors import ServingError, SetupError
+from pixelis.json_text import read_object, reason
 from pixelis.schema import Options
 from python_backends.pipeline.models import Floats
 from python_backends.pipeline.spaces import Frame
@@ -39,11 +39,17 @@ class Voice:
 
     @classmethod
     def load(cls, directory: Path) -> Voice:
-        """From a policy artifact (or checkpoint) directory."""
-        profile = Profile.load(directory)
-        vision = json.loads((directory / "config.json").read_text(encoding="utf-8"))["vision_config"]
-        patch, merge = int(vision["patch_size"]), int(vision["spatial_merge_size"])
-        return cls(profile, PolicyTokenizer(directory), patch, merge)
+        """From a policy artifact (or checkpoint) directory. Raises `SetupError` where that is none."""
+        profile, tokenizer = Profile.load(directory), PolicyTokenizer(directory)
+        try:
+            vision = read_object(directory / "config.json")["vision_config"]
+            patch, merge = int(vision["patch_size"]), int(vision["spatial_merge_size"])
+        except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
+            raise SetupError(
+                f"config.json of {directory.name} does not say what a visual token is: {reason(error)}.",
+                mend="Build it again with `pixelis build policy`.",
+            ) from None
+        return cls(profile, tokenizer, patch, merge)
 
     def grid(self, view: Size, patches: int = 1) -> Grid:
         """(t, h, w) in patches of a view, or of so many temporal patches of a video."""

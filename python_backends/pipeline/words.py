@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import tokenizers
 from numpy.typing import NDArray
+
+from python_backends.policy.tokenizer import opened
 
 BUCKETS = (16, 32, 64, 128, 256)
 """Sequence lengths that callers pad to; a longer text is cut at the last."""
@@ -21,7 +22,7 @@ class TextTokens:
     """
 
     def __init__(self, directory: Path) -> None:
-        self._tokenizer = tokenizers.Tokenizer.from_file(str(directory / "tokenizer.json"))
+        self._tokenizer = opened(directory / "tokenizer.json")
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(BUCKETS[-1])
 

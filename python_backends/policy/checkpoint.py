@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter
 
 from pixelis.errors import SetupError
+from pixelis.json_text import read_object, reason
+
+Whole = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 END_OF_TURN = "<|im_end|>"
 
@@ -30,17 +34,17 @@ class CheckpointConfig:
         deepstack: features that a visual token brings for the first layers, besides its embedding (Qwen3-VL).
     """
 
-    vocabulary: int
-    hidden: int
-    layers: int
-    kv_heads: int
-    head_dim: int
-    max_positions: int
+    vocabulary: Whole
+    hidden: Whole
+    layers: Whole
+    kv_heads: Whole
+    head_dim: Whole
+    max_positions: Whole
     image_token: int
-    merge: int
+    merge: Whole
     end_ids: frozenset[int]
     deepstack: int = 0
-    tokens_per_second: float = 4
+    tokens_per_second: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 4
 
     @property
     def visual_width(self) -> int:
@@ -60,26 +64,28 @@ class CheckpointConfig:
             SetupError: a file is missing, or lacks a field.
         """
         try:
-            config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+            config = read_object(directory / "config.json")
             # transformers 5 nests the text model; checkpoints saved by 4 keep its fields at the top
             text = {**config, **config.get("text_config", {})}
             heads, hidden = text["num_attention_heads"], text["hidden_size"]
-            return cls(
-                vocabulary=text["vocab_size"],
-                hidden=hidden,
-                layers=text["num_hidden_layers"],
-                kv_heads=text["num_key_value_heads"],
-                head_dim=text.get("head_dim") or hidden // heads,
-                max_positions=text["max_position_embeddings"],
-                image_token=config["image_token_id"],
-                merge=config["vision_config"]["spatial_merge_size"],
-                end_ids=_end_ids(directory, config, text),
-                tokens_per_second=config["vision_config"].get("tokens_per_second", 4),
-                deepstack=len(config["vision_config"].get("deepstack_visual_indexes") or ()),
+            return _CONFIG.validate_python(
+                {
+                    "vocabulary": text["vocab_size"],
+                    "hidden": hidden,
+                    "layers": text["num_hidden_layers"],
+                    "kv_heads": text["num_key_value_heads"],
+                    "head_dim": text.get("head_dim") or hidden // heads,
+                    "max_positions": text["max_position_embeddings"],
+                    "image_token": config["image_token_id"],
+                    "merge": config["vision_config"]["spatial_merge_size"],
+                    "end_ids": _end_ids(directory, config, text),
+                    "tokens_per_second": config["vision_config"].get("tokens_per_second", 4),
+                    "deepstack": len(config["vision_config"].get("deepstack_visual_indexes") or ()),
+                }
             )
-        except (OSError, KeyError, ValueError) as error:
+        except (OSError, KeyError, ValueError, TypeError, AttributeError, ZeroDivisionError) as error:
             raise SetupError(
-                f"The policy artifact {directory.name} is not complete: {type(error).__name__} {error}.",
+                f"The policy artifact {directory.name} is not complete: {type(error).__name__} {reason(error)}.",
                 mend="Build it again with `pixelis build policy`.",
             ) from error
 
@@ -89,10 +95,13 @@ def _end_ids(directory: Path, config: dict[str, Any], text: dict[str, Any]) -> f
     generation = directory / "generation_config.json"
     named = [config.get("eos_token_id"), text.get("eos_token_id")]
     if generation.exists():
-        named.append(json.loads(generation.read_text(encoding="utf-8")).get("eos_token_id"))
+        named.append(read_object(generation).get("eos_token_id"))
     found: set[int] = set()
     for value in named:
         found.update(value if isinstance(value, list) else [value] if isinstance(value, int) else [])
-    added = json.loads((directory / "tokenizer.json").read_text(encoding="utf-8")).get("added_tokens", [])
+    added = read_object(directory / "tokenizer.json").get("added_tokens", [])
     found.update(token["id"] for token in added if token["content"] == END_OF_TURN)
     return frozenset(found)
+
+
+_CONFIG = TypeAdapter(CheckpointConfig)

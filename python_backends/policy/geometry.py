@@ -7,14 +7,13 @@ built for a few sizes (buckets), so that requests of one bucket batch; a picture
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pixelis.errors import InvalidRequest, SetupError
+from pixelis.json_text import read_object, reason
 
 Size = tuple[int, int]
 """(width, height) in pixels."""
@@ -76,17 +75,20 @@ class Geometry:
             SetupError: it is missing or not understood.
         """
         try:
-            said: dict[str, Any] = json.loads((directory / name).read_text(encoding="utf-8"))
+            said = read_object(directory / name)
             patch, merge, temporal = (int(said.get(key, default)) for key, default in DEFAULTS.items())
             size = said.get("size") or {}
             # as the processors read it: `size`, which `min_pixels` and `max_pixels` overrule one by one
             least = said.get("min_pixels") or size.get("shortest_edge") or _STILL_AREA[0]
             most = said.get("max_pixels") or size.get("longest_edge") or _STILL_AREA[1]
             mean, std = said.get("image_mean") or CLIP_MEAN, said.get("image_std") or CLIP_STD
-            return cls(patch, merge, temporal, int(least), int(most), tuple(map(float, mean)), tuple(map(float, std)))
-        except (OSError, ValueError, TypeError, AttributeError) as error:
+            whole, shades = (patch, merge, temporal, int(least), int(most)), (*map(float, mean), *map(float, std))
+            if min(whole) < 1 or max(whole) >= 2**31 or not all(map(math.isfinite, shades)):
+                raise ValueError("a number that is out of bounds")
+            return cls(*whole, tuple(map(float, mean)), tuple(map(float, std)))
+        except (OSError, ValueError, TypeError, AttributeError, OverflowError) as error:
             raise SetupError(
-                f"{name} of {directory.name} cannot be read: {type(error).__name__}: {error}.",
+                f"{name} of {directory.name} cannot be read: {type(error).__name__}: {reason(error)}.",
                 mend="Take the file of the checkpoint's base model.",
             ) from error
 

@@ -5,13 +5,14 @@ Read from `pixelis.json` beside the checkpoint; a checkpoint without one gets th
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from pixelis.errors import SetupError
+from pixelis.json_text import read_object, reason
 from python_backends.pipeline.dialects import (
     OWN,
     Dialect,
@@ -26,6 +27,10 @@ from python_backends.policy.geometry import Size, nearest
 _FAMILIES = ("qwen2_5_vl", "qwen3_vl")
 _SHAPES = ((16, 16), (18, 14), (14, 18), (21, 12), (12, 21))
 """Views of a checkpoint that names none, in visual tokens: about 256 of them, square, 4:3 and 16:9."""
+
+
+View = tuple[Annotated[int, Field(ge=1, le=2**14)], Annotated[int, Field(ge=1, le=2**14)]]
+"""(width, height) of what the policy sees, in pixels."""
 
 
 class Calibration(BaseModel):
@@ -53,12 +58,12 @@ class Profile(BaseModel):
     coordinates: Space = Field(
         "view_pixels", description="space of the coordinates that the policy writes; none = the dialect's"
     )
-    view: Size = Field(
+    view: View = Field(
         (168, 168),
         description="(width, height) of the view that the policy sees; in the file it may be a list of them, of which "
         "every picture gets the one that stretches it least",
     )
-    views: tuple[Size, ...] = Field((), description="all of them, where there are several; `view` is the first")
+    views: tuple[View, ...] = Field((), description="all of them, where there are several; `view` is the first")
     resampling: Literal["area", "bicubic"] = Field(
         "area",
         description="how a picture becomes a view: by area, or bicubic with antialiasing as Qwen's own processors do",
@@ -125,11 +130,11 @@ class Profile(BaseModel):
         """The profile beside a checkpoint or artifact in `directory`.
 
         Raises:
-            SetupError: its dialect is not there, or is none.
+            SetupError: it is none, or its dialect is not there, or is none.
         """
         path = directory / "pixelis.json"
-        said = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        if isinstance(said, dict):
+        try:
+            said = read_object(path) if path.exists() else {}
             family = _family(directory)
             said = said if "view" in said else {**_family_views(family), **said}
             if family.get("model_type") == "qwen3_vl":
@@ -139,14 +144,19 @@ class Profile(BaseModel):
                 said["dialect"] = dialect_of(directory)
             elif named == OWN:
                 said["dialect"] = read_dialect(directory / OWN)
-        return cls.model_validate(said)
+            return cls.model_validate(said)
+        except (OSError, ValueError) as error:  # pydantic's is one
+            raise SetupError(
+                f"{path.name} is not understood: {reason(error)}.",
+                mend="docs/policy.md names its fields; every one may be left out.",
+            ) from None
 
 
 def _family(directory: Path) -> dict[str, Any]:
     """config.json of a checkpoint of a known family; nothing of another."""
     try:
-        config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
-        return config if isinstance(config, dict) and config.get("model_type") in _FAMILIES else {}
+        config = read_object(directory / "config.json")
+        return config if config.get("model_type") in _FAMILIES else {}
     except (OSError, ValueError):
         return {}
 
@@ -155,7 +165,7 @@ def _family_views(config: dict[str, Any]) -> dict[str, Any]:
     """Views of whole visual tokens, and videos in pairs, where the profile names no view."""
     try:
         unit = int(config["vision_config"]["patch_size"]) * int(config["vision_config"]["spatial_merge_size"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         return {}
     views = [[columns * unit, rows * unit] for columns, rows in _SHAPES]
     return {"view": views, "resampling": "bicubic", "video": "pairs"}

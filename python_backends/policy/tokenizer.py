@@ -10,9 +10,21 @@ import tokenizers
 from numpy.typing import NDArray
 
 from pixelis.errors import InvalidRequest, SetupError
+from pixelis.json_text import reason
 from python_backends.policy.checkpoint import CheckpointConfig
 
 _INCOMPLETE = "\N{REPLACEMENT CHARACTER}"
+
+
+def opened(path: Path) -> tokenizers.Tokenizer:
+    """The tokenizer of a file. Raises `SetupError` where it holds none."""
+    try:
+        return tokenizers.Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises nothing more particular
+        raise SetupError(
+            f"{path.name} of {path.parent.name} is no tokenizer: {reason(error)}.",
+            mend="Take the file of the checkpoint's base model, and build it again.",
+        ) from None
 
 
 class PolicyTokenizer:
@@ -27,7 +39,7 @@ class PolicyTokenizer:
 
     def __init__(self, directory: Path) -> None:
         config = CheckpointConfig.load(directory)
-        self._tokenizer = tokenizers.Tokenizer.from_file(str(directory / "tokenizer.json"))
+        self._tokenizer = opened(directory / "tokenizer.json")
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self._image_token = config.image_token

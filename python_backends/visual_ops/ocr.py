@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Protocol
 
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelis.errors import ServingError
+from pixelis.json_text import loads, reason
 from python_backends.engine import Engine, load_engine
 
 LINE_HEIGHT = 48
@@ -82,10 +82,10 @@ def load_characters(recognizer: Path) -> list[str]:
     """
     path = recognizer / "characters.json"
     try:
-        characters = json.loads(path.read_text(encoding="utf-8"))
+        characters = loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise ServingError(
-            f"The recogniser has no readable {path.name}: {error}.", mend="Run `pixelis build`."
+            f"The recogniser has no readable {path.name}: {reason(error)}.", mend="Run `pixelis build`."
         ) from None
     if not isinstance(characters, list) or not all(isinstance(entry, str) for entry in characters):
         raise ServingError(f"{path.name} is not a list of texts.", mend="Run `pixelis build`.")

@@ -150,7 +150,7 @@ def test_a_closed_engine_says_so(engine: Engine) -> None:
 
 def test_broken_files_are_told(directory: Path) -> None:
     (directory / "engine.json").write_text("[]")
-    with pytest.raises(SetupError, match=r"engine\.json is not an object"):
+    with pytest.raises(SetupError, match=r"engine\.json is not a JSON object"):
         load_engine(directory, threads=1)
     (directory / "engine.json").unlink()
     (directory / "model.bin").write_bytes(b"")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from builder.nano import model as nano
+from pixelis.errors import SetupError
 from python_backends.policy.calls.forms import Bounds
 from python_backends.policy.profile import Profile
 
@@ -41,7 +42,7 @@ def test_frames_are_images_unless_the_profile_says_pairs(tmp_path: Path) -> None
     said = _load(tmp_path, {"view": [448, 448], "video": "pairs", "video_frames": 6})
     assert (said.video, said.times, said.video_frames) == ("pairs", "text", 6)
     assert _load(tmp_path, {"view": [448, 448], "video": "pairs", "times": "positions"}).times == "positions"
-    with pytest.raises(ValueError, match="`video_frames` is 5; of a video in pairs it must be even"):
+    with pytest.raises(SetupError, match="`video_frames` is 5; of a video in pairs it must be even"):
         _load(tmp_path, {"view": [448, 448], "video": "pairs", "video_frames": 5})
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from pixelis.errors import SetupError
+from pixelis.json_text import read_object, reason
+from pixelis.yaml_text import loads
 from python_backends.pipeline.dialects.model import Dialect
 
 OWN = "dialect.yaml"
@@ -46,9 +47,16 @@ def default_dialect() -> Dialect:
 
 
 def dialect_of(directory: Path) -> Dialect:
-    """The dialect of the family of the checkpoint (or artifact) in `directory`."""
+    """The dialect of the family of the checkpoint (or artifact) in `directory`.
+
+    Raises:
+        SetupError: its config.json is none.
+    """
     config = directory / "config.json"
-    kind = json.loads(config.read_text(encoding="utf-8")).get("model_type") if config.is_file() else None
+    try:
+        kind = read_object(config).get("model_type") if config.is_file() else None
+    except (OSError, ValueError) as error:
+        raise SetupError(f"config.json is not understood: {reason(error)}.", mend="Fetch it again.") from None
     return load_dialect(_FAMILIES.get(str(kind), _DEFAULT))
 
 
@@ -67,23 +75,17 @@ def _parse(path: Path) -> Dialect:
     try:
         return Dialect.model_validate({"name": path.stem, **_raw(path)})
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise SetupError(
-            f"{path.name} is not a dialect: {where}: {first['msg'].removeprefix('Value error, ')}.",
-            mend=f"See {_DEFAULT}.yaml for one that is.",
-        ) from error
+            f"{path.name} is not a dialect: {reason(error)}.", mend=f"See {_DEFAULT}.yaml for one that is."
+        ) from None
 
 
 def _raw(path: Path) -> dict[str, Any]:
     """The file's content upon that of the shipped one which it `extends`; a tool that is null is taken away."""
-    import yaml
-
     try:
-        said = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = str(error).split("\n")[0][:120]
-        raise SetupError(f"{path.name} is not YAML: {reason}.", mend="Write it as YAML in UTF-8.") from error
+        said = loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise SetupError(f"{path.name} is not YAML: {reason(error)}.", mend="Write it as YAML in UTF-8.") from None
     if not isinstance(said, dict):
         raise SetupError(f"{path.name} is not a dialect: it holds no keys.", mend=f"See {_DEFAULT}.yaml for one.")
     base = said.pop("extends", None)
@@ -91,5 +93,8 @@ def _raw(path: Path) -> dict[str, Any]:
         return said
     load_dialect(str(base))  # an error that names what there is
     below = _raw(_HERE / f"{base}.yaml")
-    tools = {**below.get("tools", {}), **(said.get("tools") or {})}
+    own = said.get("tools") or {}
+    if not isinstance(own, dict):
+        raise SetupError(f"{path.name} is not a dialect: `tools` holds no names.", mend=f"See {_DEFAULT}.yaml for one.")
+    tools = {**below.get("tools", {}), **own}
     return {**below, **said, "tools": {name: tool for name, tool in tools.items() if tool is not None}}

@@ -6,12 +6,12 @@ characters, and tokenizers whose decoder only joins (`Fuse`, or none), whose tok
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pixelis.errors import SetupError
+from pixelis.json_text import read_object, reason
 
 _MEND = 'Say `"grammar": false` in pixelis.json to decode without it.'
 
@@ -35,18 +35,21 @@ class Vocabulary:
         Raises:
             SetupError: its decoder is of a kind that is not known, or it has more ids than logits.
         """
-        found = json.loads((directory / "tokenizer.json").read_text(encoding="utf-8"))
-        decode = _decoder(found)
         tokens = [b""] * size
-        added = found.get("added_tokens") or []
         try:
-            for text, token in found["model"]["vocab"].items():
-                tokens[token] = decode(text)
-            for entry in added:
-                tokens[entry["id"]] = entry["content"].encode()
-        except (KeyError, IndexError, AttributeError) as error:
-            raise SetupError(f"The tokenizer does not fit the grammar of calls: {error!r}.", mend=_MEND) from error
-        return cls(tokens, frozenset(entry["id"] for entry in added if entry["special"]))
+            found = read_object(directory / "tokenizer.json")
+            decode, added = _decoder(found), found.get("added_tokens") or []
+            spelt = {token: decode(text) for text, token in found["model"]["vocab"].items()}
+            spelt.update({entry["id"]: entry["content"].encode() for entry in added})
+            control = frozenset(entry["id"] for entry in added if entry["special"])
+            if min(spelt, default=0) < 0:
+                raise ValueError("an id below zero")
+            for token, text in spelt.items():
+                tokens[token] = text
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            what = f"{type(error).__name__} {reason(error)}"
+            raise SetupError(f"The tokenizer does not fit the grammar of calls: {what}.", mend=_MEND) from None
+        return cls(tokens, control)
 
 
 def _decoder(found: dict[str, Any]) -> Any:

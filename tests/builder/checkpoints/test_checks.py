@@ -179,11 +179,11 @@ def test_another_preprocessor(directory: Path) -> None:
     ("profile", "said"),
     [
         ('{"view": [224, 200]}', "224x200 is not made of whole visual tokens"),
-        ('{"view": [0, 0]}', "0x0 is not made"),
+        ('{"view": [0, 0]}', "view.0: Input should be greater"),
         ('{"view": [28, 28]}', "784 pixels, and the checkpoint's processor makes pictures of 3136"),
         ('{"vieww": [224, 224]}', "not understood: vieww"),
         ('{"dialect": "klingon"}', "klingon"),
-        ("{", "not readable"),
+        ("{", "not understood"),
     ],
 )
 def test_a_profile_that_does_not_fit(directory: Path, profile: str, said: str) -> None:
