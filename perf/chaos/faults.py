@@ -86,7 +86,7 @@ BROKEN = [
         "a model that never loads rolled out",
         "the roll-out stops; the other replica",
         published("vote", endless),
-        180.0,
+        240.0,
     ),
     Fault("a replica's store damaged", "mended from its tables and the log", spoiled_store(2), 120.0),
 ]

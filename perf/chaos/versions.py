@@ -72,7 +72,7 @@ def spoiled_store(replica: int) -> Wound:
     def wound(fleet: Running) -> Iterator[Callable[[], bool]]:
         root = Path(f"/proc/{fleet.process.pid}/root")
         state = root / str(fleet.state / "fleet" / f"replica-{replica}").lstrip("/")
-        stores = [path for path in state.rglob("*.sqlite") if "experience" in str(path)]
+        stores = list(state.rglob("experiences.db"))
         if not stores:
             raise Unexpected(f"{state} has no store of experiences")
         with killed(triton(replica))(fleet) as well:

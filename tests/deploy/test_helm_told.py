@@ -14,7 +14,10 @@ from server.layout import Layout
 from tests.deploy.chart import CASES, NAMED, environment, kind, named, objects, pod, pods, text
 
 cases = pytest.mark.parametrize("case", CASES)
-PLACES = {"model-repository", "backend-directory", "cache-directory", "exit-timeout-secs", "load-model"}
+PLACES = {
+    *("model-repository", "backend-directory", "cache-directory", "exit-timeout-secs", "load-model"),
+    "repoagent-directory",  # which neither has
+}
 """Arguments whose values are of the place."""
 PROCESS = {"PIXELIS_SERVER_ID", "PIXELIS_CONTROL_URL", "PIXELIS_REPOSITORY_KEY"}
 """Variables that are no settings; server/launch.py sets them for the embedded server."""

@@ -86,6 +86,7 @@ def test_a_file_that_is_not_there_or_not_right_is_never_passed_over(
     path = tmp_path / "pixelis.toml"
     if content is not None:
         path.write_bytes(content)
+    monkeypatch.delenv("PIXELIS_STATE", raising=False)  # which goes before the file
     monkeypatch.setenv("PIXELIS_CONFIG", str(path))
     with pytest.raises(SetupError, match=says):
         settings()

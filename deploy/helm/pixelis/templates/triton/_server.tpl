@@ -19,6 +19,9 @@ Kubernetes puts the key in for $(PIXELIS_REPOSITORY_KEY); Triton takes it on its
 - --backend-config=python,shm-default-byte-size=1048576
 - --backend-config=python,stub-timeout-seconds=120
 - --allow-gpu-metrics={{ hasKey .Values.triton.resources.limits "nvidia.com/gpu" }}
+- --allow-sagemaker=false
+- --allow-vertex-ai=false
+- --repoagent-directory=/nowhere
 - --log-format=ISO8601
 - --http-address=0.0.0.0
 - --http-port=8000
