@@ -6,14 +6,11 @@ from pixelis.errors import DeadlineExceeded, NotFound, PixelisError, ServingErro
 from pixelis.json_text import reason
 
 _UNKNOWN = ("unknown model", "is not found", "no available versions")
-LONGEST = 4096
-"""Characters of a server's reason that are told."""
 _DOWN = ("is not ready", "not healthy", "is unavailable", "unloading")
 
 
 def from_server(message: str) -> PixelisError:
     """The error of a server's text: our own classes where a model wrote one, else Triton's words classified."""
-    message = message[:LONGEST].encode(errors="replace").decode()  # whoever hands it on writes UTF-8
     error = from_wire(message)
     if type(error) is not ServingError:
         return error

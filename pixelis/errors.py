@@ -33,8 +33,18 @@ def _said_again(text: str) -> float | None:
     return float(said[1]) if said else None
 
 
+LONGEST = 4000
+"""Characters of a message, and of how to mend it: what came from outside may be megabytes long."""
+
+
+def _told(text: str) -> str:
+    """What can be written as UTF-8, and is not too long to be read."""
+    told = text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+    return told if told.isascii() else told.encode(errors="replace").decode()
+
+
 class PixelisError(Exception):
-    """Root of the tree.
+    """Root of the tree. Whatever it is given, what it says can travel.
 
     Args:
         message: what went wrong, in one sentence.
@@ -45,9 +55,9 @@ class PixelisError(Exception):
     status = 500
 
     def __init__(self, message: str, *, mend: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.mend = mend
+        self.message = _told(message)
+        self.mend = None if mend is None else _told(mend)
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return f"{self.message} {self.mend}" if self.mend else self.message

@@ -42,4 +42,4 @@ def reason(error: Exception) -> str:
         said = f"{where + ': ' if where else ''}{first['msg'].removeprefix('Value error, ')}"
     else:
         said = (str(error).splitlines() or [type(error).__name__])[0]
-    return said[:LONGEST].encode(errors="replace").decode()
+    return said[:LONGEST]

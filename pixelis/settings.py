@@ -283,7 +283,7 @@ def settings() -> Settings:
         return Settings()
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        parts = [str(part)[:80].encode(errors="replace").decode() for part in first["loc"][:8]]
+        parts = [str(part)[:80] for part in first["loc"][:8]]
         name, variable = ".".join(parts), f"PIXELIS_{'__'.join(parts).upper()}"
         mend = f"It comes from {variable}, from the file in PIXELIS_CONFIG, or from {TUNED} in the state folder."
         if name in RENAMED:

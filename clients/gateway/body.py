@@ -56,8 +56,7 @@ def _read(data: bytes, depth: int) -> Any:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        twice = _twice(pairs)[:80].encode(errors="replace").decode()
-        raise InvalidRequest(f"The key `{twice}` occurs twice in one object.", mend="Send it once.")
+        raise InvalidRequest(f"The key `{_twice(pairs)[:80]}` occurs twice in one object.", mend="Send it once.")
     return found
 
 

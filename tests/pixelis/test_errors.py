@@ -36,3 +36,11 @@ def test_when_to_come_again_crosses_in_the_text() -> None:
     assert (error.retry_after_s, back.retry_after_s) == (2.53, 2.5)
     for said in ("Try again.", "Try again in a moment.", "Try again in 2.5 seconds."):
         assert errors.Unavailable("Down.", mend=said).retry_after_s is None
+
+
+def test_what_an_error_says_can_travel() -> None:
+    """A lone surrogate in a key, or a megabyte of one, came back as the refusal, which could not be sent."""
+    error = errors.NotFound("\ud800" + "x" * 10**6, mend="\udfff" + "y" * 10**6)
+    assert len(error.wire().encode()) < 8200
+    assert error.message.endswith("xxx...")
+    assert str(errors.NotFound("größer \N{GRINNING FACE}")) == "größer \N{GRINNING FACE}"
