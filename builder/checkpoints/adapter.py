@@ -23,6 +23,7 @@ from builder.checkpoints.expected import EMBEDDING, HEAD
 from builder.checkpoints.shard import Shard
 from builder.checkpoints.weights import Weights, canonical
 from pixelis.errors import BuildError
+from pixelis.json_text import reason
 
 CONFIG, WEIGHTS, PICKLED = "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"
 _FLOATS = ("BF16", "F16", "F32")
@@ -31,6 +32,9 @@ _KEY = re.compile(
     r"lora_(?P<embedding>embedding_)?(?P<side>[AB])(?:\.(?!weight$|bias$)\w+)?(?:\.weight)?"
     r"|(?:modules_to_save\.|original_module\.|base_layer\.)?(?:default\.)?(?P<whole>weight|bias))$"
 )
+_LONGEST_KEY, _MOST_REPEATS, _MOST_ALPHA = 256, 3, 1e9
+_REPEATS, _ENDLESS = re.compile(r"[*+{]"), re.compile(r"\)[*+{?]")
+"""What repeats in a regular expression; where a group does, a search of it may take for ever."""
 _UNMERGEABLE = {
     "use_dora": "DoRA, whose magnitudes make more of a weight than a sum",
     "use_qalora": "QA-LoRA, which pools its inputs",
@@ -136,14 +140,14 @@ def _config(directory: Path) -> dict[str, Any]:
     config = read_json(directory / CONFIG)
     kind = config.get("peft_type")
     if kind != "LORA":
-        raise BuildError(f"The adapter is a {kind}; merged are LoRA adapters.", mend=_MERGE)
+        raise BuildError(f"The adapter is a {kind!s:.40}; merged are LoRA adapters.", mend=_MERGE)
     for name, what in _UNMERGEABLE.items():
         if config.get(name):
             raise BuildError(f"The adapter is {what} (`{name}`), and is not merged here.", mend=_MERGE)
     begun = str(config.get("init_lora_weights", "")).lower()
     if begun.startswith(_MOVED):
         raise BuildError(
-            f"The adapter was begun by `{begun}`, which changes the base too: it does not fit the published one.",
+            f"The adapter was begun by `{begun[:40]}`, which changes the base too: it does not fit the published one.",
             mend="Convert it: save it with `path_initial_model_for_weight_conversion`, as PEFT's guide to it says.",
         )
     if not isinstance(config.get("r"), int) or not isinstance(config.get("lora_alpha"), (int, float)):
@@ -183,20 +187,33 @@ def _changes(module: str, part: dict[str, str], shard: Shard, config: dict[str, 
     a, b = (shard.read(part[kind]) for kind in kinds)
     if a.ndim != 2 or b.ndim != 2:
         raise BuildError(f"{module} is a convolution, whose LoRA is not merged here.", mend=_MERGE)
-    rank = _of(config.get("rank_pattern"), module, config["r"])
+    rank = _of(config, "rank_pattern", module, config["r"])
     if a.shape[0] != rank or b.shape[1] != rank:
         message = f"{module} has lora_A {list(a.shape)} and lora_B {list(b.shape)}, and {CONFIG} rank {rank}."
         raise BuildError(message, mend="Take both files from one adapter.")
-    alpha = float(_of(config.get("alpha_pattern"), module, config["lora_alpha"]))
+    alpha = _of(config, "alpha_pattern", module, config["lora_alpha"])
+    if not rank or not isinstance(alpha, (int, float)) or not abs(alpha) < _MOST_ALPHA:
+        raise BuildError(f"{module} has rank {rank} and alpha {alpha!s:.40}.", mend="Fetch the adapter again.")
     scale = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
     return made | {f"{module}.weight": Change(whole, a, b, scale, embedding)}
 
 
-def _of(pattern: dict[str, Any] | None, module: str, default: Any) -> Any:
-    """PEFT's rule: the first key that is the end of the module's path, as a regular expression."""
-    for key, value in (pattern or {}).items():
-        if re.match(rf"(.*\.)?({key})$", module):
-            return value
+def _of(config: dict[str, Any], field: str, module: str, default: Any) -> Any:
+    """PEFT's rule: the first key that is the end of the module's path, as a regular expression.
+
+    Raises:
+        BuildError: a key is none, or one that a search may not come to an end with.
+    """
+    pattern = config.get(field) or {}
+    try:
+        for key, value in pattern.items():
+            if len(key) > _LONGEST_KEY or _ENDLESS.search(key) or len(_REPEATS.findall(key)) > _MOST_REPEATS:
+                raise ValueError("too much to search for")
+            if re.match(rf"(.*\.)?({key})$", module):
+                return value
+    except (AttributeError, ValueError, re.error) as error:
+        message = f"{CONFIG} has a `{field}` that is not understood: {reason(error)}."
+        raise BuildError(message, mend="Name modules in it, as PEFT writes them.") from None
     return default
 
 

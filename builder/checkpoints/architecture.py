@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pixelis.errors import BuildError
+from pixelis.json_text import read_object, reason
 
 Family = Literal["qwen2_5_vl", "qwen3_vl"]
 FAMILIES: dict[str, Family] = {
@@ -149,15 +149,12 @@ def read_json(path: Path) -> dict[str, Any]:
         BuildError: it is not there, or holds something else.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        return read_object(path)
     except FileNotFoundError:
         mend = "Name a Hugging Face directory that is whole, as `save_pretrained` writes it."
         raise BuildError(f"{path.name} is missing in {path.parent}.", mend=mend) from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise BuildError(f"{path.name} is not readable: {error}.", mend="Fetch it again.") from None
-    if not isinstance(value, dict):
-        raise BuildError(f"{path.name} holds no JSON object.", mend="Fetch it again.")
-    return value
+    except (OSError, ValueError) as error:
+        raise BuildError(f"{path.name} is not readable: {reason(error)}.", mend="Fetch it again.") from None
 
 
 def read_architecture(directory: Path) -> Architecture:
@@ -185,26 +182,22 @@ def read_architecture(directory: Path) -> Architecture:
     except KeyError as error:
         raise BuildError(f"config.json lacks {error.args[0]}.", mend="Take it from the model's own page.") from None
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        what = first["msg"].removeprefix("Value error, ")
-        raise BuildError(
-            f"config.json contradicts itself: {where + ': ' if where else ''}{what}.",
-            mend="Take it from the model's own page.",
-        ) from None
-    except (TypeError, AttributeError, ValueError, ZeroDivisionError) as error:
-        message = f"config.json is not of a {family} checkpoint: {error}."
+        mend = "Take it from the model's own page."
+        raise BuildError(f"config.json contradicts itself: {reason(error)}.", mend=mend) from None
+    except (TypeError, AttributeError, ValueError, ZeroDivisionError, OverflowError) as error:
+        message = f"config.json is not of a {family} checkpoint: {reason(error)}."
         raise BuildError(message, mend="Take it from the model's own page.") from None
 
 
 def _family(config: dict[str, Any]) -> Family:
-    named = config.get("architectures") or []
-    for name in named if isinstance(named, list) else [named]:
+    given = config.get("architectures") or []
+    named = [str(name) for name in (given if isinstance(given, list) else [given])]
+    for name in named:
         if name in FAMILIES:
             return FAMILIES[name]
-    said = ", ".join(map(str, named)) if named else f"model_type {config.get('model_type')}"
+    said = ", ".join(named) if named else f"model_type {config.get('model_type')}"
     raise BuildError(
-        f"The checkpoint is a {said}, which is not served.",
+        f"The checkpoint is a {said[:200]}, which is not served.",
         mend=f"Served are {' and '.join(FAMILIES)}: fine-tunes of Qwen2.5-VL and Qwen3-VL (dense, not -MoE).",
     )
 

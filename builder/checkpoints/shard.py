@@ -6,7 +6,6 @@ that names each tensor's dtype, shape and the span of its bytes, then the bytes.
 
 from __future__ import annotations
 
-import json
 import math
 import mmap
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import ml_dtypes
 import numpy as np
 
 from pixelis.errors import BuildError
+from pixelis.json_text import loads
 
 # safetensors' words for a dtype, and numpy's types for them.
 DTYPES: dict[str, np.dtype[Any]] = {
@@ -38,6 +38,7 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "F64": np.dtype(np.float64),
 }
 _LONGEST_HEADER = 100_000_000  # what the safetensors library itself allows
+_MOST_AXES, _LONGEST_AXIS = 8, 2**40  # numpy makes no array of more, even of one that has no elements
 _AGAIN = "Fetch the file again, and compare its size with the one on the model's page."
 
 
@@ -107,7 +108,7 @@ def _read_header(path: Path) -> dict[str, Tensor]:
             raise BuildError(f"{path.name} is cut off: {size} bytes, which is less than its header.", mend=_AGAIN)
         written = file.read(length)
     try:
-        entries = json.loads(written)
+        entries = loads(written)
         entries.pop("__metadata__", None)
         tensors = {name: _tensor(path, name, entry, 8 + length) for name, entry in entries.items()}
     except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -118,13 +119,18 @@ def _read_header(path: Path) -> dict[str, Tensor]:
 
 def _tensor(path: Path, name: str, entry: dict[str, Any], start: int) -> Tensor:
     begin, end = entry["data_offsets"]
-    shape = tuple(int(axis) for axis in entry["shape"])
+    shape = tuple(entry["shape"])
+    if not all(isinstance(one, int) for one in (begin, end, *shape)):
+        raise TypeError("sizes that are no whole numbers")
+    if len(shape) > _MOST_AXES or max(shape, default=0) > _LONGEST_AXIS:
+        raise ValueError("no weight has such a shape")
     dtype = DTYPES.get(entry["dtype"])
     if dtype is None:
-        message = f"{path.name}: {name} is {entry['dtype']}, a dtype that is not read here."
+        message = f"{path.name}: {name[:200]} is {str(entry['dtype'])[:40]}, a dtype that is not read here."
         raise BuildError(message, mend=f"Store it as one of {', '.join(DTYPES)}.")
     if min(shape, default=0) < 0 or end - begin != math.prod(shape) * dtype.itemsize:
-        message = f"{path.name}: {name} has {end - begin} bytes, which is not {entry['dtype']} {list(shape)}."
+        sizes = str(list(shape))[:80]
+        message = f"{path.name}: {name[:200]} has {end - begin} bytes, which is not {entry['dtype']} {sizes}."
         raise BuildError(message, mend=_AGAIN)
     return Tensor(entry["dtype"], shape, start + begin, start + end)
 
@@ -134,7 +140,7 @@ def _check_spans(path: Path, tensors: dict[str, Tensor], start: int, size: int) 
     at = start
     for name, tensor in sorted(tensors.items(), key=lambda item: (item[1].begin, item[1].end)):
         if tensor.begin != at:
-            raise BuildError(f"{path.name}: the bytes of {name} do not follow the tensor before it.", mend=_AGAIN)
+            raise BuildError(f"{path.name}: the bytes of {name[:200]} do not follow the tensor before it.", mend=_AGAIN)
         at = tensor.end
     if at > size:
         raise BuildError(f"{path.name} is cut off: {size} bytes of {at} are there.", mend=_AGAIN)

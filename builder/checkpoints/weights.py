@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 
 from builder.checkpoints.shard import Shard, Tensor
 from pixelis.errors import BuildError
+from pixelis.json_text import read_object
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -56,7 +56,9 @@ class Weights(Mapping[str, np.ndarray[Any, Any]]):
         for file, shard in self.shards.items():
             for name in shard.tensors:
                 if name in self._file:
-                    raise BuildError(f"{name} is in {self._file[name]} and in {file}.", mend="Keep one of the two.")
+                    raise BuildError(
+                        f"{name[:200]} is in {self._file[name]} and in {file}.", mend="Keep one of the two."
+                    )
                 self._file[name] = file
         if listed is not None:
             _check_index(listed, self._file)
@@ -138,9 +140,9 @@ def _index(directory: Path) -> dict[str, str] | None:
     if not path.is_file():
         return None
     try:
-        listed: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
+        listed: dict[str, str] = read_object(path)["weight_map"]
         plain = all(file == Path(file).name for file in listed.values())
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         message = f"{INDEX} is not readable: it has no `weight_map` of names to files."
         raise BuildError(message, mend="Fetch it again.") from error
     if not plain or not listed:
@@ -151,11 +153,11 @@ def _index(directory: Path) -> dict[str, str] | None:
 
 def _existing(directory: Path, file: str) -> Path:
     path = directory / file
-    if not path.is_file():
+    if len(file) > 255 or not path.is_file():
         mend = "Fetch it: every file that the index names is needed."
         if file == SINGLE:
             mend = f"Put the weights there as {SINGLE}, or as shards with {INDEX}."
-        raise BuildError(f"{file} is missing in {directory}.", mend=mend)
+        raise BuildError(f"{file[:255]} is missing in {directory}.", mend=mend)
     return path
 
 
@@ -163,4 +165,6 @@ def _check_index(listed: dict[str, str], found: dict[str, str]) -> None:
     """Every tensor that the index names is in the file that it names."""
     for name, file in listed.items():
         if found.get(name) != file:
-            raise BuildError(f"{INDEX} says that {name} is in {file}, and it is not.", mend="Fetch both again.")
+            raise BuildError(
+                f"{INDEX} says that {name[:200]} is in {file[:255]}, and it is not.", mend="Fetch both again."
+            )
