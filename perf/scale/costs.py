@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -114,8 +115,16 @@ def log_costs(rows: Sequence[Row]) -> LogCosts:
 
 
 def rest(alone: Row) -> float:
-    """Seconds that an answer takes one client beside its own processor time and the server's."""
-    return max(0.0, 1 / float(alone["per_second"]) - 1e-6 * float(alone["client_us"] + alone["redis_us"]))
+    """Seconds that an answer takes one client beside its own processor time and the server's, at the pace that other
+    work on the machine leaves."""
+    worked = 1e-6 * float(alone["client_us"] + alone["redis_us"])
+    return max(0.0, 1 / float(alone["per_second"]) - slowed(alone) * worked)
+
+
+def slowed(row: Row) -> float:
+    """How much longer work takes because others have a part of the machine."""
+    cores = len(os.sched_getaffinity(0))
+    return cores / max(cores - float(row.get("others_cores", 0.0)), 0.1 * cores)
 
 
 def sent(rows: Sequence[Row]) -> float:

@@ -17,7 +17,7 @@ from perf.scale.cache_cost import ROUNDS, least_disturbed
 from perf.scale.clients import entry
 from perf.scale.crowd import crowd, settle, together
 from perf.scale.log_commands import DURABLE, commands, disk, entry_bytes
-from perf.scale.usage import Redis
+from perf.scale.usage import Redis, machine_seconds
 from pixelis.schema import Experience
 from pixelis.settings import Replicas, Retrieval
 from python_backends.experience import ExperienceStore
@@ -97,10 +97,10 @@ def _written(folder: Path, writers: int, seconds: float) -> dict[str, Any]:
         Client(port=redis.port) as client,
         crowd("append", redis.url, seconds, writers, folder) as ours,
     ):
-        before = Redis.read(client)
+        before, all_before = Redis.read(client), machine_seconds()
         (said,) = together(ours)
-        used = Redis.read(client).since(before)
-    count = sum(one["count"] for one in said)
+        used, all_used = Redis.read(client).since(before), machine_seconds() - all_before
+    count, mine = sum(one["count"] for one in said), sum(one["cpu_s"] for one in said)
     return {
         "row": "log",
         "measured": "writers",
@@ -108,7 +108,8 @@ def _written(folder: Path, writers: int, seconds: float) -> dict[str, Any]:
         "changes": count,
         "per_second": round(sum(one["count"] / one["seconds"] for one in said), 1),
         "redis_us": round(1e6 * used.cpu_s / count, 1),
-        "client_us": round(1e6 * sum(one["cpu_s"] for one in said) / count, 1),
+        "client_us": round(1e6 * mine / count, 1),
+        "others_cores": round(max(0.0, all_used - used.cpu_s - mine) / used.at, 2),
         "p50_ms": max(one["p50_ms"] for one in said),
         "p99_ms": max(one["p99_ms"] for one in said),
     }

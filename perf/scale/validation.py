@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from perf.scale.closed_model import Clients
-from perf.scale.costs import Row, followed, rest
+from perf.scale.costs import Row, followed, rest, slowed
 from perf.scale.log_cost import HELD_BACK
 from pixelis.schema import Claim
 
@@ -29,7 +29,8 @@ def validated(rows: Sequence[Row]) -> tuple[list[dict[str, Any]], list[Claim]]:
 
 def _clients(rows: Sequence[Row], part: str, name: str, value: str) -> list[dict[str, Any]]:
     """Clients that ask again at once. What one alone waits for beside processors is the disk, which the log's Redis
-    waits for once for all that it has together; or the way, which nobody shares. With that, several are predicted.
+    waits for once for all that it has together; or the way, which nobody shares. With that, several are predicted,
+    beside the same other work as they had.
     """
     mine = [row for row in rows if row["row"] == part and row.get(name) == value]
     alone = next((row for row in mine if row["at_once"] == 1), None)
@@ -37,13 +38,14 @@ def _clients(rows: Sequence[Row], part: str, name: str, value: str) -> list[dict
         return []
     own, served, waited = 1e-6 * alone["client_us"], 1e-6 * alone["redis_us"], rest(alone)
     disk, away = (waited, 0.0) if part == "log" else (0.0, waited)
-    model = Clients(len(os.sched_getaffinity(0)), own, served, disk, away)
-    what = f"{part}: {value}, answers a second"
-    return [
-        _line(what, row["at_once"], model.throughput(row["at_once"]), row["per_second"])
-        for row in mine
-        if row["at_once"] > 1
-    ]
+    found = []
+    for row in mine:
+        if (count := row["at_once"]) > 1:
+            pace = slowed(row)
+            model = Clients(len(os.sched_getaffinity(0)), pace * own, pace * served, disk, away)
+            what = f"{part}: {value}, answers a second"
+            found.append(_line(what, count, model.throughput(count), row["per_second"]))
+    return found
 
 
 def _followers(rows: Sequence[Row]) -> list[dict[str, Any]]:
