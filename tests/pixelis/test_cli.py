@@ -4,7 +4,6 @@ import importlib
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -24,9 +23,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_help_lists_every_command_and_imports_no_room() -> None:
     code = "import sys; from pixelis import cli; sys.argv[1:] = ['--help']\ntry: cli.main()\nexcept SystemExit: pass\n"
     code += "print([name for name in sys.modules if name.split('.')[0] in cli.ROOMS[1:]], 'rich' in sys.modules)"
-    begin = time.monotonic()
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert time.monotonic() - begin < 2  # 0.15 s on an idle machine
     assert all(name in done.stdout for name in COMMANDS)
     assert done.stdout.strip().endswith("[] False")
 
