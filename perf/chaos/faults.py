@@ -88,7 +88,7 @@ BROKEN = [
         published("vote", endless),
         240.0,
     ),
-    Fault("a replica's store damaged", "mended from its tables and the log", spoiled_store(2), 120.0),
+    Fault("a replica's store damaged", "mended from its tables and the log", spoiled_store(1), 120.0),
 ]
 
 OUTSIDE = [

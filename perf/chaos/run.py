@@ -21,7 +21,7 @@ from perf.chaos.surroundings import Kind, around
 from perf.e2e.questions import Supply, families, unseen_seed
 from perf.machine import machine, versions
 from perf.progress import bar
-from pixelis.errors import ServingError, SetupError
+from pixelis.errors import PixelisError, ServingError, SetupError
 from pixelis.schema import Claim, Measurement
 
 log = logging.getLogger(__name__)
@@ -133,7 +133,7 @@ def _row(trial: Trial, fault: Fault) -> dict[str, Any]:
         return trial.suffer(fault).row(trial.right)
     except CannotBreak as error:
         return _not_run(fault, str(error))
-    except Unexpected as error:
+    except (Unexpected, PixelisError) as error:
         until(trial.fleet.whole, fault.within_s)
         return {"row": "fault", "fault": fault.name, "expected": fault.expected, "held": False, "broken": [str(error)]}
 
