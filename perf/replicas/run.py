@@ -86,7 +86,7 @@ def _row(fleet: Running, client: PixelisClient, count: int, asked: Sequence[Aske
         "p50_ms": round(float(np.median(block.latencies)), 1),
         "failed": len(asked) - len(block.latencies),
         "processors_busy": round(spent, 2),
-        "pss_mib": round(sum(size for kind, size in taken.memory.items() if kind not in STORES) / MIB, 1),
+        "private_mib": round(sum(size for kind, size in taken.memory.items() if kind not in STORES) / MIB, 1),
     }
 
 

@@ -26,7 +26,7 @@ class Taken:
 
     Attributes:
         at: on the monotonic clock.
-        memory: bytes (proportional set size) of each kind of part.
+        memory: bytes that belong to the processes of each kind of part alone.
         files: open descriptors, all but the stores together.
         threads: the same.
         shared: bytes in /dev/shm of all servers.
@@ -49,7 +49,7 @@ def look(fleet: Running) -> Taken:
         name = _NUMBER.sub("", part["part"])
         for one in usage(pids):
             kind = one.name if name == "triton" and one.name.isidentifier() else name
-            taken.memory[kind] += one.pss_bytes
+            taken.memory[kind] += one.private_bytes  # what is shared is shared with processes of others too
         if name not in STORES:
             for pid in pids:
                 with contextlib.suppress(OSError):
