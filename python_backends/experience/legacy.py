@@ -5,7 +5,6 @@ They are read once, when there is no database yet, and renamed then.
 
 from __future__ import annotations
 
-import json
 import re
 import zlib
 from collections.abc import Iterator
@@ -13,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
 from pixelis.errors import RequestError, SetupError
+from pixelis.json_text import loads, read_object, reason
 from pixelis.schema import Experience
 from python_backends.experience.asked import Asked
 from python_backends.experience.database import Held
@@ -42,7 +41,8 @@ def taken_over(path: Path, memory: Memory, width: int) -> Held:
         SetupError: it was written for keys of another width, or its files do not fit each other.
     """
     try:
-        meta = json.loads((path / "meta.json").read_bytes())
+        meta = read_object(path / "meta.json")
+        epoch = int(meta["epoch"])
         if meta["width"] != width:
             raise SetupError(f"The experiences in {path} have keys of width {meta['width']}, not {width}.")
         experiences, keys = _pairs(path, "experiences.jsonl", "keys.f32", meta["count"], width)
@@ -57,12 +57,12 @@ def taken_over(path: Path, memory: Memory, width: int) -> Held:
             for entry in _entries(*old):
                 row += 1
                 memory.apply(plan(memory, entry), entry.key, row)
-    except (OSError, KeyError, ValueError, ValidationError, RequestError) as error:
+    except (OSError, KeyError, ValueError, TypeError, AttributeError, OverflowError, RequestError) as error:
         mend = f"Move {path.parent} away to start again from the seeds, or restore it from a copy."
-        raise SetupError(f"The experiences in {path} cannot be read: {error}.", mend=mend) from error
+        raise SetupError(f"The experiences in {path} cannot be read: {reason(error)}.", mend=mend) from error
     everything, rows, matrix = memory.population.everything()
     noted = memory.asked.everything()
-    last = max(row, meta["epoch"] + changes)
+    last = max(row, epoch + changes)
     memory.sequence = last + len(noted)
     return Held(
         width,
@@ -94,7 +94,7 @@ def _journal(path: Path, width: int) -> Iterator[tuple[dict[str, Any], Key | Non
     for line in (path / "journal.jsonl").read_bytes().splitlines(keepends=True):
         if not line.endswith(b"\n"):
             return
-        record = json.loads(line)
+        record = loads(line)
         key = None
         if "row" in record:
             key = keys[record["row"] * width : (record["row"] + 1) * width]

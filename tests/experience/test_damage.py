@@ -250,3 +250,23 @@ def test_a_recovery_that_was_interrupted_is_finished(place: Place) -> None:
     assert aside.read_bytes() == b"damaged"
     with reader(place.database) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_a_schema_that_is_no_text_any_more_is_damage(place: Place) -> None:
+    """SQLite says it with the bytes that it found, and Python's error about those ended the start."""
+    filled(place)
+    data = place.database.read_bytes()
+    at = data.index(b"UNIQUE (tenant, request_id") + len("UNIQUE (tenant, ")
+    place.database.write_bytes(data[:at] + b"\xff" + data[at + 1 :])
+    again = place.open(capacity=8)
+    assert "It was made again from the snapshot of entry 8" in said(again)
+    assert len(again) == 8
+
+
+def test_a_width_that_is_no_number_any_more_is_damage(place: Place) -> None:
+    filled(place)
+    with sqlite3.connect(place.database) as connection:
+        connection.execute("UPDATE meta SET value = '8x' WHERE name = 'width'")
+    again = place.open(capacity=8)
+    assert "It was made again from the snapshot of entry 8" in said(again)
+    assert len(again) == 8

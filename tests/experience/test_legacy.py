@@ -66,13 +66,19 @@ def test_a_torn_tail_was_never_acknowledged(place: Place) -> None:
     assert [one[3:] for one in picture(place.open())] == [(1, 0), (0, 0)]
 
 
-@pytest.mark.parametrize("what", ["width", "count", "key", "line"])
+@pytest.mark.parametrize("what", ["width", "count", "key", "line", "no line", "deep", "meta", "epoch"])
 def test_what_cannot_be_read_is_refused_and_left_alone(place: Place, what: str) -> None:
     path = old_directory(place)
     if what == "key":
         key(4).tofile(path / "journal.f32")
     elif what == "line":
         lines(path / "journal.jsonl", ["{", "{}"])
+    elif what in ("no line", "deep"):
+        lines(path / "journal.jsonl", ["7" if what == "no line" else "[" * 20_000])
+    elif what == "meta":
+        (path / "meta.json").write_text("[1]")
+    elif what == "epoch":
+        (path / "meta.json").write_text(json.dumps({"width": WIDTH, "count": 3, "asked": 1, "epoch": [1]}))
     else:
         meta = json.loads((path / "meta.json").read_text())
         (path / "meta.json").write_text(json.dumps({**meta, what: 9}))

@@ -28,7 +28,7 @@ def faults(connection: sqlite3.Connection) -> list[str]:
     """What is wrong, in words; nothing where all is well. Reads the whole file."""
     try:
         return list(_faults(connection))
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter of names that are no text any more
         return [f"it cannot be read: {error}"]
 
 

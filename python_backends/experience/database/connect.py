@@ -33,10 +33,18 @@ def connect(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA wal_autocheckpoint = 0")
         connection.execute("PRAGMA cell_size_check = ON")
+    except UnicodeDecodeError as error:
+        connection.close()
+        raise _no_text(error) from None
     except sqlite3.Error:
         connection.close()
         raise
     return connection
+
+
+def _no_text(error: UnicodeDecodeError) -> sqlite3.DatabaseError:
+    """SQLite says what is wrong with the bytes that it found; Python raises something else where those are no text."""
+    return sqlite3.DatabaseError(f"malformed database schema ({error.reason})")
 
 
 @contextmanager
@@ -52,6 +60,8 @@ def reader(path: Path) -> Iterator[sqlite3.Connection]:
         connection.execute("BEGIN")
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # from here on nothing changes
         yield connection
+    except UnicodeDecodeError as error:
+        raise _no_text(error) from None
     finally:
         connection.close()
 

@@ -62,14 +62,20 @@ class Meta:
 
 def meta(connection: sqlite3.Connection) -> Meta:
     """What the file says of itself. Raises `sqlite3.Error`."""
+    try:
+        return _meta(connection)
+    except (ValueError, TypeError):  # numbers that are none: nothing has a checksum there
+        raise sqlite3.DatabaseError("what it says of itself is damaged") from None
+
+
+def _meta(connection: sqlite3.Connection) -> Meta:
     named = dict(connection.execute("SELECT name, value FROM meta").fetchall())
     last = connection.execute("SELECT max(sequence) FROM log").fetchone()[0] or int(named.get("base", 0))
     position = connection.execute(
         "SELECT position FROM log WHERE position <> '' ORDER BY sequence DESC LIMIT 1"
     ).fetchone()
-    return Meta(
-        int(named.get("width", 0)), named.get("store", ""), last, position[0] if position else named.get("stream", "")
-    )
+    stream = position[0] if position else named.get("stream", "")
+    return Meta(int(named.get("width", 0)), named.get("store", ""), last, stream)
 
 
 def bodies(connection: sqlite3.Connection, table: str) -> Iterator[tuple[int, str]]:
