@@ -12,6 +12,7 @@ from builder.store import Store
 from builder.storing.layout import CONFIG
 from builder.triton_config import Target, parse
 from pixelis.errors import BuildError
+from pixelis.json_text import reason
 from pixelis.settings import settings
 
 RULES: tuple[Rule, ...] = (*config.RULES, *wiring.RULES, *shim.RULES, *artifact.RULES, *segmenter.RULES, *vllm.RULES)
@@ -45,6 +46,8 @@ def _read(subject: Subject) -> list[Finding]:
             subject.printed[name] = text
         except FileNotFoundError:
             found.append(error(name, "config", f"{CONFIG} is missing.", config.REBUILD))
+        except (OSError, UnicodeDecodeError) as problem:
+            found.append(error(name, "config", f"{CONFIG} cannot be read: {reason(problem)}.", config.REBUILD))
         except BuildError as problem:
             found.append(error(name, "config", problem.message, config.REBUILD))
     return found

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 from builder import ngc
 from builder.model_spec import ModelSpec, TensorSpec
 from pixelis.errors import BuildError
+from pixelis.json_text import reason
 from pixelis.settings import Settings, settings
 
 if TYPE_CHECKING:
@@ -127,5 +128,7 @@ def parse(printed: str, name: str = "config.pbtxt") -> ModelConfig:
 
     try:
         return text_format.Parse(printed, ModelConfig())
-    except text_format.ParseError as error:
-        raise BuildError(f"{name} is not a Triton configuration: {error}.", mend="Run `pixelis build`.") from None
+    except (text_format.ParseError, RecursionError) as error:
+        raise BuildError(
+            f"{name} is not a Triton configuration: {reason(error).rstrip('.')}.", mend="Run `pixelis build`."
+        ) from None

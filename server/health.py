@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 State = Literal["healthy", "repairing", "dead"]
 
@@ -117,8 +117,9 @@ def read(folder: Path, port: int) -> dict[str, ModelHealth]:
     """What the watchdog of the server on `port` has written; empty where there is none."""
     try:
         fields = json.loads((folder / f"{port}.json").read_text(encoding="utf-8"))
-        return {name: ModelHealth(**model) for name, model in fields.items()}
-    except (OSError, ValueError, TypeError):
+        found = {name: ModelHealth(**model) for name, model in fields.items()}
+        return found if all(model.state in get_args(State) for model in found.values()) else {}
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return {}  # no watchdog, or one of another version: `doctor` asks the models itself
 
 

@@ -109,9 +109,12 @@ def records(folder: Path) -> dict[Path, Record]:
         try:
             fields = json.loads(path.read_text(encoding="utf-8"))
             fields["ports"] = tuple(fields["ports"])
-            found[path] = Record(**fields)
-        except (OSError, ValueError, KeyError, TypeError):
+            record = Record(**fields)
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             continue
+        numbers = (record.supervisor, record.born, *record.ports)
+        if len(record.ports) == 3 and all(isinstance(number, int) for number in numbers):
+            found[path] = record
     return found
 
 

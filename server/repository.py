@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pixelis.errors import NotFound, SetupError
+from pixelis.json_text import reason
 from pixelis.model_name import base
 from pixelis.published import MANIFEST
 
@@ -18,6 +20,8 @@ CALLS = "calls"
 """Parameter of config.pbtxt that names, with commas between, the models that a model calls by BLS."""
 
 
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,255}")
+"""Of a model; what else a config may call is no folder beside it."""
 LOAD, ON_DEMAND = "load", "on demand"
 """Parameter of config.pbtxt: the model is not loaded when a server starts, but when it is asked for (`residency`)."""
 
@@ -64,7 +68,7 @@ class Model:
         """Models that it calls: an ensemble's steps, and what it says that it calls by BLS."""
         steps = {str(step.model_name) for step in self.config.ensemble_scheduling.step}
         called = self.config.parameters[CALLS].string_value if CALLS in self.config.parameters else ""
-        return sorted(steps | {name for name in called.split(",") if name})
+        return sorted(filter(_NAME.fullmatch, steps | set(called.split(","))))
 
     @property
     def built(self) -> bool:
@@ -138,9 +142,9 @@ def _model(folder: Path) -> Model:
     config = model_config_pb2.ModelConfig()
     try:
         text_format.Parse(path.read_text(encoding="utf-8"), config)
-    except text_format.ParseError as error:
+    except (OSError, UnicodeDecodeError, RecursionError, text_format.ParseError) as error:
         mend = "`pixelis lint` checks it and `pixelis build` writes it again."
-        raise SetupError(f"{path} is not a Triton model config: {str(error).rstrip('.')}.", mend=mend) from None
+        raise SetupError(f"{path} is not a Triton model config: {reason(error).rstrip('.')}.", mend=mend) from None
     return Model(folder.name, folder, config)
 
 

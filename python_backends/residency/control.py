@@ -7,10 +7,10 @@ process that keeps the leases would answer nobody meanwhile (tried: no other thr
 from __future__ import annotations
 
 import http.client
-import json
 import os
 
 from pixelis.errors import DeadlineExceeded, ServingError, Unavailable
+from pixelis.json_text import loads
 
 URL, KEY = "PIXELIS_CONTROL_URL", "PIXELIS_REPOSITORY_KEY"
 """Environment: `host:port` of the server's HTTP, and what opens loading there; the embedded server sets both."""
@@ -66,7 +66,7 @@ class Control:
 
 def _reason(text: bytes) -> str:
     try:
-        said = str(json.loads(text)["error"])
+        said = str(loads(text)["error"])
     except (ValueError, KeyError, TypeError):
         said = text.decode(errors="replace")
     return " ".join(said.split("\n\nAt:")[0].split())[:500]

@@ -14,6 +14,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
+from pixelis.json_text import loads
 from python_backends.tracing.switch import Switch
 from python_backends.tracing.thread_time import thread_times
 
@@ -144,7 +145,7 @@ class Recorder:
     def sender(self, parameters: str) -> str:
         """The span that sent a request with these parameters, as JSON."""
         try:
-            found: object = json.loads(parameters or "{}").get(PARAMETER, NOBODY)
+            found: object = loads(parameters or "{}").get(PARAMETER, NOBODY)
         except (ValueError, AttributeError):
             return NOBODY
         return found if isinstance(found, str) else NOBODY

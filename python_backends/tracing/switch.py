@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
+
+from pixelis.json_text import loads
 
 FOLDER = "traces"
 """Within the state folder."""
@@ -40,7 +41,7 @@ class Switch:
             seen = found.st_mtime_ns, found.st_ino
             if seen == self._seen:
                 return
-            said = json.loads(self._file.read_text(encoding="utf-8"))
+            said = loads(self._file.read_bytes())
             self._seen, self._until, self._to = seen, float(said["until"]), str(said["folder"])
-        except (OSError, ValueError, KeyError, TypeError):  # no file, or not one of ours
+        except (OSError, ValueError, KeyError, TypeError, OverflowError):  # no file, or not one of ours
             self._seen, self._to = None, ""

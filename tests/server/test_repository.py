@@ -73,3 +73,21 @@ def test_who_calls_whom(tmp_path: Path) -> None:
     assert closure(tmp_path) == scan(tmp_path)
     assert ancestors(scan(tmp_path), "leaf") == ["both", "middle", "chain", "top"]
     assert ancestors(scan(tmp_path), "other") == []
+
+
+@pytest.mark.parametrize("config", [b'name: "a\xff"', b"input " + b"{ dims: 1 " * 900, b'name: "\\377"', b"name: 7"])
+def test_a_config_that_is_no_text_or_no_config(tmp_path: Path, config: bytes) -> None:
+    model(tmp_path, "a")
+    (tmp_path / "a" / "config.pbtxt").write_bytes(config)
+    with pytest.raises(SetupError, match=r"a/config.pbtxt is not a Triton model config") as caught:
+        scan(tmp_path)
+    assert len(str(caught.value)) < 600
+
+
+def test_what_a_model_calls_lies_beside_it(tmp_path: Path) -> None:
+    step = 'platform: "ensemble" ensemble_scheduling { step { model_name: "%s" } step { model_name: "b" } }'
+    (tmp_path / "a").mkdir()
+    for name in ("", "../a", "x" * 5000):
+        (tmp_path / "a" / "config.pbtxt").write_text(step % name)
+        assert scan(tmp_path)[0].children == ["b"]
+        assert [one.name for one in closure(tmp_path)] == ["a"]
