@@ -17,6 +17,7 @@ from perf.e2e.sides import Served
 from perf.ports import free_ports
 from perf.progress import started
 from pixelis.errors import InvalidRequest
+from pixelis.json_text import loads
 from pixelis.settings import Settings, settings
 
 HERE = "here"
@@ -122,7 +123,7 @@ def _known(model: type[BaseModel], changes: dict[str, Any], side: str, path: str
 
 def _value(text: str) -> Any:
     try:
-        return json.loads(text)
+        return loads(text)
     except ValueError:
         return text
 
@@ -134,7 +135,7 @@ def _config(chosen: Side) -> Settings:
     try:
         changed = Settings(**chosen.changes)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
+        first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise InvalidRequest(
             f"The setting {where} of {chosen.name} is wrong: {first['msg']}.",

@@ -9,9 +9,12 @@ from pathlib import Path
 from random import Random
 from typing import Any, Literal
 
+from pydantic import TypeAdapter
+
 from perf.fuzz.images import Image, images
 from perf.fuzz.operations import ODD, OVER_TIME, Size, operation, some_name
 from pixelis.errors import InvalidRequest, RequestError
+from pixelis.json_text import loads, reason
 from pixelis.settings import Limits
 from python_backends.images import size_of
 
@@ -60,6 +63,9 @@ class Case:
         return path
 
 
+_CASE = TypeAdapter(Case)
+
+
 def load(path: Path) -> Case:
     """The case of a file.
 
@@ -67,13 +73,14 @@ def load(path: Path) -> Case:
         InvalidRequest: it is none that `Case.saved` wrote.
     """
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields = loads(path.read_bytes())
         del fields["why"]
         fields["images"] = [base64.b64decode(image) for image in fields["images"]]
         fields.update(text=base64.b64decode(fields["text"]), options=base64.b64decode(fields["options"]))
-        return Case(**fields)
+        Case(**fields)  # which knows no other fields
+        return _CASE.validate_python(fields)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InvalidRequest(f"{path} is no case of a fuzz run ({error}).") from None
+        raise InvalidRequest(f"{path} is no case of a fuzz run ({reason(error)}).") from None
 
 
 def case(seed: int, number: int) -> Case:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from perf.e2e.questions import families
 from pixelis.errors import InvalidRequest
+from pixelis.json_text import reason
 from pixelis.schema import Options
+from pixelis.yaml_text import loads
 
 FOLDER = Path(__file__).parent / "scenarios"
 Kind = Literal["ask", "stream", "rest", "leave", "broken"]
@@ -86,15 +87,15 @@ def load(name: str) -> Scenario:
     """
     path = FOLDER / f"{name}.yaml" if name in names() else Path(name)
     try:
-        said = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError):
+        said = loads(path.read_bytes())
+    except OSError:
         known = ", ".join(names())
         raise InvalidRequest(f"There is no scenario {name!r}.", mend=f"Known: {known}; or name a YAML file.") from None
-    except yaml.YAMLError as error:
-        raise InvalidRequest(f"{path} is not YAML: {str(error).splitlines()[0]}.", mend="Mend the file.") from None
+    except ValueError as error:
+        raise InvalidRequest(f"{path} is not YAML: {reason(error)}.", mend="Mend the file.") from None
     try:
         return Scenario.model_validate(said)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
+        first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "its beginning"
         raise InvalidRequest(f"{path} is wrong at {where}: {first['msg']}.", mend="Mend the file.") from None

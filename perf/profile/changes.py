@@ -5,25 +5,34 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, FiniteFloat, TypeAdapter
 
 from pixelis.errors import InvalidRequest
+from pixelis.json_text import reason
 from pixelis.schema import Measurement
 
+
+class _Component(BaseModel):
+    """What of a component's row is compared."""
+
+    component: str
+    critical_ms: FiniteFloat
+
+
+_COMPONENTS = TypeAdapter(list[_Component])
 COLUMNS = ("p50_ms", "critical_ms", "stalled_ms", "queued_ms")
 
 
 def read(path: Path) -> Measurement:
     """What `pixelis profile --json` printed. Raises `InvalidRequest` where it is something else."""
+    mend = "Give what `pixelis profile --json` printed."
     try:
-        found = Measurement.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValidationError, ValueError) as error:
-        why = str(error).splitlines()[0]
-        raise InvalidRequest(
-            f"{path} is no profile: {why}.", mend="Give what `pixelis profile --json` printed."
-        ) from None
+        found = Measurement.model_validate_json(path.read_bytes())
+        _COMPONENTS.validate_python([row for row in found.rows if row.get("row") == "component"])
+    except (OSError, ValueError) as error:  # pydantic's is one
+        raise InvalidRequest(f"{path} is no profile: {reason(error)}.", mend=mend) from None
     if found.name != "profile":
-        raise InvalidRequest(f"{path} is a `{found.name}`.", mend="Give what `pixelis profile --json` printed.")
+        raise InvalidRequest(f"{path} is a `{found.name[:40]}`.", mend=mend)
     return found
 
 
@@ -49,4 +58,4 @@ _NOTHING: dict[str, Any] = {"critical_ms": 0.0}
 
 
 def _by_name(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    return {row["component"]: row for row in rows if row["row"] == "component"}
+    return {row["component"]: row for row in rows if row.get("row") == "component"}

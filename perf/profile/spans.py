@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pixelis.errors import SetupError
+from pixelis.json_text import loads
 from python_backends.tracing.switch import FOLDER, LOOK_SECONDS, WANTED
 
 LONGEST_S = 900.0
@@ -90,13 +91,15 @@ def load(folder: Path) -> list[Span]:
     for file in sorted(folder.glob("*.jsonl")):
         for line in file.read_text(errors="replace").splitlines():
             try:
-                found.append(_span(json.loads(line)))
-            except (ValueError, KeyError, TypeError, AttributeError):
+                found.append(_span(loads(line)))
+            except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
                 continue
     return found
 
 
 def _span(said: dict[str, Any]) -> Span:
+    if not all(isinstance(said[name], str) for name in ("id", "model", "name", "kind")):
+        raise TypeError("a name that is none")
     notes = {name: value for name, value in said.items() if name not in _FIELDS}
     of = said.get("of") or [{"span": said["parent"], "request": said.get("request", "")}]
     return Span(
@@ -109,7 +112,7 @@ def _span(said: dict[str, Any]) -> Span:
         thread=int(said["thread"]),
         cpu=said.get("cpu"),
         queued=int(said.get("queued", 0)),
-        senders=tuple((one["span"], one["request"]) for one in of),
+        senders=tuple((str(one["span"]), str(one["request"])) for one in of),
         notes=notes,
     )
 
