@@ -77,7 +77,7 @@ def write_bundle(store: Store, known: Pipeline, keys: Mapping[str, str], output:
         modules = [name for entry in entries for name in _modules(entry.kind, staged / "models" / entry.model)]
         _copy_code(modules, staged / "lib")
         shutil.copyfile(bundle_run.__file__, staged / "run.py")
-        used = sorted({"numpy", *(entry.executor for entry in entries)})
+        used = sorted({"numpy", "pydantic-core", *(entry.executor for entry in entries)})
         bundle = Bundle(
             made_at=round(time.time(), 3), models=entries, requirements={name: version(name) for name in used}
         )

@@ -21,6 +21,7 @@ from pixelis.errors import BuildError
 from tests.builder.conftest import Place
 
 NEEDED = ("numpy", "numpy.libs", "onnxruntime", "onnxruntime.libs", "packaging", "flatbuffers", "google")
+NEEDED += ("pydantic_core", "typing_extensions.py")
 
 
 def bundle(place: Place, output: Path) -> None:

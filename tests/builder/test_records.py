@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from builder.costing.cost import Costs
 from builder.store import NUMBERS, Store
 from builder.storing.chosen import FILE, Chosen
 from builder.storing.manifest import Manifest
+from pixelis import published
 from pixelis.errors import BuildError
 from python_backends.visual_ops.pair import _source
 from tests.builder.conftest import Place
@@ -48,8 +48,8 @@ def test_a_half_of_a_segmenter_whose_manifest_cannot_be_read_has_no_partner(tmp_
 def test_a_manifest_without_numbers_is_none(built: Place, field: str) -> None:
     """Such a one was read, and what `note` made of it was not."""
     folder = built.store.folder("alpha", 2)
-    said = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    said = published.read(folder / "manifest.json")
     wrong = {"created_at": float("inf"), "seconds": {"a": float("nan")}, "gate": {**said["gate"], "elapsed_s": 1e999}}
-    (folder / "manifest.json").write_text(json.dumps({**said, field: wrong[field]}), encoding="utf-8")
+    (folder / "manifest.json").write_text(published.sealed({**said, field: wrong[field]}), encoding="utf-8")
     with pytest.raises(BuildError, match="is not a manifest"):
         Manifest.read(folder)

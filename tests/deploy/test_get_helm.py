@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,9 +28,10 @@ def tools(tmp_path: Path) -> Path:
     folder = tmp_path / "tools"
     folder.mkdir()
     for name in TOOLS:
-        found = shutil.which(name)
+        # The interpreter itself: what stands on PATH may be a script that looks for others there.
+        found = sys.executable if name == "python3" else shutil.which(name)
         assert found is not None, name
-        (folder / name).symlink_to(found)
+        (folder / name).symlink_to(Path(found).resolve() if name == "python3" else found)
     return folder
 
 
