@@ -15,6 +15,11 @@ class Fleet(BaseModel):
 
     host: str = Field("127.0.0.1", description="what the balancer listens on; all behind it is on loopback")
     replicas: int = Field(2, ge=1, le=64)
+    processors: int | None = Field(
+        None,
+        ge=1,
+        description="that each replica is bound to, its own while they last; none = it is not bound",
+    )
     port: int = Field(8080, ge=1, le=65535, description="REST, of the balancer")
     grpc_port: int = Field(8001, ge=1, le=65535, description="Triton's gRPC, of the balancer; inference alone")
     base_port: int = Field(

@@ -21,6 +21,9 @@ def up(
     grpc_port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="Triton's gRPC; default from the settings: 8001.")
     ] = None,
+    processors: Annotated[
+        int | None, typer.Option(min=1, help="Bind each replica to so many of its own; default: not bound.")
+    ] = None,
     prometheus: Annotated[
         bool | None, typer.Option("--prometheus/--no-prometheus", help="Default: where it is installed.")
     ] = None,
@@ -35,6 +38,8 @@ def up(
 
         pixelis up --replicas 2
 
+        pixelis up --replicas 4 --processors 8
+
         pixelis fleet add
 
         pixelis fleet roll
@@ -43,7 +48,13 @@ def up(
     from server.fleet.serving import serve
 
     config = settings()
-    said: dict[str, Any] = {"replicas": replicas, "port": port, "grpc_port": grpc_port, "prometheus": prometheus}
+    said: dict[str, Any] = {
+        "replicas": replicas,
+        "processors": processors,
+        "port": port,
+        "grpc_port": grpc_port,
+        "prometheus": prometheus,
+    }
     fleet = config.fleet.model_copy(update={name: value for name, value in said.items() if value is not None})
     asked = threading.Event()
     with asked_by_signal(asked):

@@ -30,19 +30,23 @@ MIB = 2**20
 EXPERIENCES = 20
 
 
-def measure(rounds: int, scenes: int, command: str, *, quiet: bool) -> Measurement:
+def measure(rounds: int, scenes: int, processors: int | None, command: str, *, quiet: bool) -> Measurement:
     """Rows and claims.
 
     Args:
         rounds: of both counts, in turns.
         scenes: of a round, four questions each.
+        processors: that each replica is bound to; none = to all.
         command: as it was typed.
         quiet: no progress.
     """
     supply = Supply(families(FAMILIES), unseen_seed())
     with ExitStack() as stack:
         state = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pixelis-replicas-")))
-        fleet = stack.enter_context(running(state, {"PIXELIS_FLEET__PROMETHEUS": "false"}))
+        told = {"PIXELIS_FLEET__PROMETHEUS": "false"}
+        if processors is not None:
+            told["PIXELIS_FLEET__PROCESSORS"] = str(processors)
+        fleet = stack.enter_context(running(state, told))
         client = stack.enter_context(PixelisClient(fleet.grpc))
         shared = _shared(fleet, supply(2))
         rows: list[dict[str, Any]] = []

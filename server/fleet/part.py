@@ -35,6 +35,7 @@ class Part:
         answers: whether it does its work; asked until it does.
         ends_by: the signal that asks it to end.
         grace_s: how long it then has.
+        processors: that it and its children may run on; none = all of ours.
         state: what it is now; `waiting` is: it died, and is started again in a moment.
         restarts: how often it was started again after it had died.
     """
@@ -46,6 +47,7 @@ class Part:
     answers: Callable[[], bool]
     ends_by: signal.Signals = signal.SIGTERM
     grace_s: float = 10.0
+    processors: frozenset[int] | None = None
     state: State = "stopped"
     restarts: int = 0
     since: float = field(default_factory=time.monotonic)
@@ -68,7 +70,7 @@ class Part:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C on a terminal is for us to hand on, in order
-                preexec_fn=_end_with_us,
+                preexec_fn=self._of_ours,
             )
         self._becomes("starting")
 
@@ -118,9 +120,10 @@ class Part:
     def _becomes(self, state: State) -> None:
         self.state, self.since = state, time.monotonic()
 
-
-def _end_with_us() -> None:
-    """In the child: the kernel asks it to end when we do, however that comes about."""
-    _libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))
-    if os.getppid() == 1:
-        os._exit(1)
+    def _of_ours(self) -> None:
+        """In the child: the kernel asks it to end when we do, however that comes about."""
+        _libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))
+        if os.getppid() == 1:
+            os._exit(1)
+        if self.processors is not None:
+            os.sched_setaffinity(0, self.processors)

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 
 from pixelis.fleet_config import Fleet
 from pixelis.settings import TUNED, Settings
@@ -49,6 +50,9 @@ class Replica:
             f"gateway-{number}", [*python, "gateway"], environment, places.log(f"{mark}-gateway"), self._answers
         )
         self.front.grace_s = places.config.drain_s + GATEWAY_GRACE_S
+        if places.config.processors is not None:
+            bound = processors(number, places.config.processors, sorted(os.sched_getaffinity(0)))
+            self.triton.processors = self.front.processors = bound
         self.leaving = False
 
     @property
@@ -107,6 +111,12 @@ class Replica:
             told["GATEWAY__KEYS"] = config.gateway.keys.absolute()
         said = {f"PIXELIS_{name}": str(value) for name, value in told.items()}
         return {**os.environ, "PYTHONUNBUFFERED": "1", **said}
+
+
+def processors(number: int, each: int, ours: Sequence[int]) -> frozenset[int]:
+    """Those that a replica is bound to: the next ones, from the first on again after the last."""
+    first = (number - 1) * each
+    return frozenset(ours[at % len(ours)] for at in range(first, first + min(each, len(ours))))
 
 
 def status(port: int, path: str, host: str = "127.0.0.1") -> int:

@@ -15,6 +15,7 @@ import pytest
 from pixelis.errors import Unavailable
 from server.fleet import part as parts
 from server.fleet.part import Part
+from server.fleet.replica import processors
 
 Make = Callable[..., Part]
 SLEEPS = "import time; time.sleep(60)"
@@ -103,6 +104,7 @@ def test_it_ends_with_whoever_started_it(tmp_path: Path) -> None:
 import os, sys, time
 from pathlib import Path
 from server.fleet.part import Part
+from server.fleet.replica import processors
 part = Part("one", [sys.executable, "-c", {SLEEPS!r}], dict(os.environ), Path({str(tmp_path)!r}) / "log", lambda: True)
 part.start()
 print(part.pid, flush=True)
@@ -117,3 +119,16 @@ time.sleep(60)
     while Path(f"/proc/{child}").exists() and time.monotonic() < end:
         time.sleep(0.02)
     assert not Path(f"/proc/{child}").exists()
+
+
+def test_it_is_bound_to_its_processors(make: Make) -> None:
+    one = max(os.sched_getaffinity(0))
+    part = make(processors=frozenset({one}))
+    part.start()
+    assert part.pid is not None
+    assert os.sched_getaffinity(part.pid) == {one}
+
+
+def test_each_replica_has_processors_of_its_own_while_they_last() -> None:
+    assert [processors(number, 2, (0, 1, 4, 5, 6)) for number in (1, 2, 3)] == [{0, 1}, {4, 5}, {6, 0}]
+    assert processors(2, 8, (0, 1)) == {0, 1}
