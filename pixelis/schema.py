@@ -382,6 +382,13 @@ class RecallOutcome(_Wire):
     timings_ms: dict[str, float] = Field(default_factory=dict)
 
 
+class StateRows(_Wire):
+    """Embeddings of a trajectory's states after the first one; base64 of float32, little-endian, row after row."""
+
+    text: str = Field(description="[visual steps, 384]")
+    visual: str = Field(description="[views that were not seen before, 1280]")
+
+
 class AgentOutcome(_Wire):
     """What `reason` hands to `finish`, as JSON in the tensor `OUTCOME`."""
 
@@ -393,6 +400,7 @@ class AgentOutcome(_Wire):
     finish: Finish = "answer"
     from_cache: bool = Field(False, description="the same was asked before; `elapsed_ms` is of the look-up")
     error: str | None = Field(None, description="with `timeout`: what was not done in time")
+    states: StateRows | None = Field(None, description="what `reason` embedded beside the policy")
     tokens: int = Field(0, description="written by the policy, in all turns")
     prompt_tokens: int = Field(0, description="given to it, in all turns")
     elapsed_ms: float = 0.0

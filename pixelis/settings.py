@@ -132,6 +132,9 @@ class Retrieval(_Section):
     retune: bool = Field(True, description="choose another index in the background whenever it has grown twofold")
     recall: float = Field(0.95, gt=0, le=1, description="recall@10 that an index must reach to be chosen")
     live: Live = Field(default_factory=Live, description="when the index is built again while it is searched")
+    embed_ahead: bool = Field(
+        True, description="embed a trajectory's states while the policy writes on: the reward needs them at the end"
+    )
     feedback_requests: int = Field(1000, ge=0, description="newest requests with `read_only: false` that take feedback")
     replicas: Replicas = Field(default_factory=Replicas, description="other servers with the same experiences")
 

@@ -98,7 +98,7 @@ OUTSIDE = [
     ),
     Fault(
         "the clock an hour ahead",
-        "requests under way may end early; streams over Triton's gRPC hang until that Triton is started again",
+        "requests under way may end early",
         jumped(HOUR),
         60.0,
         failing=0.2,
@@ -106,7 +106,16 @@ OUTSIDE = [
         slow_s=20.0,
         around="clock",
     ),
-    Fault("the clock set back", "the same", jumped(0), 60.0, failing=0.2, retried=0.2, slow_s=20.0, around="clock"),
+    Fault(
+        "the clock set back",
+        "streams over Triton's gRPC hang until that Triton is started again",
+        jumped(0),
+        60.0,
+        failing=0.2,
+        retried=0.2,
+        slow_s=20.0,
+        around="clock",
+    ),
 ]
 
 EVERY = [*KILLS, *STOPS, *LACKS, *BROKEN, *OUTSIDE]

@@ -28,6 +28,7 @@ OFF: dict[str, dict[str, Any]] = {
     "batching": {"decoding": {"slots": 1}},
     "prefixes": {"decoding": {"prefix_bytes": 0}},
     "drafts": {"decoding": {"speculation": False}},
+    "states ahead": {"retrieval": {"embed_ahead": False}},
     "ladders": {"operations": dict.fromkeys(Operations.model_fields, _FULL)},
 }
 """Settings of a server without one of them. Without batching the models' configurations differ too."""

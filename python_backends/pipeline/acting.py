@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelis.errors import DeadlineExceeded, PixelisError
-from pixelis.schema import Action, Operation, OperationName, OperationResult, PreparedRequest
+from pixelis.schema import Action, Operation, OperationName, OperationResult, PreparedRequest, StateRows
 from python_backends.deadlines import Job
 from python_backends.images import DecodedImages
+from python_backends.pipeline.ahead import Ahead
 from python_backends.pipeline.models import Floats, Models
-from python_backends.pipeline.shares import Stopwatch, reasoning
+from python_backends.pipeline.shares import STATES, Stopwatch, reasoning, share
 from python_backends.pipeline.spaces import Frame, result_to_view
 from python_backends.pipeline.views import crop, view
 from python_backends.policy import conversation
@@ -37,6 +38,7 @@ class Acting:
         decoded: the process's decoded pictures.
         images: encoded, unwrapped.
         request: as `prepare` made it.
+        embeds: whether the trajectory's states are embedded as they come about.
         watch: time spent, by model.
         actions: the trajectory so far.
     """
@@ -46,13 +48,27 @@ class Acting:
     decoded: DecodedImages
     images: Sequence[bytes]
     request: PreparedRequest
+    embeds: bool = False
     watch: Stopwatch = field(default_factory=Stopwatch)
     actions: list[Action] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        pictures = self.decoded.lazily(self.images)
+        self._ahead = Ahead(self.models, self.profile, pictures, self.request.question, self.request.deadline)
 
     @property
     def deadline(self) -> float:
         """Seconds since the epoch."""
         return reasoning(self.request)
+
+    def look_ahead(self, actions: Sequence[Action]) -> None:
+        """Begin to embed the states of `actions`, the trajectory so far, that have not begun."""
+        if self.embeds:
+            self._ahead.begin(actions)
+
+    def states(self) -> StateRows | None:
+        """The states that were embedded ahead; waited for as long as `finish` would."""
+        return self._ahead.rows(share(self.request.deadline, STATES))
 
     def see(self, views: NDArray[np.uint8]) -> Floats:
         """Visual tokens `[n, tokens, hidden]` of the policy's views `[n, H, W, 3]`."""

@@ -49,6 +49,8 @@ class Agent:
         decoded: DecodedImages | None = None,
         requests: RequestCache | None = None,
         lease: Callable[[PreparedRequest], AbstractContextManager[bool]] | None = None,
+        *,
+        ahead: bool = False,
     ) -> Agent:
         """The steps for a checkpoint.
 
@@ -59,12 +61,13 @@ class Agent:
             decoded: the process's decoded pictures; none = a cache of its own.
             requests: what was answered before; none = nothing is kept.
             lease: see `Reasoner`.
+            ahead: see `Reasoner`.
         """
         pictures = decoded or DecodedImages()
         return cls(
             models=models,
             preparer=Preparer(voice.profile, config.limits, pictures, KeptLooks.of(config.cache)),
-            reasoner=Reasoner(models, voice, pictures, lease),
+            reasoner=Reasoner(models, voice, pictures, lease, ahead=ahead),
             finisher=Finisher(models, voice.profile, pictures, config.retrieval),
             requests=requests,
         )

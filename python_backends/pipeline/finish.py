@@ -27,11 +27,12 @@ from python_backends.experience.key import VISUAL_WIDTH
 from python_backends.experience.priority import learning_rate, priority
 from python_backends.experience.store import COLD_START
 from python_backends.images import DecodedImages
+from python_backends.pipeline.ahead import unpacked
 from python_backends.pipeline.faults import ours
 from python_backends.pipeline.models import Floats, Models
 from python_backends.pipeline.recall import NO_RETRIEVAL
 from python_backends.pipeline.shares import LEARN, REWARD, STATES, VOTE, Stopwatch, share
-from python_backends.pipeline.states import state_keys
+from python_backends.pipeline.states import Rows, state_keys
 from python_backends.policy.profile import Profile
 from python_backends.text import normalise
 from python_backends.voting.vote import CONFIRMED
@@ -161,6 +162,7 @@ class Finisher:
             share(request.deadline, STATES),
             self._config.visual_weight,
             first=key if _whole(key) else None,
+            later=_ahead(outcome),
         )
         found: list[list[float]] = states.tolist()
         return found
@@ -231,6 +233,14 @@ def _failures(recalled: RecallOutcome, outcome: AgentOutcome) -> list[str]:
     told += [f"reason: {outcome.error}"] if outcome.error else []
     failed = {f"visual_ops: {action.error}" for action in outcome.actions if ours(action)}
     return [*told, *sorted(failed)]
+
+
+def _ahead(outcome: AgentOutcome) -> Rows | None:
+    """What `reason` embedded already; whatever else stands there is passed over."""
+    try:
+        return unpacked(outcome.states) if outcome.states is not None else None
+    except ValueError:
+        return None
 
 
 def _whole(key: Floats) -> bool:

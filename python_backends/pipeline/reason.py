@@ -56,6 +56,7 @@ class Reasoner:
         voice: the checkpoint's tokenizer and profile.
         decoded: the process's decoded pictures, for crops.
         lease: keeps the checkpoint in memory for a request, and gives whether that was asked for; none = it is there.
+        ahead: embed a trajectory's states while the policy writes on; else whoever needs them does it at the end.
     """
 
     def __init__(
@@ -64,11 +65,14 @@ class Reasoner:
         voice: Voice,
         decoded: DecodedImages,
         lease: Callable[[PreparedRequest], AbstractContextManager[bool]] | None = None,
+        *,
+        ahead: bool = False,
     ) -> None:
         self._models = models
         self._voice = voice
         self._decoded = decoded
         self._lease = lease or (lambda _: nullcontext(False))
+        self._ahead = ahead
 
     def run(
         self,
@@ -96,12 +100,21 @@ class Reasoner:
             Cancelled: `cancelled` said so.
             PixelisError: the policy or the vision encoder failed.
         """
-        acting = Acting(self._models, self._voice.profile, self._decoded, images, request)
+        acting = self._acting(images, request)
         asked = time.perf_counter()
         with self._lease(request) as leased:
             if leased:
                 acting.watch.add("residency", asked)
             return (yield from _Episode(self._voice, acting, stream, cancelled).run(views))
+
+    def embedded(self, images: Sequence[bytes], request: PreparedRequest, outcome: AgentOutcome) -> AgentOutcome:
+        """An outcome that was kept, with the rows of its states, which are kept too."""
+        acting = self._acting(images, request)
+        acting.look_ahead(outcome.actions)
+        return outcome.model_copy(update={"states": acting.states()})
+
+    def _acting(self, images: Sequence[bytes], request: PreparedRequest) -> Acting:
+        return Acting(self._models, self._voice.profile, self._decoded, images, request, self._ahead)
 
 
 @dataclass
@@ -163,6 +176,7 @@ class _Episode:
             memory.said(turn.ids)
             self.said += len(turn.ids)
             yield from self._act(memory, parsed.act)
+            self.acting.look_ahead(self.acting.actions)
 
     def _speak(self, memory: Memory) -> Generator[Event, None, TurnText]:
         """One turn of the policy; its tokens are events as they come."""
@@ -274,6 +288,7 @@ class _Episode:
                 "actions": acting.actions,
                 "finish": finish,
                 "error": error,
+                "states": None if error else acting.states(),
                 "tokens": self.tokens,
                 "prompt_tokens": self.given,
                 "elapsed_ms": acting.watch.elapsed_ms,

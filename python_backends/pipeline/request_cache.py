@@ -57,9 +57,14 @@ class RequestCache:
         started, key = time.perf_counter(), self._key(request)
         if key is None:
             return reason()
-        wait = share(reasoning(request), _PATIENCE) - time.time()
-        outcome, there = self._cache.get_or(key, reason, keep=lambda made: self._keeps(request, key, made), wait_s=wait)
-        return _told(outcome, started) if there else outcome
+        wait, whole = share(reasoning(request), _PATIENCE) - time.time(), list[AgentOutcome]()
+
+        def bare() -> AgentOutcome:
+            whole.append(reason())
+            return _bare(whole[0])
+
+        outcome, there = self._cache.get_or(key, bare, keep=lambda made: self._keeps(request, key, made), wait_s=wait)
+        return _told(outcome, started) if there else whole[0]
 
     def find(self, request: PreparedRequest) -> AgentOutcome | None:
         """The outcome that is kept."""
@@ -73,7 +78,7 @@ class RequestCache:
 
         def note(outcome: AgentOutcome) -> None:
             if key is not None and self._keeps(request, key, outcome):
-                self._cache.put(key, outcome)
+                self._cache.put(key, _bare(outcome))
 
         return note
 
@@ -94,6 +99,11 @@ class RequestCache:
 def eligible(options: Options) -> bool:
     """Whether a request's answer may come from a cache."""
     return options.use_cache and options.read_only and (options.temperature == 0 or options.seed is not None)
+
+
+def _bare(outcome: AgentOutcome) -> AgentOutcome:
+    """Without rows of encoders that the key does not name; they have caches of their own."""
+    return outcome.model_copy(update={"states": None})
 
 
 def _told(outcome: AgentOutcome, started: float) -> AgentOutcome:

@@ -33,10 +33,11 @@ class Agent(StreamModel):
         """Read the checkpoint and wire the steps."""
         self._kept, decoded = Kept(self), DecodedImages()
         self._listener = self._listen()
+        ahead = settings().retrieval.embed_ahead
         models, requests = self._kept.siblings(self._listener), self._kept.requests()
         self._steps = self._kept.each(
             lambda name, at: Steps.wire(
-                models.of(name), Voice.load(at), settings(), decoded, requests, self._kept.lease(name)
+                models.of(name), Voice.load(at), settings(), decoded, requests, self._kept.lease(name), ahead=ahead
             )
         )
         self._kept.start()

@@ -177,9 +177,9 @@ class Reason(Timed):
     def setup(self) -> None:
         """Read the checkpoint's tokenizer and profile."""
         self._kept = Kept(self)
-        models, decoded = self._kept.siblings(), DecodedImages()
+        models, decoded, ahead = self._kept.siblings(), DecodedImages(), settings().retrieval.embed_ahead
         self._reasoner = self._kept.each(
-            lambda name, at: Reasoner(models.of(name), Voice.load(at), decoded, self._kept.lease(name))
+            lambda name, at: Reasoner(models.of(name), Voice.load(at), decoded, self._kept.lease(name), ahead=ahead)
         )
         self._requests = self._kept.requests()
         self._kept.start()
@@ -195,6 +195,8 @@ class Reason(Timed):
         views = row.array("VIEWS")
         reasoner = self._reasoner(request.options.model)
         outcome = self._requests.get_or(request, lambda: outcome_of(reasoner.run(images, request, views)))
+        if outcome.from_cache:
+            outcome = reasoner.embedded(images, request, outcome)
         return {"OUTCOME": json_text(outcome)}
 
 

@@ -16,7 +16,7 @@ from python_backends.pipeline.finish import Finisher
 from python_backends.pipeline.memory import Voice
 from python_backends.pipeline.prepare import Prepared
 from python_backends.pipeline.recall import recall
-from python_backends.pipeline.states import state_keys, state_texts, state_views
+from python_backends.pipeline.states import crops_of, state_keys, state_texts
 from tests.pipeline.scripted import ScriptedModels
 
 ZOOM = Action(
@@ -154,9 +154,7 @@ def test_a_state_for_every_visual_step_and_one_before(voice: Voice, prepare: Cal
     assert "not JSON" in texts[3]
     prepared = prepare()
     pictures = [decode(image) for image in prepared.images]
-    views, which = state_views(prepared.retrieval_view, pictures, actions)
-    assert which == [0, 1, 1, 1]
-    assert len(views) == 2
+    assert len(crops_of(pictures, actions)) == 1
     keys = state_keys(ScriptedModels(voice, [""]), voice.profile, pictures, "what?", actions, time.time() + 9)
     assert keys.shape == (4, 1664)
     assert np.allclose(np.linalg.norm(keys, axis=1), 1, atol=1e-5)

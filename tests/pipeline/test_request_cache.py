@@ -63,7 +63,7 @@ def served(voice: Voice) -> Served:
 
 
 def same(outcome: AgentOutcome) -> dict[str, Any]:
-    return outcome.model_dump(exclude={"elapsed_ms", "timings_ms", "from_cache"})
+    return outcome.model_dump(exclude={"elapsed_ms", "timings_ms", "from_cache", "states"})
 
 
 Prepare = Callable[..., Prepared]
