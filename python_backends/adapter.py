@@ -11,6 +11,7 @@ One bad request never fails its batch: each gets its own error, as `code: messag
 from __future__ import annotations
 
 import json
+import os
 import queue
 import threading
 import time
@@ -86,6 +87,8 @@ class Model:
         self._abandoned = 0
         recorder.open(settings().state / TRACES, self.name)
         self._verify()
+        if nice := settings().threads.nice.get(self.name):
+            os.setpriority(os.PRIO_PROCESS, 0, nice)  # of this thread, and of those that it will begin
         self.setup()
 
     def _verify(self) -> None:
