@@ -210,7 +210,11 @@ class SideBySideModel(Model):
         done: queue.SimpleQueue[tuple[Any, Sequence[Tensors | BaseException]]] = queue.SimpleQueue()
         for request in requests:
             found = _decode(request, self.contract.batched)
-            threading.Thread(target=self._answer, args=(request, found, done), name=self.name, daemon=True).start()
+            begun = threading.Thread(target=self._answer, args=(request, found, done), name=self.name, daemon=True)
+            try:
+                begun.start()
+            except RuntimeError as error:  # no thread for it; the others of its batch have theirs
+                done.put((request, [error]))
         for _ in requests:
             request, answers = done.get()
             final = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL

@@ -235,17 +235,27 @@ class Pool:
         self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
 
     def submit(self, work: Callable[[], None]) -> None:
-        """Queue `work`, which must handle its own exceptions."""
+        """Queue `work`, which must handle its own exceptions.
+
+        Raises:
+            RuntimeError: the system gives no thread, and there is none yet; `work` is not done then.
+        """
         work = partial(copy_context().run, work)
         with self._lock:
-            grow = self._idle <= 0 and self._threads < self._size
-            if grow:
-                self._threads += 1
-            else:
+            if self._idle > 0 or self._threads >= self._size or not self._grown():
                 self._idle -= 1
         self._work.put(work)
-        if grow:
+
+    def _grown(self) -> bool:
+        """Whether there is one thread more; without one the work waits for those that there are."""
+        try:
             threading.Thread(target=self._run, name=self._name, daemon=True).start()
+        except RuntimeError:
+            if not self._threads:
+                raise
+            return False
+        self._threads += 1
+        return True
 
     def _run(self) -> None:
         while True:

@@ -51,10 +51,11 @@ STOPS = [
 LACKS = [
     Fault(
         "no memory for visual_ops",
-        "an answer without it, or the other replica",
+        "an answer without it, or the other replica; late where it hangs for want of memory",
         starved(stub("visual_ops")),
         60.0,
         STILL_S,
+        slow_s=20.0,
     ),
     Fault(
         "a replica's disk full",

@@ -41,7 +41,7 @@ def full(folder: str) -> Wound:
 
 
 def starved(pids: Pids) -> Wound:
-    """No more memory for these processes, until exit to those that are still there."""
+    """No more memory for these processes, which are killed on exit: what they are left in is not known."""
 
     @contextlib.contextmanager
     def wound(fleet: Running) -> Iterator[Callable[[], bool]]:
@@ -53,7 +53,7 @@ def starved(pids: Pids) -> Wound:
         finally:
             for one in taken:
                 with contextlib.suppress(psutil.NoSuchProcess):
-                    one.rlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+                    one.kill()
 
     return wound
 

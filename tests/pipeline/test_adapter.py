@@ -145,6 +145,33 @@ def test_side_by_side_each_request_is_answered_when_it_is_done(adapter: ModuleTy
     assert [len(request.sender.sent) for request in requests] == [1] * 6
 
 
+def test_a_request_for_which_there_is_no_thread_fails_alone(
+    adapter: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Echoes(adapter.SideBySideModel):  # type: ignore[name-defined, misc]
+        def until(self, row: Row) -> float:
+            return time.time() + 5
+
+        def one(self, row: Row) -> Tensors:
+            return {"OUT": text(row.string("IN").decode())}
+
+    model, start, begun = Echoes(), threading.Thread.start, list[str]()
+    model.initialize(ARGS)
+
+    def third_fails(thread: threading.Thread) -> None:
+        begun.append(thread.name)
+        if len(begun) == 3:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    requests = [Request(IN=array(word)) for word in ("a", "b", "c")]
+    monkeypatch.setattr(threading.Thread, "start", third_fails)
+    model.execute(requests)
+    said = sorted(answers(one.sender.sent)[0] for one in requests)
+    assert len(said) == 3
+    assert sum(one.startswith("serving: ") for one in said) == 1
+
+
 def test_a_picture_that_the_graph_cannot_take(adapter: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "python_backends.serving.engine", raising=False)
     engine = importlib.import_module("python_backends.serving.engine").Engine()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 import weakref
@@ -134,3 +135,21 @@ def test_what_was_sent_before_the_end_is_still_read() -> None:
         yield 1
 
     assert list(stream_by(soon(5), late, "policy", lost=lambda: True)) == [1]
+
+
+def test_a_pool_that_gets_no_more_threads_goes_on_with_those_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool, done = Pool(4, "few"), queue.SimpleQueue[int]()
+    go = threading.Event()
+    pool.submit(lambda: (go.wait(9), done.put(0))[1])
+
+    def none(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", none)
+        pool.submit(lambda: done.put(1))
+        with pytest.raises(RuntimeError):
+            Pool(4, "none").submit(lambda: done.put(9))
+    pool.submit(lambda: done.put(2))  # by a thread of its own
+    go.set()
+    assert {done.get(timeout=9) for _ in range(3)} == {0, 1, 2}
