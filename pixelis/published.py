@@ -19,6 +19,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pixelis.errors import IntegrityError
+from pixelis.json_text import loads, reason
 
 MANIFEST = "manifest.json"
 SCHEMA = 2
@@ -70,11 +71,11 @@ def read(path: Path) -> dict[str, Any]:
     """The fields of the manifest in a file, without those of the file itself; raises as `Published.read` does."""
     where, model = _where(path), path.parent.parent.name
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields = loads(path.read_bytes())
     except FileNotFoundError:
         raise IntegrityError(f"{model}/{path.parent.name} has no {path.name}.", mend=mend(model)) from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise _no_manifest(path, str(error).splitlines()[0]) from None
+    except (OSError, ValueError) as error:
+        raise _no_manifest(path, reason(error)) from None
     if not isinstance(fields, dict):
         raise _no_manifest(path, "it is no object")
     schema, seal = fields.get("schema_version", 1), fields.pop("seal", None)

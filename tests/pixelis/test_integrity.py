@@ -124,6 +124,15 @@ def test_swapped_versions_are_told(folder: Path) -> None:
             verify(folder.parent / str(version))
 
 
+def test_half_a_character_is_no_manifest(folder: Path) -> None:
+    """It was read, and could not be written again."""
+    path = folder / "manifest.json"
+    fields = {**published.read(path), "notes": {"why": "\ud800"}}
+    path.write_text(published.sealed(json.loads(json.dumps(fields))).replace("\ud800", "\\ud800"))
+    with pytest.raises(IntegrityError, match="is not a manifest"):
+        published.read(path)
+
+
 def test_an_older_manifest_has_no_seal_and_is_taken(folder: Path) -> None:
     path = folder / "manifest.json"
     fields = json.loads(path.read_text())
