@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from pixelis.errors import InvalidRequest, NotFound, SetupError
 from pixelis.schema import MAX_COUNT, Experience
-from python_backends.experience.entry import Effects, Entry
+from python_backends.experience.entry import Effects, Entry, Key
 from python_backends.experience.forms import About, Again, Form, Insert, Judged, Noted, Retrieved
 from python_backends.experience.memory import Memory
 
@@ -51,8 +51,14 @@ def _none(what: str) -> SetupError:
 def _require_key(memory: Memory, entry: Entry, kind: str) -> None:
     """Raises `SetupError` where what is to be kept has no key, or one that cannot be compared with the others."""
     key = entry.key
-    if key is None or key.shape != (memory.population.width,) or not np.isfinite(key).all():
+    if key is None or key.shape != (memory.population.width,) or not 0 < _square(key) < np.inf:
         raise _none(f"an entry `{kind}` without a key of {memory.population.width} numbers")
+
+
+def _square(key: Key) -> float:
+    """Of a key's length, as an index takes it; what is no number makes none."""
+    with np.errstate(over="ignore"):
+        return float(key @ key)
 
 
 def _insert(memory: Memory, said: Insert) -> Effects:

@@ -60,9 +60,18 @@ def test_what_is_no_entry_says_why(memory: Memory, record: Any, said: str) -> No
         plan(memory, Entry(record, key(2)))
 
 
-@pytest.mark.parametrize("vector", [None, key(2, WIDTH + 1), np.full(WIDTH, np.nan, np.float32)])
+@pytest.mark.parametrize(
+    "vector",
+    [
+        None,
+        key(2, WIDTH + 1),
+        np.full(WIDTH, np.nan, np.float32),
+        np.zeros(WIDTH, np.float32),
+        np.full(WIDTH, 1e30, np.float32),
+    ],
+)
 def test_what_is_to_be_kept_has_a_key(memory: Memory, vector: Any) -> None:
-    """It was added without one, and the index and the database no longer agreed."""
+    """It was added without one, or refused by the index halfway, and index and database no longer agreed."""
     with pytest.raises(SetupError, match="without a key of 8 numbers"):
         plan(memory, Entry(INSERT, vector))
 
