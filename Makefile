@@ -17,7 +17,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export HF_HUB_OFFLINE ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-formats build demo serve test test-long chaos soak test-fast lint format docs lock sbom audit clean
+.PHONY: help setup setup-dev setup-formats build demo serve test test-long chaos soak fuzz test-fast lint format docs lock sbom audit clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -83,6 +83,9 @@ chaos: setup-dev build  ## kill every model of a server, then break a fleet in e
 
 soak: setup-dev build  ## half an hour under load: does anything grow?
 	@$(BIN)/pixelis bench soak --strict
+
+fuzz: setup-dev  ## 100 000 generated cases of every parser of outside bytes
+	@PIXELIS_FUZZ_CASES=$${PIXELIS_FUZZ_CASES:-100000} $(BIN)/python -m pytest tests/fuzz --numprocesses auto --dist loadfile --timeout 0
 
 test-fast: setup-dev  ## what needs no server
 	@$(BIN)/python -m pytest -m 'not triton and not slow and not long' $(SPREAD)
