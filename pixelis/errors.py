@@ -191,13 +191,13 @@ def from_wire(text: str) -> PixelisError:
     """The error that `wire` wrote, wherever in `text` Triton put it.
 
     Triton prefixes a failed step's message with its own words; the first known `code: ` wins.
-    Text without one becomes `ServingError`.
+    Text without one becomes `ServingError`; none says nothing at all.
     """
     found = _first_code(text)
     if found is None:
-        return ServingError(text)
+        return ServingError(text if text.strip() else "The server gave no reason.")
     code, end = found
-    return _leaves(PixelisError)[code](text[end:])
+    return _leaves(PixelisError)[code](text[end:] if text[end:].strip() else text)
 
 
 def code_of(text: str) -> str | None:

@@ -29,6 +29,15 @@ def test_text_without_a_code_is_the_servers_fault() -> None:
     assert type(errors.from_wire("Stub process is not healthy")) is errors.ServingError
 
 
+def test_no_error_says_nothing() -> None:
+    """A server's error without words was printed as an empty line."""
+    assert [str(errors.from_wire(text)) for text in ("", " ", "unavailable: ")] == [
+        "The server gave no reason.",
+        "The server gave no reason.",
+        "unavailable: ",
+    ]
+
+
 def test_when_to_come_again_crosses_in_the_text() -> None:
     error = errors.Unavailable("9 requests wait.", mend="Try again in 2.5 s.", retry_after_s=2.53)
     back = errors.from_wire(f"in ensemble 'pixelis', {error.wire()}")
