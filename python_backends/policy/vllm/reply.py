@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
 from pixelis.errors import ServingError
+from pixelis.json_text import loads
 from python_backends.rows import Tensors
 
 OUTPUTS = ("text_output", "finish_reason", "logprobs")
@@ -39,17 +40,20 @@ class Reply:
         """
         try:
             (finish,), (said,) = tensors["finish_reason"].reshape(-1), tensors["logprobs"].reshape(-1)
-            entries = [next(iter(entry.items())) for entry in json.loads(said) or ()]
+            entries = [next(iter(entry.items())) for entry in loads(said) or ()]
             tokens = [int(token) for token, _ in entries]
             logprobs = [_finite(entry["logprob"]) for _, entry in entries]
-        except (KeyError, ValueError, TypeError, StopIteration, AttributeError) as error:
+            reason = finish.decode() if isinstance(finish, bytes) else str(finish)
+            if not all(0 <= token < 2**31 for token in tokens):
+                raise ValueError("a token is no id")
+        except (KeyError, ValueError, TypeError, StopIteration, AttributeError, OverflowError) as error:
             raise ServingError(
                 f"vLLM's backend answered something that is no list of tokens ({type(error).__name__}).",
                 mend="It must know `return_logprobs` and `return_finish_reason`; docs/vllm.md says which does.",
             ) from error
-        reason = finish.decode() if isinstance(finish, bytes) else str(finish)
         return cls(tokens, logprobs, None if reason == "None" else reason)
 
 
 def _finite(value: Any) -> float:
-    return min(max(float(value), _LEAST), 0.0)
+    found = float(value)
+    return _LEAST if math.isnan(found) else min(max(found, _LEAST), 0.0)

@@ -13,6 +13,7 @@ import pytest
 from pixelis.errors import InvalidRequest, LimitExceeded, PixelisError, ServingError, Unavailable
 from pixelis.settings import Vllm
 from python_backends.policy.vllm.runtime import VllmRuntime
+from python_backends.rows import text
 from tests.policy.vllm.support import END, Heard, Script, artifact, message, request, words
 
 Start = Callable[..., VllmRuntime]
@@ -107,6 +108,10 @@ def test_a_prompt_whose_time_is_over_is_not_sent(start: Start) -> None:
         (message([], "abort"), Unavailable, "by itself"),
         (Unavailable("policy_vllm does not answer."), Unavailable, "does not answer"),
         ({"text_output": message([])["text_output"]}, ServingError, "no list of tokens"),
+        ({**message([5]), "finish_reason": text(b"\xff")}, ServingError, "no list of tokens"),
+        ({**message([5]), "logprobs": text("[" * 20_000)}, ServingError, "no list of tokens"),
+        ({**message([5]), "logprobs": text(f'[{{"5": {{"logprob": {10**400}}}}}]')}, ServingError, "no list of tokens"),
+        (message([-1]), ServingError, "no list of tokens"),
     ],
 )
 def test_what_goes_wrong_is_the_last_event(start: Start, answer: object, kind: type, words_of_it: str) -> None:
