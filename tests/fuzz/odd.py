@@ -69,7 +69,8 @@ def _change(rng: Random, holder: Any, place: Any, keys: Sequence[str]) -> None:
         other = rng.choice(list(holder))
         holder[place], holder[other] = holder[other], holder[place]
     elif way == 3 and isinstance(holder[place], list):
-        holder[place] = holder[place] * rng.choice((0, 2, 50))
+        flat = not any(isinstance(one, (list, dict)) for one in holder[place][:50])
+        holder[place] = holder[place][:50] * rng.choice((0, 2, 50 if flat else 2))
     elif way == 4 and isinstance(holder[place], (int, float)) and not isinstance(holder[place], bool):
         holder[place] = rng.choice((holder[place] + 1, -holder[place], float(holder[place]), str(holder[place])))
     else:

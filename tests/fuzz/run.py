@@ -26,7 +26,7 @@ from pixelis.errors import PixelisError
 T = TypeVar("T")
 FEW = 200
 BLOCK = 2000
-SECONDS = 5.0
+SECONDS = 2.0
 """Of a processor, for one case."""
 GROWTH = 2**28
 """Bytes by which the most that the process ever held may grow within one case."""

@@ -32,6 +32,7 @@ from tests.fuzz import said
 from tests.fuzz.odd import damaged, json_bytes, odd, tampered
 from tests.fuzz.run import Fuzz, parsed
 
+pytestmark = pytest.mark.filterwarnings("ignore")  # of numpy, at heads of Python 2
 WIDTH = 4
 HEAD = {"format": 1, "width": WIDTH, "store": "s", "sequence": 7, "position": "1-2"}
 
