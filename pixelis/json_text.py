@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,13 @@ def loads(text: str | bytes) -> Any:
         ValueError: it is no JSON, no UTF-8, holds half of a surrogate pair, or is nested deeper than 200 levels.
     """
     return from_json(text.encode() if isinstance(text, str) else text)
+
+
+def finite(text: str | bytes) -> Any:
+    """The same without numbers that are none: NaN, infinities, and 1e999, which no float holds. Raises as `loads`."""
+    found = from_json(text.encode() if isinstance(text, str) else text, allow_inf_nan=False)
+    json.dumps(found, allow_nan=False)
+    return found
 
 
 def read_object(path: Path) -> dict[str, Any]:

@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic_core import from_json
-
 from pixelis.errors import InvalidOperation
+from pixelis.json_text import finite
 from pixelis.schema import Operation, OperationName
 from python_backends.pipeline.dialects import Dialect, Tool, default_dialect
 from python_backends.pipeline.spaces import Frame, Space, arguments_to_original
@@ -81,7 +80,7 @@ def parse_turn(text: str, dialect: Dialect | None = None) -> Turn:
 
 def _call(body: str, raw: str, dialect: Dialect) -> Call | Malformed:
     try:
-        call = _json(body)
+        call = finite(body)
     except ValueError as error:
         return Malformed(f"The tool call is not JSON: {str(error)[:120]}.", raw)
     name = call.get("name") if isinstance(call, dict) else None
@@ -92,7 +91,7 @@ def _call(body: str, raw: str, dialect: Dialect) -> Call | Malformed:
     arguments = call.get("arguments", {})
     if isinstance(arguments, str):  # OpenAI's form: the arguments as a JSON string
         try:
-            arguments = _json(arguments)
+            arguments = finite(arguments)
         except ValueError:
             arguments = None
     if not isinstance(arguments, dict):
@@ -100,11 +99,6 @@ def _call(body: str, raw: str, dialect: Dialect) -> Call | Malformed:
     if _deep(arguments, MOST_DEPTH):
         return Malformed(f"`arguments` is more than {MOST_DEPTH} levels deep.", raw)
     return Call(name, arguments, raw)
-
-
-def _json(text: str) -> Any:
-    """What can be written as JSON again: no lone surrogates, no numbers that are none. Raises `ValueError`."""
-    return from_json(text.encode(), allow_inf_nan=False)
 
 
 def _deep(value: Any, left: int) -> bool:

@@ -11,8 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic_core import from_json
-
+from pixelis.json_text import finite
 from python_backends.pipeline.spaces import Frame, Space, numbers
 
 _FENCED = re.compile(r"\A```(?:json)?\s*(.*?)\s*```\Z", re.DOTALL)
@@ -28,18 +27,15 @@ def located(answer: str, frames: Sequence[Frame], space: Space) -> str:
         space: what the policy writes its coordinates in.
     """
     fenced = _FENCED.match(answer)
-    try:  # what is read here can be written again: no lone surrogates, no endless nesting
-        said = from_json((fenced[1] if fenced else answer).encode(), allow_inf_nan=False)
+    try:  # what is read here can be written again: no lone surrogates, no endless nesting, no 1e999
+        said = finite(fenced[1] if fenced else answer)
     except ValueError:
         return answer
     places = said if isinstance(said, list) else [said]
     if not places or not all(_is_place(place) for place in places):
         return answer
     mapped = [_mapped(place, frames, space) for place in places]
-    try:
-        return json.dumps(mapped if isinstance(said, list) else mapped[0], ensure_ascii=False, allow_nan=False)
-    except ValueError:  # 1e999, which is no number
-        return answer
+    return json.dumps(mapped if isinstance(said, list) else mapped[0], ensure_ascii=False)
 
 
 def _is_place(place: Any) -> bool:

@@ -48,6 +48,7 @@ def test_arguments_may_be_a_json_string() -> None:
         ('<tool_call>{"name": "ZOOM_IN", "arguments": "x"}</tool_call>', "not a JSON object"),
         ("<tool_call>" + "[" * 100_000 + "</tool_call>", "not JSON"),
         ('<tool_call>{"name": "ZOOM_IN", "arguments": {"region": [NaN]}}</tool_call>', "not JSON"),
+        ('<tool_call>{"name": "ZOOM_IN", "arguments": {"region": [1e999]}}</tool_call>', "not JSON"),
         ('<tool_call>{"name": "READ_TEXT", "arguments": {"a": "\\ud800"}}</tool_call>', "not JSON"),
         ('<tool_call>{"name": "READ_TEXT", "arguments": "{\\"a\\": \\"\\\\ud800\\"}"}</tool_call>', "not a JSON obj"),
         (call("ZOOM_IN", region=json.loads("[" * 100 + "]" * 100)), "16 levels"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pixelis.json_text import loads, reason
+from pixelis.json_text import finite, loads, reason
 from pixelis.schema import Options
 
 
@@ -18,6 +18,14 @@ def test_json() -> None:
 def test_what_is_none(text: str | bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         loads(text)
+
+
+@pytest.mark.parametrize("text", ["NaN", "[-Infinity]", '{"a": 1e999}', b"-1e999", "[", '"\\ud800"'])
+def test_numbers_that_are_none(text: str | bytes) -> None:
+    """1e999 came out as an infinity, though NaN and Infinity were refused."""
+    with pytest.raises(ValueError, match=r"."):
+        finite(text)
+    assert finite('{"a": 1e300}') == {"a": 1e300}
 
 
 def test_reasons_are_short() -> None:

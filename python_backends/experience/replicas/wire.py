@@ -9,9 +9,9 @@ from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
-from pydantic_core import from_json
 
 from pixelis.errors import SetupError
+from pixelis.json_text import finite
 from python_backends.experience.database.digests import digest
 from python_backends.experience.entry import Entry
 
@@ -48,7 +48,7 @@ def decode(position: bytes, fields: Mapping[bytes, bytes]) -> Streamed:
     if _POSITION.fullmatch(place) and digest(record, key) == fields.get(b"digest"):
         with suppress(ValueError):  # another program may write a digest too
             vector = np.frombuffer(key, "<f4").astype(np.float32) if key else None
-            return Streamed(place, Entry(from_json(record, allow_inf_nan=False), vector))
+            return Streamed(place, Entry(finite(record), vector))
     raise SetupError(
         f"Entry {place[:40]} of the replicas' log is damaged, or no entry of ours.",
         mend="Let nothing else write into that stream; restore Redis from a copy.",
