@@ -17,7 +17,7 @@ from typing import Any
 import faiss
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from pixelis.array_file import read_array
 from pixelis.errors import SetupError
@@ -27,6 +27,8 @@ from pixelis.json_text import loads, reason
 FORMAT = 1
 BLOCK = 1 << 20
 METRIC = "inner_product"
+WIDEST = 2**16
+"""Numbers of a key; some kinds take memory by the square of it before there is a vector."""
 
 
 class Meta(BaseModel):
@@ -34,7 +36,7 @@ class Meta(BaseModel):
 
     format: int
     metric: str
-    width: int
+    width: int = Field(ge=1, le=WIDEST)
     config: IndexConfig
 
 

@@ -32,6 +32,7 @@ def saved(array: object) -> bytes:
     return out.getvalue()
 
 
+META = b'{"format": 1, "metric": "inner_product", "width": WIDTH, "config": {"index": {"kind": "flat"}}}'
 ROWS = saved(np.arange(3))
 
 
@@ -40,6 +41,8 @@ ROWS = saved(np.arange(3))
     [
         ("meta.json", b"[1]"),
         ("meta.json", b"[" * 20_000),
+        ("meta.json", META.replace(b"WIDTH", b"1" + b"0" * 30)),
+        ("meta.json", META.replace(b"WIDTH", b"-1")),
         ("rows.npy", ROWS.replace(b"(3,)", b")3,)")),
         ("rows.npy", saved(np.arange(3)[:, np.newaxis])),
         ("rows.npy", saved(7)),
