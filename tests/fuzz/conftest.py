@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import pytest
 
-from tests.fuzz.run import Fuzz, cases
+from tests.fuzz.run import SEED, Fuzz, cases, first_seed
+
+
+def pytest_configure() -> None:
+    """One seed for all of a run, whichever processes run it."""
+    os.environ[SEED] = str(first_seed())
 
 
 @pytest.fixture
@@ -22,7 +28,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     rows = [(one.nodeid, *counts) for one in reports for name, counts in one.user_properties if name == "fuzz"]
     if not rows:
         return
-    terminalreporter.section(f"fuzz: {cases()} cases a parser")
+    terminalreporter.section(f"fuzz: {cases()} cases a parser, {SEED}={first_seed()}")
     terminalreporter.write_line(f"{'parser':44}{'cases':>9}{'taken':>8}{'seconds':>9}{'failures':>10}")
     for name, done, taken, seconds in sorted(rows):
         said = name.rpartition("::")[2].removeprefix("test_").replace("_", " ")

@@ -24,6 +24,7 @@ from hypothesis.strategies import SearchStrategy
 from pixelis.errors import PixelisError
 
 T = TypeVar("T")
+CASES, SEED = "PIXELIS_FUZZ_CASES", "PIXELIS_FUZZ_SEED"
 FEW = 200
 BLOCK = 2000
 SECONDS = 2.0
@@ -43,14 +44,14 @@ _SETTINGS = settings(
 
 def cases() -> int:
     """How many a parser gets."""
-    return int(os.environ.get("PIXELIS_FUZZ_CASES") or FEW)
+    return int(os.environ.get(CASES) or FEW)
 
 
 def first_seed() -> int:
     """Where they begin."""
-    if said := os.environ.get("PIXELIS_FUZZ_SEED"):
+    if said := os.environ.get(SEED):
         return int(said)
-    return SystemRandom().randrange(10**9) if os.environ.get("PIXELIS_FUZZ_CASES") else 0
+    return SystemRandom().randrange(10**9) if os.environ.get(CASES) else 0
 
 
 def parsed(call: Callable[[], T], *refusals: type[Exception]) -> T | None:
@@ -125,7 +126,7 @@ class Fuzz:
         try:
             for number, done in enumerate(range(0, total, BLOCK)):
                 count = min(BLOCK, total - done)
-                replay = f"PIXELIS_FUZZ_SEED={begin + number} PIXELIS_FUZZ_CASES={count}"
+                replay = f"{SEED}={begin + number} {CASES}={count}"
                 try:
                     block(salt + begin + number, count)
                 except BaseException:

@@ -105,11 +105,13 @@ def test_bodies(fuzz: Fuzz) -> None:
 def test_questions(fuzz: Fuzz) -> None:
     """What a body asks for."""
 
-    def make(rng: Random) -> dict[str, Any]:
-        made = tampered(rng, infer(rng), rng.choice((0, 1, 1)), list(InferRequest.model_fields))
-        return made if isinstance(made, dict) else {"question": made}
+    def make(rng: Random) -> bytes:
+        return json_bytes(rng, tampered(rng, infer(rng), rng.choice((0, 1, 1)), list(InferRequest.model_fields)))
 
-    def holds(fields: dict[str, Any]) -> bool:
+    def holds(data: bytes) -> bool:
+        fields = parsed(lambda: body.parse(data, DEPTH), InvalidRequest)
+        if fields is None:
+            return False
         parsed(lambda: validated(BatchRequest, {"requests": [fields]}, "The batch"), InvalidRequest)
         parsed(lambda: validated(FeedbackRequest, fields, "The feedback"), InvalidRequest)
         made = parsed(lambda: validated(InferRequest, fields, "The request"), InvalidRequest)
@@ -124,13 +126,15 @@ def test_questions(fuzz: Fuzz) -> None:
 
 
 def test_conversations(fuzz: Fuzz) -> None:
-    def make(rng: Random) -> dict[str, Any]:
-        made = tampered(rng, conversation(rng), rng.choice((0, 1, 1)), list(chat.ChatRequest.model_fields))
-        return made if isinstance(made, dict) else {"messages": made}
+    def make(rng: Random) -> bytes:
+        return json_bytes(
+            rng, tampered(rng, conversation(rng), rng.choice((0, 1, 1)), list(chat.ChatRequest.model_fields))
+        )
 
-    def holds(fields: dict[str, Any]) -> bool:
+    def holds(data: bytes) -> bool:
         def read() -> Any:
-            return chat.asked(validated(chat.ChatRequest, fields, "The request"), LIMITS, "r", HOSTS)
+            said = validated(chat.ChatRequest, body.parse(data, DEPTH), "The request")
+            return chat.asked(said, LIMITS, "r", HOSTS)
 
         made = parsed(read, RequestError)
         if made is not None:

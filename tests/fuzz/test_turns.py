@@ -20,7 +20,7 @@ from python_backends.policy.checkpoint import CheckpointConfig
 from python_backends.policy.grammar import CallGrammar
 from python_backends.policy.tokenizer import PolicyTokenizer
 from tests.fuzz import said
-from tests.fuzz.odd import JSON, PIECES, damaged, how_often, odd, randoms, tampered
+from tests.fuzz.odd import JSON, PIECES, damaged, how_often, json_bytes, odd, randoms, tampered
 from tests.fuzz.run import Fuzz, parsed
 from tests.policy import vocabularies
 
@@ -52,11 +52,10 @@ def turn(rng: Random, name: str, more: Any) -> tuple[Dialect, str]:
     made = tampered(rng, call(rng, dialect), rng.choice((0, 0, 0, 1, 2)), ["name", "arguments", "target_image"])
     if rng.random() < 0.1 and isinstance(made, dict):
         made["arguments"] = more
-    before = rng.choice(("", "<think>so</think>", "red "))
-    text = f"{before}<tool_call>\n{json.dumps(made, ensure_ascii=False)}\n</tool_call>"
+    before = rng.choice((b"", b"<think>so</think>", b"red "))
+    data = b"%s<tool_call>\n%s\n</tool_call>" % (before, json_bytes(rng, made))
     if rng.random() < 0.2:
-        text = rng.choice(("<answer>a</answer>", "<think>b</think> \\boxed{a{b}} ", "red", "", "<think>"))
-    data = text.encode(errors="surrogatepass")
+        data = rng.choice((b"<answer>a</answer>", b"<think>b</think> \\boxed{a{b}} ", b"red", b"", b"<think>"))
     data = damaged(rng, data, how_often(rng), _MARKS) if rng.random() < 0.4 else data
     return dialect, data.decode(errors=rng.choice(("replace", "surrogateescape")))
 
