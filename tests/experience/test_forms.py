@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 from pixelis.errors import SetupError
 from pixelis.schema import MAX_COUNT
 from python_backends.experience.asked import AskedRequests
+from python_backends.experience.database import log_after, migrate
+from python_backends.experience.database.digests import digest
 from python_backends.experience.entry import Entry
 from python_backends.experience.memory import Memory
 from python_backends.experience.population import Population
@@ -74,6 +77,20 @@ def test_what_is_to_be_kept_has_a_key(memory: Memory, vector: Any) -> None:
     """It was added without one, or refused by the index halfway, and index and database no longer agreed."""
     with pytest.raises(SetupError, match="without a key of 8 numbers"):
         plan(memory, Entry(INSERT, vector))
+
+
+@pytest.mark.parametrize(
+    ("record", "vector"), [("{", None), ("[" * 9999, None), ('{"op": "\\ud800"}', None), ("{}", b"abc")]
+)
+def test_a_checksum_alone_makes_no_entry(record: str, vector: bytes | None) -> None:
+    """Whatever reading it raised ended the start, and what was read could not be written again."""
+    log = sqlite3.connect(":memory:")
+    migrate(log)
+    log.execute("INSERT INTO log VALUES (1, ?, ?, '')", (record, digest(1, record, "")))
+    if vector is not None:
+        log.execute("INSERT INTO keys VALUES (1, ?, ?)", (vector, digest(1, vector)))
+    with pytest.raises(SetupError, match="Entry 1 of the log is none"):
+        list(log_after(log, 0))
 
 
 def test_what_is_named_twice_goes_once(memory: Memory) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pixelis.errors import SetupError
+from pixelis.json_text import loads, reason
 from pixelis.schema import Experience
 from python_backends.experience.asked import Asked
 from python_backends.experience.database.digests import digest
@@ -130,7 +130,7 @@ def log_after(connection: sqlite3.Connection, sequence: int) -> Iterator[Logged]
     """Entries behind `sequence`, oldest first.
 
     Raises:
-        SetupError: one is missing or damaged.
+        SetupError: one is missing, damaged or none.
         sqlite3.Error: the file is.
     """
     select = """
@@ -143,5 +143,9 @@ def log_after(connection: sqlite3.Connection, sequence: int) -> Iterator[Logged]
         whole = digest(number, record, position) == sum_ and (vector is None or digest(number, vector) == key_sum)
         if number != expected or not whole:
             raise SetupError(f"Entry {expected} of the log is missing or damaged.")
-        key = None if vector is None else np.frombuffer(vector, np.float32)
-        yield Logged(number, Entry(json.loads(record), key), position)
+        try:  # a checksum says who wrote it last, not what
+            key = None if vector is None else np.frombuffer(vector, np.float32)
+            entry = Entry(loads(record), key)
+        except (ValueError, TypeError) as error:
+            raise SetupError(f"Entry {number} of the log is none: {reason(error)}.") from None
+        yield Logged(number, entry, position)
