@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import sqlite3
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ from pixelis.index_config import IndexConfig
 from pixelis.schema import Experience
 from python_backends.experience import snapshot
 from python_backends.experience.asked import Asked, AskedRequests
+from python_backends.experience.database import log_after, migrate
 from python_backends.experience.database.digests import digest
 from python_backends.experience.entry import Entry, Key
 from python_backends.experience.indexes import open_index, read_index
@@ -114,11 +116,33 @@ def _memory() -> Memory:
     return memory
 
 
+def _row(rng: Random) -> tuple[bytes, bytes | None]:
+    """A record and the bytes of its key."""
+    entry = _entry(rng)
+    data = json_bytes(rng, entry.record)
+    key = None if entry.key is None else entry.key.tobytes()[: rng.choice((None, None, None, None, -1))]
+    return damaged(rng, data, 1) if rng.random() < 0.1 else data, key
+
+
 def test_entries_of_the_log(fuzz: Fuzz) -> None:
     memory = _memory()
     before = _said(memory)
+    log = sqlite3.connect(":memory:")
+    migrate(log)
 
-    def holds(entry: Entry) -> bool:
+    def read(record: bytes, vector: bytes | None) -> Entry:
+        log.execute("DELETE FROM log")
+        log.execute("DELETE FROM keys")
+        log.execute("INSERT INTO log VALUES (1, ?, ?, '')", (record, digest(1, record, "")))
+        if vector is not None:
+            log.execute("INSERT INTO keys VALUES (1, ?, ?)", (vector, digest(1, vector)))
+        (logged,) = log_after(log, 0)
+        return logged.entry
+
+    def holds(case: tuple[bytes, bytes | None]) -> bool:
+        entry = parsed(lambda: read(*case), SetupError)
+        if entry is None:
+            return False
         effects = parsed(lambda: plan(memory, entry), NotFound, InvalidRequest, SetupError)
         if effects is None:
             return False
@@ -129,7 +153,7 @@ def test_entries_of_the_log(fuzz: Fuzz) -> None:
         assert _said(memory) == before
         return True
 
-    fuzz.loop(_entry, holds)
+    fuzz.loop(_row, holds)
 
 
 def _said(memory: Memory) -> tuple[list[str], list[str]]:
