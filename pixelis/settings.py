@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
@@ -180,15 +180,11 @@ class Server(_Section):
 class Threads(_Section):
     """Thread budget: every process gets a number, none takes what it finds.
 
-    `intra_op` is what one model's session may use. `total` bounds what the machine gives in all. `nice` is for models
-    that are not waited for at once, beside those that are.
+    `intra_op` is what one model's session may use. `total` bounds what the machine gives in all.
     """
 
     intra_op: int = Field(1, ge=1)
     total: int = Field(default_factory=lambda: len(os.sched_getaffinity(0)), ge=1)
-    nice: dict[str, Annotated[int, Field(ge=0, le=19)]] = Field(
-        default_factory=dict, description="niceness of a model's processes: they give way where processors are short"
-    )
 
 
 class Ngc(_Section):

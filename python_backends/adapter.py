@@ -11,7 +11,6 @@ One bad request never fails its batch: each gets its own error, as `code: messag
 from __future__ import annotations
 
 import json
-import os
 import queue
 import threading
 import time
@@ -87,8 +86,6 @@ class Model:
         self._abandoned = 0
         recorder.open(settings().state / TRACES, self.name)
         self._verify()
-        if nice := settings().threads.nice.get(self.name):
-            os.setpriority(os.PRIO_PROCESS, 0, nice)  # of this thread, and of those that it will begin
         self.setup()
 
     def _verify(self) -> None:
