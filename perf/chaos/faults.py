@@ -109,9 +109,9 @@ OUTSIDE = [
     ),
     Fault(
         "the clock set back",
-        "streams over Triton's gRPC hang until that Triton is started again",
+        "streams over Triton's gRPC may hang; every replica is started anew, one after the other",
         jumped(0),
-        60.0,
+        120.0,
         failing=0.2,
         retried=0.2,
         slow_s=20.0,

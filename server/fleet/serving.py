@@ -6,11 +6,13 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from pixelis.errors import PixelisError, SetupError, Unavailable
 from pixelis.settings import Settings
 from server import checks
+from server.fleet.clock import Clock
 from server.fleet.fleet import LOOK_S, Fleet, Steps
 from server.fleet.orders import Orders, Taken, order
 from server.fleet.places import Places
@@ -41,13 +43,39 @@ def serve(config: Settings, asked: threading.Event, say: Callable[[str], None], 
         orders = Orders(fleet.places.socket)
         stack.callback(orders.close)
         ready(fleet)
-        _watch(fleet, orders, asked)
+        _watch(fleet, orders, asked, say)
 
 
-def _watch(fleet: Fleet, orders: Orders, asked: threading.Event) -> None:
-    under_way: list[tuple[Taken, Steps]] = []
+class _Told(Protocol):
+    """Whoever is told what comes of something that takes time."""
+
+    def say(self, line: str) -> None:
+        """Something to tell."""
+
+    def end(self, found: dict[str, Any] | None = None, error: PixelisError | None = None) -> None:
+        """That was all."""
+
+
+@dataclass(frozen=True)
+class _People:
+    """Nobody ordered it: the fleet's own output."""
+
+    say: Callable[[str], None]
+
+    def end(self, found: dict[str, Any] | None = None, error: PixelisError | None = None) -> None:
+        if error is not None:
+            self.say(str(error))
+
+
+def _watch(fleet: Fleet, orders: Orders, asked: threading.Event, say: Callable[[str], None]) -> None:
+    under_way: list[tuple[_Told, Steps]] = []
+    clock = Clock()
     while not asked.wait(LOOK_S):
         fleet.look()
+        if back := clock.set_back():
+            # Timers of gRPC in Triton 2.51 wait until a time of day: streams hang for as long as it was set back.
+            say(f"the clock was set back by {back:.0f} s: each replica is started anew, one after the other")
+            under_way.append((_People(say), fleet.roll()))
         while not orders.taken.empty():
             taken = orders.taken.get()
             if taken.order.what == "status":
@@ -56,8 +84,8 @@ def _watch(fleet: Fleet, orders: Orders, asked: threading.Event) -> None:
                 under_way.append((taken, _steps(fleet, taken)))
         if under_way and not _further(*under_way[0]):
             under_way.pop(0)
-    for taken, _ in under_way:
-        taken.end(error=Unavailable("The fleet ends."))
+    for told, _ in under_way:
+        told.end(error=Unavailable("The fleet ends."))
 
 
 def _steps(fleet: Fleet, taken: Taken) -> Steps:
@@ -74,18 +102,18 @@ def _each(fleet: Fleet, numbers: list[int]) -> Steps:
         yield from fleet.remove(number)
 
 
-def _further(taken: Taken, steps: Steps) -> bool:
+def _further(told: _Told, steps: Steps) -> bool:
     """One step; whether there are more."""
     try:
         line = next(steps)
     except StopIteration:
-        taken.end()
+        told.end()
         return False
     except PixelisError as error:
-        taken.end(error=error)
+        told.end(error=error)
         return False
     if line is not None:
-        taken.say(line)
+        told.say(line)
     return True
 
 
