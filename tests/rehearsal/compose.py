@@ -31,11 +31,12 @@ class Compose:
 
     def __init__(self, folder: Path, profile: str) -> None:
         self.folder, self._profile = folder, profile
-        self.services: Services = {}
+        self.services = self.read({})
         self.containers: dict[str, Container] = {}
         self.more: dict[str, Mounts] = {}
         """Mounts of a service beside those of the file."""
-        self.network = Network(self.read({}), folder / "hosts")
+        self._healthy: dict[str, float] = {}
+        self.network = Network(self.services, folder / "hosts")
 
     def read(self, environment: Mapping[str, str]) -> Services:
         """Services that are run here, names filled in. Raises `ValueError` with what docker-compose says."""
@@ -78,8 +79,9 @@ class Compose:
 
     def restart(self, names: Sequence[str]) -> None:
         """The same containers again; what the file says now is not looked at."""
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda name: (self.containers[name].stop(), self.containers[name].start()), names))
+        self.stop(names)
+        for name in names:
+            self.containers[name].start()
 
     def stop(self, names: Sequence[str] = ()) -> None:
         """Until they are started again."""
@@ -121,9 +123,10 @@ class Compose:
         command = ["sh", "-c", plain(words[0])] if kind == "CMD-SHELL" else words
         code, _ = one.entered(command, seconds(check["timeout"]))
         if code == 0:
+            self._healthy[name] = one.since
             return "healthy"
         young = time.monotonic() - one.since < seconds(check.get("start_period", "0s"))
-        return "starting" if young else "unhealthy"
+        return "starting" if young and self._healthy.get(name) != one.since else "unhealthy"
 
     def until_healthy(self, name: str, within_s: float) -> None:
         """Waits. Raises `TimeoutError` with its last words."""

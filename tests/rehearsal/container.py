@@ -20,7 +20,6 @@ LONGEST_PAUSE_S = 10.0
 _MEMORY = Path("/sys/fs/cgroup/memory")
 _WORLD = """
 set -e
-[ -z "$CGROUP" ] || echo 0 >"$CGROUP/cgroup.procs"
 mount --make-rprivate /
 mount -t tmpfs tmpfs {world}
 mkdir {world}/upper {world}/work {root}
@@ -31,7 +30,6 @@ mount -t tmpfs -o size={shm} tmpfs {root}/dev/shm
 {mounts}
 cp {hosts} {root}/etc/hosts
 hostname {name}
-unset CGROUP
 cd {root}
 exec chroot {root} "$@"
 """
@@ -113,7 +111,7 @@ class Container:
         try:
             done = subprocess.run(
                 [*words, "--", *command],
-                env={**self.plan.environment},
+                env=dict(self.plan.environment),
                 input=said,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -166,12 +164,14 @@ class Container:
         if self.cgroup is not None:
             self.bound(self.plan.memory or -1)
         apart = ["unshare", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child"]
-        words = ["ip", "netns", "exec", self._space, *apart, "sh", "-c", script, "sh", *self.plan.command]
+        counted = f"echo 0 >{self.cgroup / 'cgroup.procs'}; " if self.cgroup is not None else ""
+        first = ["sh", "-c", f'{counted}exec "$@"', "sh", "ip", "netns", "exec", self._space]
+        words = [*first, *apart, "sh", "-c", script, "sh", *self.plan.command]
         self.since = time.monotonic()
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
                 words,
-                env={**self.plan.environment, "CGROUP": str(self.cgroup or "")},
+                env=dict(self.plan.environment),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

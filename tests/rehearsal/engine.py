@@ -50,8 +50,9 @@ class Engine(socketserver.ThreadingUnixStreamServer):
 
     def _composed(self, words: Sequence[str], environment: Mapping[str, str]) -> tuple[int, str]:
         given = _PARSER.parse_args(list(words))
-        known = self._compose.containers
-        missing = [name for name in [*getattr(given, "services", [])] if name not in known]
+        named = [*getattr(given, "services", []), *([given.service] if given.verb == "exec" else [])]
+        known = self._compose.services if given.verb == "up" else self._compose.containers
+        missing = [name for name in named if name not in known]
         if missing:
             return 1, f"no such service: {missing[0]}\n"
         verbs: dict[str, Callable[[], tuple[int, str]]] = {

@@ -112,23 +112,24 @@ class Stack:
 
 
 @contextlib.contextmanager
-def running(folder: Path, before: Callable[[Stack], None] = lambda _: None) -> Iterator[Stack]:
-    """Everything of the profile `cpu`, healthy.
+def running(folder: Path, *names: str, before: Callable[[Stack], None] = lambda _: None) -> Iterator[Stack]:
+    """Everything of the profile `cpu`, or what is named, healthy.
 
     Args:
         folder: becomes the project's.
+        names: services.
         before: changes what is there before anything starts.
     """
     _laid_out(folder)
     compose = Compose(folder, "cpu")
-    engine = Engine(compose, folder / "engine", folder / "spare")
+    engine = Engine(compose, folder / "engine", folder / "disk" / "spare")
     stack = Stack(compose, Hand(folder, folder / "engine"), folder)
     try:
         with compose.network:
             try:
                 before(stack)
-                stack.hand.types("docker compose --profile cpu up --detach")
-                for name in compose.services:
+                stack.hand.types(f"docker compose --profile cpu up --detach {' '.join(names)}")
+                for name in names or compose.services:
                     compose.until_healthy(name, 120)
                 yield stack
             finally:

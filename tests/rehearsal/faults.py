@@ -1,0 +1,282 @@
+"""What goes wrong, for real: processes that hang or die, versions that do not load, room that runs out, crowds."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import psutil
+
+from perf.chaos.versions import flipped
+from tests.rehearsal.crowd import asking, teaching
+from tests.rehearsal.stack import Stack
+
+CROWD = 420
+"""Of whom 64 are answered at a time, and half of the rest wait in each gateway."""
+DISK_BYTES = 64 * 2**20
+SHORT_S = 3.0
+"""The patience of people who wait for a replica that hangs."""
+
+
+@contextlib.contextmanager
+def exporter_hangs(stack: Stack) -> Iterator[None]:
+    """The exporter of the log's Redis stands still."""
+    with _still(stack.compose.containers["redis-log-metrics"].processes()):
+        yield
+
+
+@contextlib.contextmanager
+def exporter_is_refused(stack: Stack) -> Iterator[None]:
+    """The log's Redis has another password than its exporter was told."""
+    stack.set("PIXELIS_LOG_PASSWORD", "another")
+    stack.compose.up(["redis-log"], {})
+    yield
+
+
+@contextlib.contextmanager
+def cache_hangs(stack: Stack) -> Iterator[None]:
+    """The caches' Redis stands still while people ask."""
+    with asking(4, stack.url), _still(stack.compose.containers["redis-cache"].processes()):
+        yield
+
+
+@contextlib.contextmanager
+def log_hangs(stack: Stack) -> Iterator[None]:
+    """The log's Redis stands still."""
+    with _still(stack.compose.containers["redis-log"].processes()):
+        yield
+
+
+@contextlib.contextmanager
+def log_fills(stack: Stack) -> Iterator[None]:
+    """Experiences come in until the log's Redis, which was given little room, is nearly full."""
+    with teaching(stack, "triton-1"):
+        stack.await_reason("ExperienceLogFull", 60)
+    yield
+
+
+def lower_position(stack: Stack) -> dict[str, str]:
+    """What stands in the place of POSITION: the lower one of both replicas."""
+    command = "docker compose exec {} pixelis experience stats --json"
+    found = [json.loads(stack.hand.types(command.format(name))) for name in ("triton-1", "triton-2")]
+    positions = [one["replica"]["position"] for one in found]
+    return {"POSITION": min(positions, key=lambda one: tuple(map(int, one.split("-"))))}
+
+
+@contextlib.contextmanager
+def version_does_not_load(stack: Stack) -> Iterator[None]:
+    """A damaged version of `embed_image` is there, and both replicas are started again."""
+    folder = stack.repository / "embed_image"
+    shutil.copytree(folder / "2", folder / "3")
+    flipped(".onnx")(folder / "3")
+    stack.compose.restart(["triton-1", "triton-2"])
+    yield
+
+
+@contextlib.contextmanager
+def version_is_gone(stack: Stack) -> Iterator[None]:
+    """The version of `policy` that is served was taken away for the next one, and its process dies."""
+    folder = stack.repository / "policy"
+    shutil.copytree(folder / "2", folder / "3")
+    manifest = json.loads((folder / "3" / "manifest.json").read_text(encoding="utf-8"))
+    (folder / "3" / "manifest.json").write_text(json.dumps({**manifest, "version": 3}), encoding="utf-8")
+    shutil.rmtree(folder / "2")
+    with asking(4, stack.url):
+        for one in stack.model("triton-1", "policy"):
+            one.kill()
+        yield
+
+
+@contextlib.contextmanager
+def model_dies(stack: Stack) -> Iterator[None]:
+    """The replica has too little memory for what is asked of it: the kernel kills a model, again and again."""
+    one = stack.compose.containers["triton-1"]
+    with asking(4, stack.url):
+        one.bound(one.used() - 8 * 2**20)
+        yield
+
+
+@contextlib.contextmanager
+def triton_hangs(stack: Stack) -> Iterator[None]:
+    """A Triton stands still, and people wait for it no longer than they said."""
+    with asking(4, stack.url, timeout_s=SHORT_S), _still(stack.processes("triton-1", "tritonserver")):
+        yield
+
+
+@contextlib.contextmanager
+def policy_hangs(stack: Stack) -> Iterator[None]:
+    """The policy of a replica stands still, with sequences to write."""
+    with asking(8, stack.url, timeout_s=60):
+        time.sleep(2)
+        with _still(stack.model("triton-1", "policy")):
+            yield
+
+
+@contextlib.contextmanager
+def crowd(stack: Stack) -> Iterator[None]:
+    """Many people behind one address."""
+    with asking(CROWD, stack.url, pace_s=1.0, source=f"{stack.compose.network.net}.2", timeout_s=60):
+        yield
+
+
+@contextlib.contextmanager
+def policy_is_slow(stack: Stack) -> Iterator[None]:
+    """The policy of a replica gets a moment of the processor every dozen seconds."""
+    over = threading.Event()
+    taken = stack.model("triton-1", "policy")
+
+    def work() -> None:
+        while not over.is_set():
+            with _still(taken):
+                over.wait(12)
+            over.wait(1.0)
+
+    thread = threading.Thread(target=work, daemon=True)
+    with asking(6, stack.url, timeout_s=60):
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+
+@contextlib.contextmanager
+def _still(taken: Sequence[psutil.Process]) -> Iterator[None]:
+    """SIGSTOP, and SIGCONT to those that are still there."""
+    assert taken
+    for one in taken:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            one.suspend()
+    try:
+        yield
+    finally:
+        for one in taken:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.resume()
+
+
+@contextlib.contextmanager
+def index_is_poor(stack: Stack) -> Iterator[None]:
+    """An index that looks into one of many lists, and people who ask."""
+    stack.set("PIXELIS_INDEX", '{"index": {"kind": "ivf_flat", "lists": 32, "probes": 1}}')
+    stack.compose.up(["triton-1", "triton-2"], {})
+    for name in ("triton-1", "triton-2"):
+        stack.compose.until_healthy(name, 90)
+    with asking(2, stack.url):
+        yield
+
+
+@contextlib.contextmanager
+def one_lags(stack: Stack) -> Iterator[None]:
+    """The second replica's `knn` gets a moment of the processor every twenty seconds, while the first one learns."""
+    over = threading.Event()
+    taken = stack.model("triton-2", "knn")
+
+    def work() -> None:
+        while not over.is_set():
+            with _still(taken):
+                over.wait(20)
+            over.wait(0.1)
+
+    thread = threading.Thread(target=work, daemon=True)
+    with teaching(stack, "triton-1", 1):
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+
+@contextlib.contextmanager
+def memory_runs_out(stack: Stack) -> Iterator[None]:
+    """A machine with hardly more memory than the containers take: what they give back is free again."""
+    whole = int(sum(one.used() for one in stack.compose.containers.values()) / 0.97)
+    over = threading.Event()
+
+    def work() -> None:
+        while not over.wait(0.5):
+            free = whole - sum(one.used() for one in stack.compose.containers.values())
+            meminfo(stack, whole, max(0, free))
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        meminfo(stack, 2**34, 2**33)
+
+
+def meminfo(stack: Stack, whole: int, free: int) -> None:
+    """What `node-metrics` reads in the place of /proc/meminfo; written where it is, as it is mounted."""
+    text = f"MemTotal: {whole // 1024} kB\nMemFree: {free // 1024} kB\nMemAvailable: {free // 1024} kB\n"
+    with (stack.folder / "meminfo").open("r+" if (stack.folder / "meminfo").exists() else "w") as file:
+        file.write(text)
+        file.truncate()
+
+
+@contextlib.contextmanager
+def disk_fills(stack: Stack) -> Iterator[None]:
+    """An image that nothing uses fills the disk on which it lies; a model has versions that nobody serves."""
+    disk, models = stack.folder / "disk", stack.repository / "embed_image"
+    (disk / "spare").mkdir()
+    (disk / "spare" / "image").write_bytes(bytes(int(psutil.disk_usage(str(disk)).free * 0.95)))
+    for _ in range(2):
+        stack.hand.types("pixelis models rollback embed_image --to 2 --repository .pixelis/ngc")
+    assert (models / "4").is_dir()
+    yield
+    assert not (models / "2").exists()
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path) -> Iterator[None]:
+    """A disk of its own at a folder."""
+    folder.mkdir()
+    image = folder.with_suffix(".img")
+    with image.open("wb") as file:
+        file.truncate(DISK_BYTES)
+    subprocess.run(["mkfs.ext4", "-q", "-m", "0", str(image)], check=True)
+    subprocess.run(["mount", "-o", "loop", str(image), str(folder)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@contextlib.contextmanager
+def gpu_fills(stack: Stack) -> Iterator[None]:
+    """Numbers alone, left where the watchdog leaves its own: there is no GPU here."""
+    path = stack.folder / "volumes" / "triton-1-health" / "gpu.prom"
+
+    def tell(used: int) -> None:
+        said = {"used": used, "total": 100}
+        lines = [f'nv_gpu_memory_{name}_bytes{{gpu_uuid="GPU-1"}} {value}' for name, value in said.items()]
+        path.with_suffix(".new").write_text("\n".join([*lines, ""]), encoding="utf-8")
+        path.with_suffix(".new").replace(path)
+
+    tell(97)
+    yield
+
+
+def given_back(stack: Stack) -> dict[str, str]:
+    """The GPU has room again."""
+    (stack.folder / "volumes" / "triton-1-health" / "gpu.prom").unlink()
+    return {}
+
+
+@contextlib.contextmanager
+def strangers(stack: Stack) -> Iterator[None]:
+    """People ask what nobody has asked before, until a page says that the hits come back by themselves."""
+    with asking(4, stack.url, fresh=True, use_cache=True):
+        stack.await_reason("CacheHitsCollapsed", 120)
+    with asking(6, stack.url, use_cache=True):
+        yield

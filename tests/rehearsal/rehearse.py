@@ -1,0 +1,71 @@
+"""A page of docs/runbook.md rehearsed: what it is about goes wrong, and its own commands show it and mend it."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.tools import program
+from tests.rehearsal.acts import Act
+from tests.rehearsal.crowd import answered
+from tests.rehearsal.images import PROGRAMS
+from tests.rehearsal.network import possible
+from tests.rehearsal.page import pages
+from tests.rehearsal.stack import STEADY_S, Stack, until
+
+
+def able() -> None:
+    """Skips where a rehearsal cannot be."""
+    for needed in PROGRAMS:
+        program(needed)
+    reason = possible()
+    if reason is not None:
+        pytest.skip(reason)
+
+
+def rehearsed(stack: Stack, act: Act) -> None:
+    """It breaks, its pages show it, and their commands mend it."""
+    book = pages()
+    for alert in act.alerts:
+        stack.await_none(alert, 60)
+    began = time.monotonic()
+    with act.fault(stack):
+        for alert in act.alerts:
+            stack.await_reason(alert, act.reason_s)
+        reasoned = time.monotonic() - began
+        for alert in [] if act.numbers else act.alerts:
+            shown = stack.hand.types(book[alert].shows)
+            print(f"{alert}\n{shown}")
+            for pattern in act.shows.get(alert, ()):
+                assert re.search(pattern, shown), f"{alert}: no {pattern!r} in\n{shown}"
+        put = act.before(stack)
+        blocks = [book[name].mends.splitlines()[0] for name in act.first]
+        blocks += [] if act.numbers else list(dict.fromkeys(book[alert].mends for alert in act.alerts))
+        began = time.monotonic()
+        for block in blocks:
+            for there, here in put.items():
+                block = block.replace(there, here)
+            print(block, stack.hand.types(block))
+        for alert in act.alerts:
+            stack.await_none(alert, act.within_s)
+        mended = time.monotonic() - began - STEADY_S
+        if "nginx" in stack.compose.containers:
+            assert until(lambda: answered(stack.url), 60)
+    for name, one in stack.compose.containers.items():
+        if not one.stopped:
+            stack.compose.until_healthy(name, 60)
+    note(act.alerts, reasoned, mended)
+
+
+def note(alerts: Sequence[str], reasoned: float, mended: float) -> None:
+    """A row for the runbook."""
+    line = f"| {', '.join(alerts)} | {reasoned:.0f} | {mended:.0f} |"
+    print(line)
+    if "PIXELIS_REHEARSAL" in os.environ:
+        with Path(os.environ["PIXELIS_REHEARSAL"]).open("a", encoding="utf-8") as file:
+            file.write(f"{line}\n")
