@@ -17,7 +17,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export HF_HUB_OFFLINE ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-formats build demo serve test test-long chaos soak fuzz test-fast lint format docs lock sbom audit clean
+.PHONY: help setup setup-dev setup-formats build demo serve test test-long rehearse chaos soak fuzz test-fast lint format docs lock sbom audit clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -76,6 +76,9 @@ test: setup-dev build  ## everything, on a real Triton
 
 test-long: setup-dev build  ## what takes minutes a test, beside `make test`
 	@$(BIN)/python -m pytest -m 'long'
+
+rehearse: setup-dev build  ## what each page of docs/runbook.md is about, for real, and its own commands against it
+	@$(BIN)/python -m pytest tests/rehearsal
 
 chaos: setup-dev build  ## kill every model of a server, then break a fleet in every way, under load
 	@PIXELIS_CHAOS=all $(BIN)/python -m pytest -s tests/chaos/test_chaos.py

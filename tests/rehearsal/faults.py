@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-import subprocess
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -16,10 +15,11 @@ import psutil
 from perf.chaos.versions import flipped
 from tests.rehearsal.crowd import asking, teaching
 from tests.rehearsal.stack import Stack
+from tests.rehearsal.surroundings import meminfo
 
 CROWD = 420
 """Of whom 64 are answered at a time, and half of the rest wait in each gateway."""
-DISK_BYTES = 64 * 2**20
+QUEUE = 56
 SHORT_S = 3.0
 """The patience of people who wait for a replica that hangs."""
 
@@ -72,21 +72,27 @@ def lower_position(stack: Stack) -> dict[str, str]:
 @contextlib.contextmanager
 def version_does_not_load(stack: Stack) -> Iterator[None]:
     """A damaged version of `embed_image` is there, and both replicas are started again."""
-    folder = stack.repository / "embed_image"
-    shutil.copytree(folder / "2", folder / "3")
-    flipped(".onnx")(folder / "3")
+    flipped(".onnx")(_again(stack, "embed_image"))
     stack.compose.restart(["triton-1", "triton-2"])
     yield
+
+
+def _again(stack: Stack, model: str) -> Path:
+    """The newest version of a model as the next one."""
+    folder = stack.repository / model
+    last = max(int(one.name) for one in folder.iterdir() if one.name.isdigit())
+    fresh = folder / str(last + 1)
+    shutil.copytree(folder / str(last), fresh)  # follows links: what is spoiled is ours
+    told = json.loads((fresh / "manifest.json").read_text(encoding="utf-8"))
+    (fresh / "manifest.json").write_text(json.dumps({**told, "version": last + 1}), encoding="utf-8")
+    return fresh
 
 
 @contextlib.contextmanager
 def version_is_gone(stack: Stack) -> Iterator[None]:
     """The version of `policy` that is served was taken away for the next one, and its process dies."""
-    folder = stack.repository / "policy"
-    shutil.copytree(folder / "2", folder / "3")
-    manifest = json.loads((folder / "3" / "manifest.json").read_text(encoding="utf-8"))
-    (folder / "3" / "manifest.json").write_text(json.dumps({**manifest, "version": 3}), encoding="utf-8")
-    shutil.rmtree(folder / "2")
+    served = _again(stack, "policy").with_name("2")
+    shutil.rmtree(served)
     with asking(4, stack.url):
         for one in stack.model("triton-1", "policy"):
             one.kill()
@@ -122,6 +128,13 @@ def policy_hangs(stack: Stack) -> Iterator[None]:
 def crowd(stack: Stack) -> Iterator[None]:
     """Many people behind one address."""
     with asking(CROWD, stack.url, pace_s=1.0, source=f"{stack.compose.network.net}.2", timeout_s=60):
+        yield
+
+
+@contextlib.contextmanager
+def queue(stack: Stack) -> Iterator[None]:
+    """As many people as the gateways let through at a time, and none of them rests."""
+    with asking(QUEUE, stack.url, pace_s=0, timeout_s=60):
         yield
 
 
@@ -204,7 +217,7 @@ def memory_runs_out(stack: Stack) -> Iterator[None]:
     def work() -> None:
         while not over.wait(0.5):
             free = whole - sum(one.used() for one in stack.compose.containers.values())
-            meminfo(stack, whole, max(0, free))
+            meminfo(stack.folder, whole, max(0, free))
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
@@ -213,15 +226,7 @@ def memory_runs_out(stack: Stack) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
-        meminfo(stack, 2**34, 2**33)
-
-
-def meminfo(stack: Stack, whole: int, free: int) -> None:
-    """What `node-metrics` reads in the place of /proc/meminfo; written where it is, as it is mounted."""
-    text = f"MemTotal: {whole // 1024} kB\nMemFree: {free // 1024} kB\nMemAvailable: {free // 1024} kB\n"
-    with (stack.folder / "meminfo").open("r+" if (stack.folder / "meminfo").exists() else "w") as file:
-        file.write(text)
-        file.truncate()
+        meminfo(stack.folder, 2**34, 2**33)
 
 
 @contextlib.contextmanager
@@ -231,25 +236,9 @@ def disk_fills(stack: Stack) -> Iterator[None]:
     (disk / "spare").mkdir()
     (disk / "spare" / "image").write_bytes(bytes(int(psutil.disk_usage(str(disk)).free * 0.95)))
     for _ in range(2):
-        stack.hand.types("pixelis models rollback embed_image --to 2 --repository .pixelis/ngc")
-    assert (models / "4").is_dir()
+        _again(stack, "embed_image")
     yield
-    assert not (models / "2").exists()
-
-
-@contextlib.contextmanager
-def small_disk(folder: Path) -> Iterator[None]:
-    """A disk of its own at a folder."""
-    folder.mkdir()
-    image = folder.with_suffix(".img")
-    with image.open("wb") as file:
-        file.truncate(DISK_BYTES)
-    subprocess.run(["mkfs.ext4", "-q", "-m", "0", str(image)], check=True)
-    subprocess.run(["mount", "-o", "loop", str(image), str(folder)], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    assert sorted(one.name for one in models.iterdir() if one.name.isdigit()) == ["1", "3", "4"]
 
 
 @contextlib.contextmanager

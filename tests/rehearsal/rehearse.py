@@ -39,7 +39,7 @@ def rehearsed(stack: Stack, act: Act) -> None:
             stack.await_reason(alert, act.reason_s)
         reasoned = time.monotonic() - began
         for alert in [] if act.numbers else act.alerts:
-            shown = stack.hand.types(book[alert].shows)
+            shown = stack.hand.types(book[alert].shows, looks=True)
             print(f"{alert}\n{shown}")
             for pattern in act.shows.get(alert, ()):
                 assert re.search(pattern, shown), f"{alert}: no {pattern!r} in\n{shown}"

@@ -9,6 +9,7 @@ import pytest
 from tests.rehearsal.acts import MACHINE, Act
 from tests.rehearsal.rehearse import able, rehearsed
 from tests.rehearsal.stack import Stack, running
+from tests.rehearsal.surroundings import bounded, small_disk
 
 pytestmark = [pytest.mark.triton, pytest.mark.long, pytest.mark.timeout(600)]
 
@@ -16,7 +17,8 @@ pytestmark = [pytest.mark.triton, pytest.mark.long, pytest.mark.timeout(600)]
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     able()
-    with running(tmp_path_factory.mktemp("project")) as made:
+    folder = tmp_path_factory.mktemp("project")
+    with small_disk(folder / "disk"), running(folder, before=bounded) as made:
         yield made
 
 

@@ -9,6 +9,7 @@ import pytest
 from tests.rehearsal.acts import REQUESTS, Act
 from tests.rehearsal.rehearse import able, rehearsed
 from tests.rehearsal.stack import Stack, running
+from tests.rehearsal.surroundings import watched_for_a_day
 
 pytestmark = [pytest.mark.triton, pytest.mark.long, pytest.mark.timeout(600)]
 
@@ -16,7 +17,7 @@ pytestmark = [pytest.mark.triton, pytest.mark.long, pytest.mark.timeout(600)]
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     able()
-    with running(tmp_path_factory.mktemp("project")) as made:
+    with running(tmp_path_factory.mktemp("project"), before=watched_for_a_day) as made:
         yield made
 
 
