@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from pixelis.settings import Settings
+from tests.deploy.compose import config
 from tests.deploy.tools import DEPLOY, ROOT
 
 DOCKERFILE = DEPLOY / "Dockerfile"
@@ -43,6 +45,23 @@ def test_bases_are_pinned_and_the_same_where_they_should_be() -> None:
 def test_nobody_is_root(target: str) -> None:
     users = re.findall(r"(?m)^USER (\S+)", stages()[target])
     assert users == ["1000:1000"]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_what_it_sets_are_settings_that_there_are(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`pixelis` refuses one that is no more: nothing would start."""
+    text = stages()[target].replace("\\\n", " ")
+    told = " ".join(re.findall(r"(?m)^ENV (.+)$", text))
+    found = {name: value.strip("'") for name, value in re.findall(r"(PIXELIS_\w+)=('[^']*'|\S+)", told)}
+    services = [
+        one for one in config("cpu", "load")["services"].values() if one["image"].startswith(f"pixelis/{target}:")
+    ]
+    assert services
+    for service in services:
+        with monkeypatch.context() as patch:
+            for name, value in {**found, **(service.get("environment") or {})}.items():
+                patch.setenv(name, value)
+            Settings()
 
 
 def test_what_is_installed_is_constrained_and_known() -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-BRIDGE, PREFIX = "pixelis-rh", "pixelis-rh-"
+BRIDGE, TRIED, PREFIX = "pixelis-rh", "pixelis-tried", "pixelis-rh-"
 CALLERS = ("1", "2", "3")
 """Addresses of this machine on the bridge, from which it asks."""
 _TOOLS = ("ip", "unshare", "nsenter", "chroot", "mount", "hostname", "envsubst", "curl", "wget")
@@ -23,10 +24,10 @@ def possible() -> str | None:
     missing = [name for name in _TOOLS if shutil.which(name) is None]
     if missing:
         return f"{', '.join(missing)} is not installed"
-    done = subprocess.run(["ip", "link", "add", BRIDGE, "type", "bridge"], capture_output=True, check=False)
+    done = subprocess.run(["ip", "link", "add", TRIED, "type", "bridge"], capture_output=True, check=False)
     if done.returncode:
         return f"no bridge can be made: {done.stderr.decode().strip()}"
-    _run("ip", "link", "delete", BRIDGE)
+    _run("ip", "link", "delete", TRIED)
     return None
 
 
@@ -72,7 +73,12 @@ class Network:
         return f"{PREFIX}{name}"
 
     def _clear(self) -> None:
+        """What a rehearsal that was killed has left goes too."""
         for name in self.addresses:
+            words = ["ip", "netns", "pids", self.space(name)]
+            for pid in subprocess.run(words, capture_output=True, text=True, check=False).stdout.split():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
             with contextlib.suppress(AssertionError):
                 _run("ip", "netns", "delete", self.space(name))
         with contextlib.suppress(AssertionError):
