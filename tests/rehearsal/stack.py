@@ -142,7 +142,11 @@ def _laid_out(folder: Path) -> None:
     """A checkout's files, as far as they are used."""
     shutil.copy(ROOT / "docker-compose.yml", folder)
     shutil.copytree(DEPLOY, folder / "deploy")
-    link_repository(folder / ".pixelis" / "ngc")
+    for path in link_repository(folder / ".pixelis" / "ngc").rglob("*"):
+        if path.is_symlink():  # what it leads to is not in a container
+            there = path.resolve()
+            path.unlink()
+            shutil.copyfile(there, path)
     lines = [f"{name}={value}" for name, value in {**PASSWORDS, **MODELS}.items()]
     (folder / ".env").write_text("\n".join([*lines, ""]), encoding="utf-8")
     path = folder / "deploy" / "prometheus" / "prometheus.yml"
