@@ -40,6 +40,7 @@ class Act:
         before: what a page says to do first; words to put in the place of others in what mends it.
         first: pages of which the first command that mends comes before, as the page says.
         reason_s: until Prometheus has a reason, at most.
+        both: what restarts a replica restarts the other one too, when the first is healthy.
         numbers: numbers alone, and no command of the page is run.
         within_s: from the first command that mends until there is none, at most.
     """
@@ -52,6 +53,7 @@ class Act:
     reason_s: float = 60.0
     within_s: float = 120.0
     numbers: bool = False
+    both: bool = False
 
     def __str__(self) -> str:
         return f"{'+'.join(self.alerts)}-{self.fault.__name__}"
@@ -81,11 +83,6 @@ MACHINE = [
 
 REPLICAS = [
     Act(
-        ("TokensStalled",),
-        faults.policy_hangs,
-        {"TokensStalled": (r"policy",)},
-    ),
-    Act(
         ("ReplicaDown", "RequestsFail"),
         faults.triton_hangs,
         {"ReplicaDown": (r"triton-1 +Up .*unhealthy",), "RequestsFail": (r"gateway-1:8080.*deadline_exceeded",)},
@@ -93,7 +90,8 @@ REPLICAS = [
     Act(
         ("ModelDead", "RequestsRefused"),
         faults.version_is_gone,
-        {"ModelDead": (r'"state": "dead"', r"policy"), "RequestsRefused": (r'pixelis_model_healthy.*"policy"',)},
+        both=True,
+        shows={"ModelDead": (r'"state": "dead"', r"policy"), "RequestsRefused": (r'pixelis_model_healthy.*"policy"',)},
     ),
     Act(
         ("ModelRepairedOften",),
@@ -112,6 +110,7 @@ REPLICAS = [
 ]
 
 REQUESTS = [
+    Act(("TokensStalled",), faults.policy_hangs, {"TokensStalled": (r"policy.*(silent|dead|answer)",)}),
     Act(("QueueTimeHigh",), faults.queue, {"QueueTimeHigh": (r'model="reason"',)}),
     Act(("GatewayQueueHigh",), faults.crowd, {"GatewayQueueHigh": (r"/infer", r"172\.28\.77\.2\b")}),
     Act(("LatencyHigh",), faults.policy_is_slow, {"LatencyHigh": (r"reason",)}, before=fewer_threads, reason_s=120),

@@ -14,7 +14,7 @@ import psutil
 
 from perf.chaos.versions import flipped
 from tests.rehearsal.crowd import asking, teaching
-from tests.rehearsal.stack import Stack
+from tests.rehearsal.stack import Stack, until
 from tests.rehearsal.surroundings import meminfo
 
 CROWD = 420
@@ -73,7 +73,9 @@ def lower_position(stack: Stack) -> dict[str, str]:
 def version_does_not_load(stack: Stack) -> Iterator[None]:
     """A damaged version of `embed_image` is there, and both replicas are started again."""
     flipped(".onnx")(_again(stack, "embed_image"))
-    stack.compose.restart(["triton-1", "triton-2"])
+    names = ("triton-1", "triton-2")
+    stack.compose.restart(names)
+    assert until(lambda: all(stack.compose.containers[name].restarts for name in names), 60)
     yield
 
 
@@ -90,22 +92,36 @@ def _again(stack: Stack, model: str) -> Path:
 
 @contextlib.contextmanager
 def version_is_gone(stack: Stack) -> Iterator[None]:
-    """The version of `policy` that is served was taken away for the next one, and its process dies."""
+    """The version of `policy` that is served was taken away for the next one, and its processes die."""
     served = _again(stack, "policy").with_name("2")
     shutil.rmtree(served)
     with asking(4, stack.url):
-        for one in stack.model("triton-1", "policy"):
+        for one in [*stack.model("triton-1", "policy"), *stack.model("triton-2", "policy")]:
             one.kill()
         yield
 
 
 @contextlib.contextmanager
 def model_dies(stack: Stack) -> Iterator[None]:
-    """The replica has too little memory for what is asked of it: the kernel kills a model, again and again."""
-    one = stack.compose.containers["triton-1"]
-    with asking(4, stack.url):
-        one.bound(one.used() - 8 * 2**20)
+    """A model is killed again and again, as the kernel does for want of memory, while its container is the same one.
+
+    Which process the kernel takes cannot be chosen; which one is taken here can.
+    """
+    over, there = threading.Event(), stack.compose.containers["triton-1"]
+
+    def work() -> None:
+        while not over.wait(2.0) and stack.compose.containers["triton-1"] is there:
+            for one in stack.model("triton-1", "visual_ops"):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    one.kill()
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
         yield
+    finally:
+        over.set()
+        thread.join()
 
 
 @contextlib.contextmanager
@@ -118,8 +134,8 @@ def triton_hangs(stack: Stack) -> Iterator[None]:
 @contextlib.contextmanager
 def policy_hangs(stack: Stack) -> Iterator[None]:
     """The policy of a replica stands still, with sequences to write."""
-    with asking(8, stack.url, timeout_s=60):
-        time.sleep(2)
+    with asking(32, stack.url, pace_s=0, timeout_s=60):
+        time.sleep(3)
         with _still(stack.model("triton-1", "policy")):
             yield
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+import urllib.parse
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,14 @@ from tests.rehearsal.images import PATH, image
 
 Mounts = tuple[tuple[str, str], ...]
 """What lies where: source and target, or `tmpfs:options` and target."""
-_KEPT: Mounts = tuple((one, one) for one in dict.fromkeys((sys.base_prefix, sys.prefix, str(ROOT))) if one != "/usr")
-"""This project and its Python are there, wherever something was mounted over them."""
+
+
+def _kept() -> Mounts:
+    """This project, and the Python with it, are there, wherever something was mounted over them."""
+    told = metadata.distribution("pixelis-serving").read_text("direct_url.json") or "{}"
+    installed = urllib.parse.urlparse(json.loads(told).get("url", "")).path  # a model's process has no PYTHONPATH
+    places = (sys.base_prefix, installed, sys.prefix, str(ROOT))
+    return tuple((one, one) for one in dict.fromkeys(places) if one not in ("", "/usr"))
 
 
 @dataclass(frozen=True)
@@ -64,7 +72,7 @@ def plan(name: str, told: Mapping[str, Any], volumes: Path, more: Mounts) -> Pla
         command=(*first, *brought.before, *command),
         environment={"PATH": PATH, "LANG": "C.UTF-8", **dict(brought.environment), **said},
         hostname=str(told.get("hostname", name)),
-        mounts=(*_tmpfs(told), *_KEPT, *_volumes(told, volumes), *more),
+        mounts=(*_tmpfs(told), *_kept(), *_volumes(told, volumes), *more),
         shm=str(told.get("shm_size", "64m")),
         memory=_bytes(str(told["mem_limit"])) if "mem_limit" in told else None,
         grace_s=seconds(told.get("stop_grace_period", "10s")),
