@@ -68,7 +68,7 @@ EXPORTERS = [
 MACHINE = [
     Act(("GpuMemoryHigh",), faults.gpu_fills, {}, before=faults.given_back, numbers=True),
     Act(("DiskFull",), faults.disk_fills, {"DiskFull": (r"<none> +\d+MiB", r'mountpoint="[^"]*/disk"')}),
-    Act(("CacheTierBroken",), faults.cache_hangs, {"CacheTierBroken": (r"no answer",)}),
+    Act(("CacheTierBroken",), faults.cache_hangs, {"CacheTierBroken": (r"no answer", r"The cache in Redis fails")}),
     Act(("ExperienceLogUnreached",), faults.log_hangs, {"ExperienceLogUnreached": (r'"fault": "',)}, within_s=150),
     Act(("ExperienceLogBehind",), faults.one_lags, {"ExperienceLogBehind": (r'"position": "',)}, reason_s=240),
     Act(

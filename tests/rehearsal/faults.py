@@ -12,7 +12,9 @@ from pathlib import Path
 
 import psutil
 
+from builder.store import Store
 from perf.chaos.versions import flipped
+from pixelis.settings import settings
 from tests.rehearsal.crowd import asking, teaching
 from tests.rehearsal.stack import Stack, until
 from tests.rehearsal.surroundings import meminfo
@@ -80,14 +82,10 @@ def version_does_not_load(stack: Stack) -> Iterator[None]:
 
 
 def _again(stack: Stack, model: str) -> Path:
-    """The newest version of a model as the next one."""
-    folder = stack.repository / model
-    last = max(int(one.name) for one in folder.iterdir() if one.name.isdigit())
-    fresh = folder / str(last + 1)
-    shutil.copytree(folder / str(last), fresh)  # follows links: what is spoiled is ours
-    told = json.loads((fresh / "manifest.json").read_text(encoding="utf-8"))
-    (fresh / "manifest.json").write_text(json.dumps({**told, "version": last + 1}), encoding="utf-8")
-    return fresh
+    """The newest version of a model, published once more."""
+    store = Store(stack.repository, settings().state)
+    store.rollback(model, max(store.built_versions(model)))
+    return store.folder(model, max(store.built_versions(model)))
 
 
 @contextlib.contextmanager
