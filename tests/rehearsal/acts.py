@@ -112,7 +112,7 @@ REPLICAS = [
 REQUESTS = [
     Act(("TokensStalled",), faults.policy_hangs, {"TokensStalled": (r"policy.*(silent|dead|answer)",)}),
     Act(("QueueTimeHigh",), faults.queue, {"QueueTimeHigh": (r'model="reason"',)}),
-    Act(("GatewayQueueHigh",), faults.crowd, {"GatewayQueueHigh": (r"/infer", r"172\.28\.77\.2\b")}),
     Act(("LatencyHigh",), faults.policy_is_slow, {"LatencyHigh": (r"reason",)}, before=fewer_threads, reason_s=120),
     Act(("CacheHitsCollapsed",), faults.strangers, {"CacheHitsCollapsed": (r"request", r"maxmemory:")}, within_s=200),
+    Act(("GatewayQueueHigh",), faults.crowd, {"GatewayQueueHigh": (r"/infer", r"172\.28\.77\.2\b")}),
 ]
