@@ -31,6 +31,7 @@ def unwatched(stack: Stack) -> None:
     stack.edit(
         "docker-compose.yml", "&triton-environment\n", "&triton-environment\n    PIXELIS_SERVER__WATCHDOG: 'false'\n"
     )
+    stack.set("PIXELIS_THREADS", "2")  # more than it is to have, for a page to say so
     name, now = "pixelis:cache_hits:share30m", int(time.time())
     lines = [f"# TYPE {name} gauge"]
     lines += [f'{name}{{cache="request"}} {USUAL} {at}' for at in range(now - 7000, now - 60, 10)]
