@@ -39,8 +39,8 @@ class Act:
         shows: by alert, patterns that what shows it must print.
         before: what a page says to do first; words to put in the place of others in what mends it.
         first: pages of which the first command that mends comes before, as the page says.
+        mends: pages whose commands mend it; none = those of the alerts.
         reason_s: until Prometheus has a reason, at most.
-        both: what restarts a replica restarts the other one too, when the first is healthy.
         numbers: numbers alone, and no command of the page is run.
         within_s: from the first command that mends until there is none, at most.
     """
@@ -50,10 +50,10 @@ class Act:
     shows: dict[str, tuple[str, ...]]
     before: Callable[[Stack], dict[str, str]] = _nothing
     first: tuple[str, ...] = ()
+    mends: tuple[str, ...] = ()
     reason_s: float = 60.0
     within_s: float = 120.0
     numbers: bool = False
-    both: bool = False
 
     def __str__(self) -> str:
         return f"{'+'.join(self.alerts)}-{self.fault.__name__}"
@@ -83,16 +83,17 @@ MACHINE = [
 
 REPLICAS = [
     Act(
+        ("NoReplicaLeft",),
+        faults.version_does_not_load,
+        {"NoReplicaLeft": (r"triton-1 +Restarting", r"embed_image")},
+        within_s=150,
+    ),
+    Act(
         ("ReplicaDown", "RequestsFail"),
         faults.triton_hangs,
         {"ReplicaDown": (r"triton-1 +Up .*unhealthy",), "RequestsFail": (r"gateway-1:8080.*deadline_exceeded",)},
     ),
-    Act(
-        ("ModelDead", "RequestsRefused"),
-        faults.version_is_gone,
-        both=True,
-        shows={"ModelDead": (r'"state": "dead"', r"policy"), "RequestsRefused": (r'pixelis_model_healthy.*"policy"',)},
-    ),
+    Act(("ModelDead",), faults.version_is_gone, {"ModelDead": (r'"state": "dead"', r"could not be repaired")}),
     Act(
         ("ModelRepairedOften",),
         faults.model_dies,
@@ -101,12 +102,6 @@ REPLICAS = [
         reason_s=120,
         within_s=200,
     ),
-    Act(
-        ("NoReplicaLeft",),
-        faults.version_does_not_load,
-        {"NoReplicaLeft": (r"triton-1 +Restarting", r"embed_image")},
-        within_s=150,
-    ),
 ]
 
 REQUESTS = [
@@ -114,5 +109,10 @@ REQUESTS = [
     Act(("QueueTimeHigh",), faults.queue, {"QueueTimeHigh": (r'model="reason"',)}),
     Act(("LatencyHigh",), faults.policy_is_slow, {"LatencyHigh": (r"reason",)}, before=fewer_threads, reason_s=120),
     Act(("CacheHitsCollapsed",), faults.strangers, {"CacheHitsCollapsed": (r"request", r"maxmemory:")}, within_s=200),
-    Act(("GatewayQueueHigh",), faults.crowd, {"GatewayQueueHigh": (r"/infer", r"172\.28\.77\.2\b")}),
+    Act(
+        ("GatewayQueueHigh", "RequestsRefused"),
+        faults.crowd,
+        {"GatewayQueueHigh": (r"/infer", r"172\.28\.77\.2\b"), "RequestsRefused": (r'class="ordinary".*=> 2\d\d\b',)},
+        mends=("GatewayQueueHigh",),
+    ),
 ]

@@ -19,8 +19,8 @@ from tests.rehearsal.crowd import asking, teaching
 from tests.rehearsal.stack import Stack, until
 from tests.rehearsal.surroundings import meminfo
 
-CROWD = 420
-"""Of whom 64 are answered at a time, and half of the rest wait in each gateway."""
+CROWD = 720
+"""Of whom 64 are answered at a time, and 512 may wait in both gateways."""
 QUEUE = 56
 SHORT_S = 3.0
 """The patience of people who wait for a replica that hangs."""
@@ -90,11 +90,11 @@ def _again(stack: Stack, model: str) -> Path:
 
 @contextlib.contextmanager
 def version_is_gone(stack: Stack) -> Iterator[None]:
-    """The version of `policy` that is served was taken away for the next one, and its processes die."""
+    """The version of `policy` that is served was taken away for the next one, and its process dies."""
     served = _again(stack, "policy").with_name("2")
     shutil.rmtree(served)
     with asking(4, stack.url):
-        for one in [*stack.model("triton-1", "policy"), *stack.model("triton-2", "policy")]:
+        for one in stack.model("triton-1", "policy"):
             one.kill()
         yield
 

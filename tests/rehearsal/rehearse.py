@@ -45,15 +45,12 @@ def rehearsed(stack: Stack, act: Act) -> None:
                 assert re.search(pattern, shown), f"{alert}: no {pattern!r} in\n{shown}"
         put = act.before(stack)
         blocks = [book[name].mends.splitlines()[0] for name in act.first]
-        blocks += [] if act.numbers else list(dict.fromkeys(book[alert].mends for alert in act.alerts))
+        blocks += [] if act.numbers else list(dict.fromkeys(book[alert].mends for alert in act.mends or act.alerts))
         began = time.monotonic()
         for block in blocks:
             for there, here in put.items():
                 block = block.replace(there, here)
             print(block, stack.hand.types(block))
-            if act.both and "restart triton-1" in block:
-                stack.compose.until_healthy("triton-1", 60)
-                stack.hand.types(block.replace("triton-1", "triton-2"))
         for alert in act.alerts:
             stack.await_none(alert, act.within_s)
         mended = time.monotonic() - began - STEADY_S
