@@ -38,7 +38,6 @@ class Act:
         fault: breaks it.
         shows: by alert, patterns that what shows it must print.
         before: what a page says to do first; words to put in the place of others in what mends it.
-        first: pages of which the first command that mends comes before, as the page says.
         mends: pages whose commands mend it; none = those of the alerts.
         reason_s: until Prometheus has a reason, at most.
         numbers: numbers alone, and no command of the page is run.
@@ -49,7 +48,6 @@ class Act:
     fault: Fault
     shows: dict[str, tuple[str, ...]]
     before: Callable[[Stack], dict[str, str]] = _nothing
-    first: tuple[str, ...] = ()
     mends: tuple[str, ...] = ()
     reason_s: float = 60.0
     within_s: float = 120.0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -44,8 +43,7 @@ def rehearsed(stack: Stack, act: Act) -> None:
             for pattern in act.shows.get(alert, ()):
                 assert re.search(pattern, shown), f"{alert}: no {pattern!r} in\n{shown}"
         put = act.before(stack)
-        blocks = [book[name].mends.splitlines()[0] for name in act.first]
-        blocks += [] if act.numbers else list(dict.fromkeys(book[alert].mends for alert in act.mends or act.alerts))
+        blocks = [] if act.numbers else list(dict.fromkeys(book[alert].mends for alert in act.mends or act.alerts))
         began = time.monotonic()
         for block in blocks:
             for there, here in put.items():
@@ -59,12 +57,13 @@ def rehearsed(stack: Stack, act: Act) -> None:
     for name, one in stack.compose.containers.items():
         if not one.stopped:
             stack.compose.until_healthy(name, 60)
-    note(act.alerts, reasoned, mended)
+    note(act, reasoned, mended)
 
 
-def note(alerts: Sequence[str], reasoned: float, mended: float) -> None:
-    """A row for the runbook."""
-    line = f"| {', '.join(alerts)} | {reasoned:.0f} | {mended:.0f} |"
+def note(act: Act, reasoned: float, mended: float) -> None:
+    """A row of the runbook's table; PIXELIS_REHEARSAL names a file that takes it too."""
+    what = (act.fault.__doc__ or "").partition("\n")[0].rstrip(".")
+    line = f"| {', '.join(act.alerts)} | {what} | {reasoned:.0f} s | {mended:.0f} s |"
     print(line)
     if "PIXELIS_REHEARSAL" in os.environ:
         with Path(os.environ["PIXELIS_REHEARSAL"]).open("a", encoding="utf-8") as file:
