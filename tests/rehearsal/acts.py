@@ -68,13 +68,13 @@ MACHINE = [
     Act(("DiskFull",), faults.disk_fills, {"DiskFull": (r"<none> +\d+MiB", r'mountpoint="[^"]*/disk"')}),
     Act(("CacheTierBroken",), faults.cache_hangs, {"CacheTierBroken": (r"no answer", r"The cache in Redis fails")}),
     Act(("ExperienceLogUnreached",), faults.log_hangs, {"ExperienceLogUnreached": (r'"fault": "',)}, within_s=150),
-    Act(("ExperienceLogBehind",), faults.one_lags, {"ExperienceLogBehind": (r'"position": "',)}, reason_s=240),
     Act(
         ("ExperienceLogFull",),
         faults.log_fills,
         {"ExperienceLogFull": (r"used_memory:\d+", r"maxmemory:\d+", r"(?m)^\d+$")},
         before=faults.lower_position,
     ),
+    Act(("ExperienceLogBehind",), faults.one_lags, {"ExperienceLogBehind": (r'"position": "',)}, reason_s=240),
     Act(("SearchRecallLow",), faults.index_is_poor, {"SearchRecallLow": (r'"ivf_flat"', r'"recall"')}, reason_s=90),
     Act(("MemoryLow",), faults.memory_runs_out, {"MemoryLow": (r"triton-2 +\d+\.\dMiB / 8192MiB",)}),
 ]

@@ -54,10 +54,10 @@ def rehearsed(stack: Stack, act: Act) -> None:
         mended = time.monotonic() - began - STEADY_S
         if "nginx" in stack.compose.containers:
             assert until(lambda: answered(stack.url), 60)
+    note(act, reasoned, mended)
     for name, one in stack.compose.containers.items():
         if not one.stopped:
-            stack.compose.until_healthy(name, 60)
-    note(act, reasoned, mended)
+            stack.compose.until_healthy(name, 120)
 
 
 def note(act: Act, reasoned: float, mended: float) -> None:
