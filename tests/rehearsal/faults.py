@@ -19,7 +19,7 @@ from tests.rehearsal.crowd import asking, teaching
 from tests.rehearsal.stack import Stack, until
 from tests.rehearsal.surroundings import meminfo
 
-CROWD = 720
+CROWD, LARGER_CROWD = 420, 720
 """Of whom 64 are answered at a time, and 512 may wait in both gateways."""
 QUEUE = 56
 SHORT_S = 3.0
@@ -140,8 +140,21 @@ def policy_hangs(stack: Stack) -> Iterator[None]:
 
 @contextlib.contextmanager
 def crowd(stack: Stack) -> Iterator[None]:
-    """Many people behind one address."""
-    with asking(CROWD, stack.url, pace_s=1.0, source=f"{stack.compose.network.net}.2", timeout_s=60):
+    """Many people ask from one address."""
+    with _behind_one_address(stack, CROWD):
+        yield
+
+
+@contextlib.contextmanager
+def larger_crowd(stack: Stack) -> Iterator[None]:
+    """More people than may wait ask from one address."""
+    with _behind_one_address(stack, LARGER_CROWD):
+        yield
+
+
+@contextlib.contextmanager
+def _behind_one_address(stack: Stack, people: int) -> Iterator[None]:
+    with asking(people, stack.url, pace_s=1.0, source=f"{stack.compose.network.net}.2", timeout_s=60):
         yield
 
 

@@ -49,6 +49,9 @@ def rehearsed(stack: Stack, act: Act) -> None:
             for there, here in put.items():
                 block = block.replace(there, here)
             print(block, stack.hand.types(block))
+            if act.both:
+                stack.compose.until_healthy("triton-1", 120)
+                stack.hand.types(block.replace("triton-1", "triton-2"))
         for alert in act.alerts:
             stack.await_none(alert, act.within_s)
         mended = time.monotonic() - began - STEADY_S
