@@ -76,7 +76,7 @@ REPLICAS = [
     Act(
         ("NoReplicaLeft",),
         faults.version_does_not_load,
-        {"NoReplicaLeft": (r"triton-1 +Restarting", r"embed_image")},
+        {"NoReplicaLeft": (r"triton-1 +(Restarting|Up \d seconds)", r"error: Version 3 of embed_image")},
         within_s=150,
     ),
     Act(
