@@ -153,11 +153,13 @@ def _digest(store: Store, model: str, version: int) -> str | None:
 
 def _earlier(store: Store, model: str, newest: int, left: tuple[str, ...]) -> int:
     refused = []
+    # Of a newest version that is damaged the same artifact helps too, where it is whole.
+    lost = _digest(store, model, newest) if store.faults(model, newest) else None
     for number in reversed([number for number in store.built_versions(model) if number < newest]):
         manifest = _readable(store, model, number)
         if manifest is None:
             refused.append(f"{number}: {'; '.join(store.faults(model, number))}")
-        elif manifest.digest not in left:
+        elif manifest.digest not in left or manifest.digest == lost:
             return number
     why = f" ({' | '.join(refused)})" if refused else ""
     raise NotFound(

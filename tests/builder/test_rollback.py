@@ -74,6 +74,14 @@ def test_further_back_each_time_and_never_to_what_was_left(grown: Place) -> None
     assert again(grown).state == "held"
 
 
+def test_a_damaged_version_gives_way_to_the_same_artifact_where_it_is_whole(grown: Place) -> None:
+    back(grown)
+    (grown.store.folder("alpha", 5) / "model.onnx").write_bytes(b"x")
+    done = back(grown)
+    assert (done.version, done.again, done.left) == (6, 3, 5)
+    assert not grown.store.faults("alpha", 6)
+
+
 @pytest.mark.parametrize("how", [{"default": True}, {"force": True}])
 def test_what_ends_a_hold(grown: Place, how: dict[str, bool]) -> None:
     newest = digest(grown, 4)
