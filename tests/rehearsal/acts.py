@@ -85,14 +85,6 @@ REPLICAS = [
         {"ReplicaDown": (r"triton-1 +Up .*unhealthy",), "RequestsFail": (r"gateway-1:8080.*deadline_exceeded",)},
     ),
     Act(("ModelDead",), faults.version_is_gone, {"ModelDead": (r'"state": "dead"', r"could not be repaired")}),
-    Act(
-        ("ModelRepairedOften",),
-        faults.model_dies,
-        {"ModelRepairedOften": (r"a process of it has died", r"=> \d")},
-        before=more_memory,
-        reason_s=120,
-        within_s=200,
-    ),
 ]
 
 REQUESTS = [
@@ -102,6 +94,14 @@ REQUESTS = [
 ]
 
 WRITTEN = [
+    Act(
+        ("ModelRepairedOften",),
+        faults.model_dies,
+        {"ModelRepairedOften": (r"a process of it has died", r"=> \d")},
+        before=more_memory,
+        reason_s=120,
+        within_s=200,
+    ),
     Act(
         ("RequestsRefused",),
         faults.larger_crowd,
