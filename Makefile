@@ -11,6 +11,8 @@ LOCK        := deploy/requirements-server.txt
 LOCKED      := .pixelis/locked
 # Tests without a server, over the cores; those of a file share fixtures, so they stay together.
 SPREAD := --numprocesses auto --maxprocesses 4 --dist loadfile
+# Told at the end, so that who makes one slower sees it.
+SLOWEST := --durations 20 --durations-min 10
 # Every process gets a thread budget; idle threads must not spin.
 export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
@@ -71,8 +73,8 @@ serve: build  ## serve on loopback until Ctrl-C
 	@$(BIN)/pixelis serve
 
 test: setup-dev build  ## everything, on a real Triton
-	@$(BIN)/python -m pytest -m 'not triton and not long' $(SPREAD)
-	@$(BIN)/python -m pytest -m 'triton and not long'
+	@$(BIN)/python -m pytest -m 'not triton and not long' $(SPREAD) $(SLOWEST)
+	@$(BIN)/python -m pytest -m 'triton and not long' $(SLOWEST)
 
 test-long: setup-dev build  ## what takes minutes a test, beside `make test`
 	@$(BIN)/python -m pytest -m 'long'
