@@ -121,7 +121,7 @@ def test_a_workload_in_which_questions_come_again() -> None:
 def test_a_server_without_any_and_with_each_alone() -> None:
     made = {server.name: server for server in servers(forms=False)}
     assert (made["all"].changes, made["all"].most, made["all"].wait_ms) == ({}, None, None)
-    assert set(made["none"].changes) == {"cache", "decoding", "operations"}
+    assert set(made["none"].changes) == {"cache", "decoding", "operations", "retrieval"}
     assert made["none"].changes["decoding"] == {"slots": 1, "prefix_bytes": 0, "speculation": False}
     assert ("cache" in made["caches"].changes, made["caches"].most) == (False, 1)
     assert ("slots" in made["batching"].changes["decoding"], made["batching"].most) == (False, None)
