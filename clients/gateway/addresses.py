@@ -45,7 +45,7 @@ def allowed(text: str, hosts: Sequence[str]) -> Address:
     try:
         url = URL(text, encoded=True).with_fragment(None)
         host, port = url.raw_host, url.port
-    except ValueError:
+    except (ValueError, IndexError):  # yarl's, of brackets with an `@` behind them and no host
         raise _none() from None
     if url.scheme not in ("http", "https") or not host or port is None:
         raise _none()

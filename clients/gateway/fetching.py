@@ -139,7 +139,7 @@ class Fetcher:
     def _redirected(self, url: URL, location: str) -> URL:
         try:
             found = allowed(str(url.join(URL(location, encoded=True))), self._config.image_hosts).url
-        except (InvalidRequest, ValueError):
+        except (InvalidRequest, ValueError, IndexError):  # as in `allowed`
             found = None
         if found is None or (url.scheme, found.scheme) == ("https", "http"):
             raise InvalidRequest("An image's address redirects to one that is not fetched.", mend=MEND)

@@ -60,6 +60,7 @@ def test_listed_hosts(text: str) -> None:
         ("https://cdn.example.org:99999/", "none that can be fetched"),
         ("https://", "none that can be fetched"),
         ("https:///a", "none that can be fetched"),
+        ("https://[::1]:443@", "none that can be fetched"),
         ("https://cdn.example.org/" + "a" * 5000, "none that can be fetched"),
         ("ftp://cdn.example.org/a", "not fetched"),
         ("file:///etc/passwd", "not fetched"),
