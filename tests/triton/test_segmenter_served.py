@@ -63,7 +63,7 @@ def test_a_second_click_costs_the_decoder_alone(triton: EmbeddedTriton, config: 
         for clicks, (point, truth) in enumerate(zip(POINTS, truths, strict=True), 1):
             found = client.ops(png(image), "SEGMENT_OBJECT_AT", {"point": point})
             assert (found.error, found.result["method"]) == (None, "segmenter")
-            mask = masks.decode(found.result["mask"])
+            mask = masks.decode(found.result["mask"], (image.shape[1], image.shape[0]))
             assert mask is not None
             assert iou(mask, truth) >= 0.97
             assert answered(triton) == (1, clicks)
@@ -91,7 +91,7 @@ def test_a_large_photograph_gets_a_mask_of_its_size(triton: EmbeddedTriton) -> N
     with PixelisClient(triton.grpc_url) as client:
         found = client.ops(png(large), "SEGMENT_OBJECT_AT", {"point": [800, 800]})
     assert found.error is None
-    mask = masks.decode(found.result["mask"])
+    mask = masks.decode(found.result["mask"], (4000, 2400))
     assert mask is not None
     assert mask.shape == (2400, 4000)
     assert iou(mask[::8, ::8], truth) >= 0.97

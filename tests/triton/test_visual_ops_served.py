@@ -61,7 +61,8 @@ def test_an_object_is_segmented_by_served_features(client: PixelisClient, triton
     found = client.ops(coins, "SEGMENT_OBJECT_AT", {"point": [x, y]})
     assert found.error is None
     assert found.result["method"] == "features+grabcut"
-    mask = masks.decode(found.result["mask"])
+    height, width = skimage.data.coins().shape
+    mask = masks.decode(found.result["mask"], (width, height))
     assert mask is not None
     rows, columns = np.indices(mask.shape)
     truth = (columns - x) ** 2 + (rows - y) ** 2 <= radius**2
