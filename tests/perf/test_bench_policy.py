@@ -259,7 +259,7 @@ def test_every_system_writes_what_transformers_writes(
     assert len(measured.claims) in (10, 11), "one more where it is the later one that is held against the others"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_ctrl_c_ends_the_systems_too(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pixelis", "bench", "policy", "--checkpoint", "nano", "--systems", "transformers"]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "PIXELIS_STATE": str(tmp_path)}

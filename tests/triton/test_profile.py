@@ -56,6 +56,7 @@ def test_every_model_of_the_way_is_seen(profiled: tuple[Measurement, Path]) -> N
     assert list(traces.iterdir()) == []  # the switch is off, and nothing is left
 
 
+@pytest.mark.long
 def test_an_older_profile_beside_it(profiled: tuple[Measurement, Path]) -> None:
     found, folder = profiled
     older = found.model_copy(deep=True)
