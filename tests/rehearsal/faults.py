@@ -168,23 +168,29 @@ def queue(stack: Stack) -> Iterator[None]:
 @contextlib.contextmanager
 def policy_is_slow(stack: Stack) -> Iterator[None]:
     """The policy of a replica gets a moment of the processor every dozen seconds."""
-    over = threading.Event()
     taken = stack.model("triton-1", "policy")
+    with asking(6, stack.url, timeout_s=60), _mostly_still(taken, 12, 1.0):
+        yield
+
+
+@contextlib.contextmanager
+def _mostly_still(taken: Sequence[psutil.Process], still_s: float, awake_s: float) -> Iterator[None]:
+    """Processes that stand still for so long, and work for so long, in turns."""
+    over = threading.Event()
 
     def work() -> None:
         while not over.is_set():
             with _still(taken):
-                over.wait(12)
-            over.wait(1.0)
+                over.wait(still_s)
+            over.wait(awake_s)
 
     thread = threading.Thread(target=work, daemon=True)
-    with asking(6, stack.url, timeout_s=60):
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            thread.join()
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 @contextlib.contextmanager
@@ -216,23 +222,8 @@ def index_is_poor(stack: Stack) -> Iterator[None]:
 @contextlib.contextmanager
 def one_lags(stack: Stack) -> Iterator[None]:
     """The second replica's `knn` gets a moment of the processor every twenty seconds, while the first one learns."""
-    over = threading.Event()
-    taken = stack.model("triton-2", "knn")
-
-    def work() -> None:
-        while not over.is_set():
-            with _still(taken):
-                over.wait(20)
-            over.wait(0.1)
-
-    thread = threading.Thread(target=work, daemon=True)
-    with teaching(stack, "triton-1", 1):
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            thread.join()
+    with teaching(stack, "triton-1", 1), _mostly_still(stack.model("triton-2", "knn"), 20, 0.1):
+        yield
 
 
 @contextlib.contextmanager
