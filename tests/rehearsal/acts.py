@@ -68,8 +68,17 @@ EXPORTERS = [
 MACHINE = [
     Act(("GpuMemoryHigh",), faults.gpu_fills, {}, before=faults.given_back, numbers=True),
     Act(("DiskFull",), faults.disk_fills, {"DiskFull": (r"<none> +\d+MiB", r'mountpoint="[^"]*/disk"')}),
+    Act(("ExperienceLogBehind",), faults.one_lags, {"ExperienceLogBehind": (r'"position": "',)}, reason_s=240),
+    Act(("SearchRecallLow",), faults.index_is_poor, {"SearchRecallLow": (r'"ivf_flat"', r'"recall"')}, reason_s=90),
+    Act(
+        ("ExperienceLogFull",),
+        faults.log_fills,
+        {"ExperienceLogFull": (r"used_memory:\d+", r"maxmemory:\d+", r"(?m)^\d+$")},
+        before=faults.lower_position,
+    ),
     Act(("CacheTierBroken",), faults.cache_hangs, {"CacheTierBroken": (r"no answer", r"The cache in Redis fails")}),
     Act(("ExperienceLogUnreached",), faults.log_hangs, {"ExperienceLogUnreached": (r'"fault": "',)}, within_s=150),
+    Act(("MemoryLow",), faults.memory_runs_out, {"MemoryLow": (r"triton-2 +\d+\.\dMiB / 8192MiB",)}),
 ]
 
 REPLICAS = [
@@ -84,16 +93,6 @@ REPLICAS = [
         faults.triton_hangs,
         {"ReplicaDown": (r"triton-1 +Up .*unhealthy",), "RequestsFail": (r"gateway-1:8080.*deadline_exceeded",)},
     ),
-    Act(("ModelDead",), faults.version_is_gone, {"ModelDead": (r'"state": "dead"', r"could not be repaired")}),
-]
-
-REQUESTS = [
-    Act(("TokensStalled",), faults.policy_hangs, {"TokensStalled": (r"policy.*(silent|dead|answer)",)}),
-    Act(("QueueTimeHigh",), faults.queue, {"QueueTimeHigh": (r'model="reason"',)}, both=True),
-    Act(("GatewayQueueHigh",), faults.crowd, {"GatewayQueueHigh": (r"/infer", r"172\.28\.77\.2\b")}),
-]
-
-WRITTEN = [
     Act(
         ("ModelRepairedOften",),
         faults.model_dies,
@@ -102,6 +101,13 @@ WRITTEN = [
         reason_s=120,
         within_s=200,
     ),
+    Act(("ModelDead",), faults.version_is_gone, {"ModelDead": (r'"state": "dead"', r"could not be repaired")}),
+]
+
+REQUESTS = [
+    Act(("TokensStalled",), faults.policy_hangs, {"TokensStalled": (r"policy.*(silent|dead|answer)",)}),
+    Act(("QueueTimeHigh",), faults.queue, {"QueueTimeHigh": (r'model="reason"',)}, both=True),
+    Act(("GatewayQueueHigh",), faults.crowd, {"GatewayQueueHigh": (r"/infer", r"172\.28\.77\.2\b")}),
     Act(
         ("RequestsRefused",),
         faults.larger_crowd,
@@ -110,14 +116,4 @@ WRITTEN = [
     ),
     Act(("LatencyHigh",), faults.policy_is_slow, {"LatencyHigh": (r"reason",)}, before=fewer_threads, reason_s=120),
     Act(("CacheHitsCollapsed",), faults.strangers, {"CacheHitsCollapsed": (r"request", r"maxmemory:")}, within_s=200),
-    Act(
-        ("ExperienceLogFull",),
-        faults.log_fills,
-        {"ExperienceLogFull": (r"used_memory:\d+", r"maxmemory:\d+", r"(?m)^\d+$")},
-        before=faults.lower_position,
-    ),
-    Act(("ExperienceLogBehind",), faults.one_lags, {"ExperienceLogBehind": (r'"position": "',)}, reason_s=240),
-    Act(("SearchRecallLow",), faults.index_is_poor, {"SearchRecallLow": (r'"ivf_flat"', r'"recall"')}, reason_s=90),
-    Act(("MemoryLow",), faults.memory_runs_out, {"MemoryLow": (r"triton-2 +\d+\.\dMiB / 8192MiB",)}),
 ]
-"""Not rehearsed to their end yet, so no test runs them."""

@@ -95,3 +95,13 @@ def test_the_command_line_is_that_of_the_guide(layout: Layout) -> None:
     assert not layout.agents.exists()
     closed = launch.command(layout, Path("models"), ["a"], PORTS, "id", 5, "key", shared_memory=False)
     assert "--http-restricted-api=model-repository,trace,logging,shared-memory:pixelis-repository-key=key" in closed
+
+
+@pytest.mark.parametrize(("said", "told_it"), [(None, launch.MALLOC_ARENAS), ("5", "5")])
+def test_memory_comes_from_few_arenas_unless_said_otherwise(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch, said: str | None, told_it: str
+) -> None:
+    monkeypatch.delenv("MALLOC_ARENA_MAX", raising=False)
+    if said is not None:
+        monkeypatch.setenv("MALLOC_ARENA_MAX", said)
+    assert launch.environment(layout, Path("models"), settings(), "id", PORTS, "key")["MALLOC_ARENA_MAX"] == told_it

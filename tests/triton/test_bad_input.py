@@ -1,6 +1,6 @@
 """Every kind of bad input, by every way into a real server: a typed error, and the next good request is answered.
 
-Ports 18160 to 18162.
+Ports 18270 to 18272.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ SCENE, QUESTION, _ = asked()[1]
 @pytest.fixture(scope="module")
 def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedTriton]:
     repository = link_repository(tmp_path_factory.mktemp("bad-input") / "repository")
-    with EmbeddedTriton(config=configured(18160, repository, tmp_path_factory.mktemp("state"))) as running:
+    with EmbeddedTriton(config=configured(18270, repository, tmp_path_factory.mktemp("state"))) as running:
         yield running
 
 

@@ -40,7 +40,7 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def triton(redis: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedTriton]:
     repository = link_repository(tmp_path_factory.mktemp("caching") / "repository")
-    config = configured(18160, repository, tmp_path_factory.mktemp("state"))
+    config = configured(18280, repository, tmp_path_factory.mktemp("state"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PIXELIS_CACHE__ENABLE_REDIS", "true")
         patch.setenv("PIXELIS_CACHE__REDIS_URL", redis.url)
