@@ -173,6 +173,9 @@ def test_what_cannot_be_looked_into_says_so(artifacts: Artifacts, tmp_path: Path
     assert "not bisected: " in str(bisect.first_wrong(right.source, tmp_path, right.spec))
 
 
+LONG = pytest.mark.long
+"""Of faults that are alike one is looked for in `make test`, and all of them in `make test-long`."""
+
 VISION = {
     "weight": faults.weight(1),
     "channel": faults.weight(1, faults.flipped_channel),
@@ -180,10 +183,13 @@ VISION = {
     "x 0.99": faults.scaled("TOKENS", 0.99),
     "rotary table": faults.table("cos", "sin"),
 }
+ALIKE = ("weight", "x 0.99")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fault", VISION)
+@pytest.mark.parametrize(
+    "fault", [pytest.param(one, marks=LONG if one in ("weight", "x 0.99") else ()) for one in VISION]
+)
 @pytest.mark.parametrize("label", ["onnx-fp32", "onnx-int8-dynamic"])
 def test_the_vision_tower(artifacts: Artifacts, tmp_path: Path, label: str, fault: str) -> None:
     if label != "onnx-fp32" and fault in ("weight", "channel"):  # too little to be seen in the answers
@@ -196,9 +202,9 @@ def test_the_vision_tower(artifacts: Artifacts, tmp_path: Path, label: str, faul
 @pytest.mark.parametrize(
     ("label", "change", "reason"),
     [
-        ("onnx-fp32", faults.weight(1), "cosine"),
+        pytest.param("onnx-fp32", faults.weight(1), "cosine", marks=LONG),
         ("onnx-fp32", faults.table("embeddings.position_embeddings"), "cosine"),
-        ("onnx-int8-weights", faults.table("embeddings.position_embeddings"), "cosine"),
+        pytest.param("onnx-int8-weights", faults.table("embeddings.position_embeddings"), "cosine", marks=LONG),
         ("onnx-int8-weights", faults.scaled("EMBEDDING", 1.01), "scale"),
     ],
     ids=["weight", "positions", "int8 positions", "int8 x 1.01"],
@@ -211,7 +217,7 @@ def test_the_text_encoder(artifacts: Artifacts, tmp_path: Path, label: str, chan
     assert_refused(found, reason)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_swapped_outputs_of_the_image_encoder(artifacts: Artifacts, tmp_path: Path) -> None:
     verdict, _ = broken(
         artifacts("embed_image", "onnx-fp32"), tmp_path / "broken", faults.swapped("EMBEDDING", "FEATURES")
@@ -234,7 +240,10 @@ POLICY: dict[str, tuple[Callable[[], Change], str]] = {
 }
 
 
-@pytest.mark.parametrize("fault", POLICY)
+MANY_STEPS = ("weight", "key and value swapped", "logits of the token before")
+
+
+@pytest.mark.parametrize("fault", [pytest.param(one, marks=LONG if one in MANY_STEPS else ()) for one in POLICY])
 def test_the_decoder(random_checkpoint: Path, policy_artifact: Path, tmp_path: Path, fault: str) -> None:
     source = Decoder(random_checkpoint)
     source.export_onnx = lambda folder: shutil.copytree(policy_artifact, folder, dirs_exist_ok=True)  # type: ignore[method-assign]

@@ -42,6 +42,22 @@ Artifacts = Callable[[FormatName], Path]
 SEEDS = [("onnx", 0), ("onnx", 1), ("onnx", 2), *((form, 0) for form in FORMATS[1:])]
 """The scheduler is the same for all: the others show that their executor does what it is told."""
 
+WAYS: dict[str, tuple[dict[str, Any], int | None]] = {
+    "batched": ({"prefix_bytes": 0, "speculation": False}, 4096),
+    "chunked": ({"prefix_bytes": 0, "speculation": False}, 7),
+    "prefixes shared": ({"speculation": False}, 64),
+    "prefixes evicted": ({"prefix_bytes": 300_000, "speculation": False}, 16),
+    "as it comes": ({}, None),
+}
+"""How prompts are read: limits of the runtime, tokens at a time."""
+
+
+def _ways() -> Iterator[Any]:
+    for name, (limits, chunk) in WAYS.items():
+        for form, seed in SEEDS:
+            marks = [] if form == "onnx" or name in ("batched", "as it comes") else [pytest.mark.long]
+            yield pytest.param(limits, chunk, form, seed, id=f"{name}-{form}-{seed}", marks=marks)
+
 
 @pytest.fixture(scope="module")
 def nanos(tmp_path_factory: pytest.TempPathFactory) -> Artifacts:
@@ -105,18 +121,7 @@ def _arriving(runtime: PolicyRuntime, asked: list[PolicyRequest], seed: int) -> 
             time.sleep(float(rng.exponential(0.004)))
 
 
-@pytest.mark.parametrize(("form", "seed"), SEEDS)
-@pytest.mark.parametrize(
-    ("limits", "chunk"),
-    [
-        ({"prefix_bytes": 0, "speculation": False}, 4096),
-        ({"prefix_bytes": 0, "speculation": False}, 7),
-        ({"speculation": False}, 64),
-        ({"prefix_bytes": 300_000, "speculation": False}, 16),
-        ({}, None),
-    ],
-    ids=["batched", "chunked", "prefixes shared", "prefixes evicted", "as it comes"],
-)
+@pytest.mark.parametrize(("limits", "chunk", "form", "seed"), list(_ways()))
 def test_arrivals_at_random(
     nanos: Artifacts,
     asked: list[PolicyRequest],
@@ -176,8 +181,14 @@ def test_what_is_read_in_a_pass_is_not_read_beside_it_again(nanos: Artifacts, as
         assert runtime.metrics.prefill_tokens == len(longest.prompt_ids) + 4
 
 
-@pytest.mark.parametrize("form", FORMATS)
-@pytest.mark.parametrize("prefix_bytes", [0, 1 << 26], ids=["read again", "copied back"])
+@pytest.mark.parametrize(
+    ("prefix_bytes", "form"),
+    [
+        pytest.param(0, "onnx", id="read again-onnx"),
+        *(pytest.param(0, form, id=f"read again-{form}", marks=pytest.mark.long) for form in FORMATS[1:]),
+        *(pytest.param(1 << 26, form, id=f"copied back-{form}") for form in FORMATS),
+    ],
+)
 def test_preempted(
     nanos: Artifacts, asked: list[PolicyRequest], alone: list[Caller], prefix_bytes: int, form: FormatName
 ) -> None:
@@ -198,7 +209,7 @@ def test_preempted(
         assert runtime.metrics.preemptions
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", ["onnx", pytest.param("torchscript", marks=pytest.mark.long), "openvino"])
 def test_speculative(nanos: Artifacts, asked: list[PolicyRequest], alone: list[Caller], form: FormatName) -> None:
     with PolicyRuntime(nanos(form), slots=2, max_len=1024) as runtime:
         runtime._scheduler._speculation.checked = _counted(runtime)  # type: ignore[method-assign]
