@@ -68,17 +68,20 @@ EXPORTERS = [
 MACHINE = [
     Act(("GpuMemoryHigh",), faults.gpu_fills, {}, before=faults.given_back, numbers=True),
     Act(("DiskFull",), faults.disk_fills, {"DiskFull": (r"<none> +\d+MiB", r'mountpoint="[^"]*/disk"')}),
-    Act(("ExperienceLogBehind",), faults.one_lags, {"ExperienceLogBehind": (r'"position": "',)}, reason_s=240),
+    Act(("CacheTierBroken",), faults.cache_hangs, {"CacheTierBroken": (r"no answer", r"The cache in Redis fails")}),
+    Act(("MemoryLow",), faults.memory_runs_out, {"MemoryLow": (r"triton-2 +\d+\.\dMiB / 8192MiB",)}),
+]
+
+EXPERIENCES = [
+    Act(("ExperienceLogBehind",), faults.one_lags, {"ExperienceLogBehind": (r'"position": "',)}, reason_s=120),
     Act(("SearchRecallLow",), faults.index_is_poor, {"SearchRecallLow": (r'"ivf_flat"', r'"recall"')}, reason_s=90),
+    Act(("ExperienceLogUnreached",), faults.log_hangs, {"ExperienceLogUnreached": (r'"fault": "',)}, within_s=150),
     Act(
         ("ExperienceLogFull",),
         faults.log_fills,
         {"ExperienceLogFull": (r"used_memory:\d+", r"maxmemory:\d+", r"(?m)^\d+$")},
         before=faults.lower_position,
     ),
-    Act(("CacheTierBroken",), faults.cache_hangs, {"CacheTierBroken": (r"no answer", r"The cache in Redis fails")}),
-    Act(("ExperienceLogUnreached",), faults.log_hangs, {"ExperienceLogUnreached": (r'"fault": "',)}, within_s=150),
-    Act(("MemoryLow",), faults.memory_runs_out, {"MemoryLow": (r"triton-2 +\d+\.\dMiB / 8192MiB",)}),
 ]
 
 REPLICAS = [

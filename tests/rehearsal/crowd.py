@@ -64,7 +64,7 @@ def asking(people: int, url: str, *, pace_s: float = 0.3, source: str = "", **op
 
 
 @contextlib.contextmanager
-def teaching(stack: Stack, service: str, people: int = 2) -> Iterator[list[str]]:
+def teaching(stack: Stack, service: str, people: int = 2, pace_s: float = 0.01) -> Iterator[list[str]]:
     """Ids of what a replica was told, while so many people tell it something."""
     learned: list[str] = []
     client = PixelisClient(f"{stack.compose.network.addresses[service]}:8001")
@@ -78,7 +78,7 @@ def teaching(stack: Stack, service: str, people: int = 2) -> Iterator[list[str]]
             client.knn(KnnCommand(command="insert", experience=made), key / np.linalg.norm(key))
             learned.append(name)
 
-    with _doing(people, one, 0.01):
+    with _doing(people, one, pace_s):
         yield learned
     client.close()
 

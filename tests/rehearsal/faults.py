@@ -22,6 +22,8 @@ from tests.rehearsal.surroundings import meminfo
 CROWD, LARGER_CROWD = 420, 720
 """Of whom 64 are answered at a time, and 512 may wait in both gateways."""
 QUEUE = 56
+LEARNED = 1000
+"""Experiences among which an index has something to miss; 6 MiB of the log."""
 SHORT_S = 3.0
 """The patience of people who wait for a replica that hangs."""
 
@@ -59,7 +61,7 @@ def log_hangs(stack: Stack) -> Iterator[None]:
 def log_fills(stack: Stack) -> Iterator[None]:
     """Experiences come in until the log's Redis, which was given little room, is nearly full."""
     with teaching(stack, "triton-1"):
-        stack.await_reason("ExperienceLogFull", 60)
+        stack.await_reason("ExperienceLogFull", 120)
     yield
 
 
@@ -211,6 +213,8 @@ def _still(taken: Sequence[psutil.Process]) -> Iterator[None]:
 @contextlib.contextmanager
 def index_is_poor(stack: Stack) -> Iterator[None]:
     """An index that looks into one of many lists, and people who ask."""
+    with teaching(stack, "triton-1") as learned:
+        assert until(lambda: len(learned) >= LEARNED, 90)
     stack.set("PIXELIS_INDEX", '{"index": {"kind": "ivf_flat", "lists": 32, "probes": 1}}')
     stack.compose.up(["triton-1", "triton-2"], {})
     for name in ("triton-1", "triton-2"):
@@ -221,8 +225,8 @@ def index_is_poor(stack: Stack) -> Iterator[None]:
 
 @contextlib.contextmanager
 def one_lags(stack: Stack) -> Iterator[None]:
-    """The second replica's `knn` gets a moment of the processor every twenty seconds, while the first one learns."""
-    with teaching(stack, "triton-1", 1), _mostly_still(stack.model("triton-2", "knn"), 20, 0.1):
+    """The second replica's `knn` stands still while the first one learns; no watchdog."""
+    with teaching(stack, "triton-1", 1, pace_s=0.5), _still(stack.model("triton-2", "knn")):
         yield
 
 

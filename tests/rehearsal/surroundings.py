@@ -17,20 +17,30 @@ USUAL = 0.9
 
 
 def bounded(stack: Stack) -> None:
-    """The machine's memory is what a file says, and the log's Redis has little room."""
+    """The machine's memory is what a file says."""
     meminfo(stack.folder, 2**34, 2**33)
     stack.compose.more["node-metrics"] = ((str(stack.folder / "meminfo"), "/host/proc/meminfo"),)
-    stack.edit("deploy/redis/log.conf", "maxmemory 512mb", "maxmemory 12mb")
+
+
+def small_log(stack: Stack) -> None:
+    """No watchdog mends a model before a page does, and the log's Redis has little room."""
+    unwatched(stack)
+    stack.edit("deploy/redis/log.conf", "maxmemory 512mb", "maxmemory 24mb")
 
 
 def unwatched(stack: Stack) -> None:
+    """No watchdog mends a model before a page does."""
+    stack.edit(
+        "docker-compose.yml", "&triton-environment\n", "&triton-environment\n    PIXELIS_SERVER__WATCHDOG: 'false'\n"
+    )
+
+
+def remembered(stack: Stack) -> None:
     """No watchdog mends a model before a page does, and a day lies behind.
 
     Prometheus remembers that the cache of requests had most of what it was asked for.
     """
-    stack.edit(
-        "docker-compose.yml", "&triton-environment\n", "&triton-environment\n    PIXELIS_SERVER__WATCHDOG: 'false'\n"
-    )
+    unwatched(stack)
     stack.set("PIXELIS_THREADS", "2")  # more than it is to have, for a page to say so
     name, now = "pixelis:cache_hits:share30m", int(time.time())
     lines = [f"# TYPE {name} gauge"]

@@ -1,4 +1,4 @@
-"""Alerts of stores, experiences and the machine. Minutes: part of `make rehearse` and `make test-long`."""
+"""Alerts of caches and the machine. Minutes: part of `make rehearse` and `make test-long`."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import pytest
 from tests.rehearsal.acts import REQUESTS, Act
 from tests.rehearsal.rehearse import able, rehearsed
 from tests.rehearsal.stack import Stack, running
-from tests.rehearsal.surroundings import unwatched
+from tests.rehearsal.surroundings import remembered
 
 pytestmark = [pytest.mark.triton, pytest.mark.long, pytest.mark.timeout(600)]
 
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.triton, pytest.mark.long, pytest.mark.timeout(600)]
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     able()
-    with running(tmp_path_factory.mktemp("project"), before=unwatched) as made:
+    with running(tmp_path_factory.mktemp("project"), before=remembered) as made:
         yield made
 
 
