@@ -56,7 +56,7 @@ COMMANDS: dict[str, Entry] = {
     ),
     "models": Entry(
         ("builder.commands.models", "builder.commands.report", "server.load_commands", "server.verify_commands"),
-        "Versions of the models: list, show, rollback, prune, load, verify.",
+        "Versions of the models: list, show, report, rollback, remove, prune, load, verify.",
         "build",
         group=True,
     ),
@@ -64,7 +64,10 @@ COMMANDS: dict[str, Entry] = {
         ("builder.commands.build",), "Check every config against its graph and the public contract.", "build"
     ),
     "nano": Entry(
-        ("builder.nano.commands", "perf.nano_commands"), "The default checkpoint: train, evaluate.", "build", group=True
+        ("builder.nano.commands", "perf.nano_commands"),
+        "The default checkpoint: train, calibrate, seed, evaluate, examples.",
+        "build",
+        group=True,
     ),
     "serve": Entry(("server.commands",), "Start the embedded Triton and wait."),
     "up": Entry(("server.up_commands",), "Start several replicas behind one balancer, and watch them."),
@@ -119,11 +122,11 @@ COMMANDS: dict[str, Entry] = {
             )
         ),
         "What things cost here: the server against the plain pipeline (e2e), the models' forms (formats), decoding "
-        "(policy), retrieval (knn), caches (cache), operations (ops), REST before Triton (gateway), a rollback; what a "
-        "second replica gives (replicas), and where what replicas share saturates (scale); what bad input does (fuzz); "
-        "what people see of a fleet that breaks (chaos), and whether one that is used grows (soak); what holds of a "
-        "checkpoint once it is built (checkpoint); whether a comparison (compare) or a profile (profile) can be "
-        "believed.",
+        "(policy), towers and decoders on a GPU (gpu), retrieval (knn), caches (cache), operations (ops), REST before "
+        "Triton (gateway), a rollback (rollback); what a second replica gives (replicas), and where what replicas "
+        "share saturates (scale); what bad input does (fuzz); what people see of a fleet that breaks (chaos), and "
+        "whether one that is used grows (soak); what holds of a checkpoint once it is built (checkpoint); whether a "
+        "comparison (compare) or a profile (profile) can be believed.",
         "build",
         group=True,
     ),

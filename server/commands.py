@@ -35,6 +35,12 @@ def serve(
     """Start the embedded Triton on loopback, say when it is ready, and stop it cleanly upon Ctrl-C or SIGTERM.
 
     Models that die are loaded again; a Triton that dies is started again, ever later where it keeps dying.
+
+    Examples:
+
+        pixelis serve
+
+        pixelis serve --models knn,embed_image --json
     """
     from server.embedded import EmbeddedTriton
 
@@ -158,7 +164,14 @@ def doctor(
     clean: Annotated[bool, typer.Option("--clean", help="Remove what killed servers left behind.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Check this machine, the repository and what earlier servers left; exit 1 when something is missing."""
+    """Check this machine, the repository and what earlier servers left; exit 1 when something is missing.
+
+    Examples:
+
+        pixelis doctor
+
+        pixelis doctor --clean
+    """
     from server import remains
     from server.doctor import examine
 
