@@ -1,1 +1,1 @@
-"""Everything that runs inside Triton's Python backend; only `adapter.py` and `serving/` need Triton to be imported."""
+"""Everything that runs inside Triton's Python backend; only `adapter/` and `serving/` need Triton to be imported."""

@@ -1,8 +1,8 @@
 """Holds what a server is about to load against its manifests, before Triton runs any of it.
 
-Each model's process holds its own version again as it loads (`python_backends/adapter.py`): that is for who loads by
-Triton's own API, and costs a look at each file. Here it is for what a process cannot see any more once it runs: its
-`model.py`.
+Each model's process holds its own version again as it loads (`python_backends/adapter/model.py`): that is for who
+loads by Triton's own API, and costs a look at each file. Here it is for what a process cannot see any more once it
+runs: its `model.py`.
 """
 
 from __future__ import annotations

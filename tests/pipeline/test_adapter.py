@@ -34,12 +34,19 @@ ARGS = {"model_config": json.dumps(CONFIG), "model_version": "2", "model_reposit
 @pytest.fixture
 def adapter(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     monkeypatch.setitem(sys.modules, "triton_python_backend_utils", fake_triton.module())
-    monkeypatch.delitem(sys.modules, "python_backends.adapter", raising=False)
+    for name in loaded():
+        monkeypatch.delitem(sys.modules, name)
     fake_triton.MetricFamily.log.clear()
     fake_triton.Logger.errors.clear()
     InferenceRequest.siblings.clear()
     yield importlib.import_module("python_backends.adapter")
-    sys.modules.pop("python_backends.adapter", None)
+    for name in loaded():
+        del sys.modules[name]
+
+
+def loaded() -> list[str]:
+    """The adapter and its modules: all of them hold on to the Triton that they were imported with."""
+    return [name for name in sys.modules if name.split(".")[:2] == ["python_backends", "adapter"]]
 
 
 def echo(adapter: ModuleType, config: dict[str, Any] = CONFIG) -> Any:
