@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 
 from pixelis.errors import InvalidRequest, PixelisError
@@ -14,6 +15,9 @@ from python_backends.experience.search_cache import CODEC, SearchCache
 from python_backends.experience.serve import KnnReply, KnnRequest, execute, open_store
 from python_backends.rows import Row, Tensors, json_text, text
 from python_backends.tracing import recorder
+
+TELL_S = 1.0
+"""Between two times that metrics are told where nobody asks: a replica that is not asked may be the one that lags."""
 
 
 class Knn(UnaryModel):
@@ -29,9 +33,14 @@ class Knn(UnaryModel):
         self._caches.start(self.metrics, lambda _: False)
         self._recall: Recall | None = None
         self._told: dict[str, float] = {}
+        self._telling, self._over = threading.Lock(), threading.Event()
+        self._teller = threading.Thread(target=self._tells, name="knn-metrics", daemon=True)
+        self._teller.start()
 
     def finalize(self) -> None:
         """Close the store."""
+        self._over.set()
+        self._teller.join(timeout=5)
         self._caches.close()
         self._store.close()
 
@@ -48,16 +57,21 @@ class Knn(UnaryModel):
         self._report()
         return answers
 
+    def _tells(self) -> None:
+        while not self._over.wait(TELL_S):
+            self._report()
+
     def _report(self) -> None:
         """Metrics; what has not changed is left out, as each one costs a message to Triton."""
-        self._tell("pixelis_experiences", len(self._store))
-        replica = self._store.replica
-        if replica is not None:
-            self._tell("pixelis_experience_log_reached", replica.reached)
-            self._tell("pixelis_experience_log_applied_timestamp_seconds", replica.written_s)
-        if self._store.recall is not self._recall:
-            self._recall = self._store.recall
-            self.metrics.gauge("pixelis_index_recall_ratio", self._recall.value)
+        with self._telling:
+            self._tell("pixelis_experiences", len(self._store))
+            replica = self._store.replica
+            if replica is not None:
+                self._tell("pixelis_experience_log_reached", replica.reached)
+                self._tell("pixelis_experience_log_applied_timestamp_seconds", replica.written_s)
+            if self._store.recall is not self._recall:
+                self._recall = self._store.recall
+                self.metrics.gauge("pixelis_index_recall_ratio", self._recall.value)
 
     def _tell(self, name: str, value: float) -> None:
         if self._told.get(name) != value:

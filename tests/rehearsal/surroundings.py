@@ -23,16 +23,22 @@ def bounded(stack: Stack) -> None:
 
 
 def small_log(stack: Stack) -> None:
-    """No watchdog mends a model before a page does, and the log's Redis has little room."""
+    """No watchdog mends a model before a page does, the log's Redis has little room, and few experiences are enough for
+    an index.
+    """
     unwatched(stack)
+    _told(stack, "PIXELIS_RETRIEVAL__LIVE", '{"flat_below": 500}')
     stack.edit("deploy/redis/log.conf", "maxmemory 512mb", "maxmemory 24mb")
 
 
 def unwatched(stack: Stack) -> None:
     """No watchdog mends a model before a page does."""
-    stack.edit(
-        "docker-compose.yml", "&triton-environment\n", "&triton-environment\n    PIXELIS_SERVER__WATCHDOG: 'false'\n"
-    )
+    _told(stack, "PIXELIS_SERVER__WATCHDOG", "false")
+
+
+def _told(stack: Stack, name: str, value: str) -> None:
+    """A setting of each Triton that docker-compose.yml has no line for."""
+    stack.edit("docker-compose.yml", "&triton-environment\n", f"&triton-environment\n    {name}: '{value}'\n")
 
 
 def remembered(stack: Stack) -> None:
