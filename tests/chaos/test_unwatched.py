@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -22,6 +23,7 @@ from server.repair import Repairer
 from server.repository import scan
 from tests.chaos.traffic import Traffic, baseline, judge, kill
 from tests.triton.built import asked, configured, inserted, known, link_repository
+from tests.triton.conftest import until
 
 pytestmark = [pytest.mark.triton, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -59,6 +61,14 @@ def repair(triton: EmbeddedTriton) -> Iterator[Repairer]:
     models = {model.name: model for model in scan(triton.repository)}
     yield Repairer(control, Prober(control), models, 60, triton.state, triton.server_id)
     control.close()
+
+
+def test_knn_tells_how_it_is_when_nobody_has_asked_it(triton: EmbeddedTriton) -> None:
+    def told() -> bool:
+        with urllib.request.urlopen(triton.metrics_url, timeout=10) as response:
+            return b"pixelis_experiences{" in response.read()
+
+    assert until(told, 10)
 
 
 @pytest.mark.parametrize("model", ["policy", _long("vision_encoder"), _long("reason"), "agent"])
