@@ -30,6 +30,9 @@ def able() -> None:
 def rehearsed(stack: Stack, act: Act) -> None:
     """It breaks, its pages show it, and their commands mend it."""
     book = pages()
+    if "nginx" in stack.compose.containers:
+        stack.compose.up([], {})  # what the page before set for once, or stopped, is as the file says
+        healthy(stack)
     for alert in act.alerts:
         stack.await_none(alert, 60)
     began = time.monotonic()
