@@ -30,7 +30,7 @@ STUB_TIMEOUT_S = 120
 
 MALLOC_ARENAS = "2"
 """Of glibc in each process, unless the environment says otherwise. By itself it makes eight a core, and the server's
-hundreds of threads scatter what they take over all of them: more memory, which creeps up for hours, and no less time.
+hundreds of threads scatter what they take over all of them: more memory, and no less time (docs/reliability.md).
 """
 
 

@@ -102,6 +102,7 @@ def test_a_processs_threads_are_those_of_the_limit(case: str) -> None:
     intra_op = variables.get("PIXELIS_THREADS__INTRA_OP", {"value": "1"})["value"]
     assert variables["OMP_NUM_THREADS"]["value"] == intra_op
     assert variables["OMP_WAIT_POLICY"]["value"] == "PASSIVE"
+    assert variables["MALLOC_ARENA_MAX"]["value"] == launch.MALLOC_ARENAS
 
 
 @cases

@@ -61,6 +61,7 @@ Kubernetes puts the key in for $(PIXELIS_REPOSITORY_KEY); Triton takes it on its
     resourceFieldRef: {containerName: triton, resource: limits.cpu, divisor: "1"}
 - {name: OMP_NUM_THREADS, value: {{ get (merge (dict) $triton.settings .Values.settings) "PIXELIS_THREADS__INTRA_OP" | default "1" | quote }}}
 - {name: OMP_WAIT_POLICY, value: PASSIVE}
+- {name: MALLOC_ARENA_MAX, value: "2"}
 - {name: HF_HUB_OFFLINE, value: "1"}
 - {name: WATCH_SECONDS, value: {{ $triton.watchSeconds | quote }}}
 - {name: HOME, value: /tmp}
