@@ -187,9 +187,7 @@ ALIKE = ("weight", "x 0.99")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "fault", [pytest.param(one, marks=LONG if one in ("weight", "x 0.99") else ()) for one in VISION]
-)
+@pytest.mark.parametrize("fault", [pytest.param(one, marks=LONG if one in ALIKE else ()) for one in VISION])
 @pytest.mark.parametrize("label", ["onnx-fp32", "onnx-int8-dynamic"])
 def test_the_vision_tower(artifacts: Artifacts, tmp_path: Path, label: str, fault: str) -> None:
     if label != "onnx-fp32" and fault in ("weight", "channel"):  # too little to be seen in the answers
