@@ -17,7 +17,7 @@ from python_backends.rows import Row, Tensors, json_text, text
 from python_backends.tracing import recorder
 
 TELL_S = 1.0
-"""Between two times that metrics are told where nobody asks: a replica that is not asked may be the one that lags."""
+"""Between two times that metrics are told, asked or not: a replica that nobody asks may be the one that lags."""
 
 
 class Knn(UnaryModel):
@@ -33,7 +33,7 @@ class Knn(UnaryModel):
         self._caches.start(self.metrics, lambda _: False)
         self._recall: Recall | None = None
         self._told: dict[str, float] = {}
-        self._telling, self._over = threading.Lock(), threading.Event()
+        self._over = threading.Event()
         self._teller = threading.Thread(target=self._tells, name="knn-metrics", daemon=True)
         self._teller.start()
 
@@ -54,7 +54,6 @@ class Knn(UnaryModel):
         for found in requests:
             reply = found if isinstance(found, PixelisError) else next(replies)
             answers.append(reply if isinstance(reply, PixelisError) else _outputs(reply))
-        self._report()
         return answers
 
     def _tells(self) -> None:
@@ -63,15 +62,14 @@ class Knn(UnaryModel):
 
     def _report(self) -> None:
         """Metrics; what has not changed is left out, as each one costs a message to Triton."""
-        with self._telling:
-            self._tell("pixelis_experiences", len(self._store))
-            replica = self._store.replica
-            if replica is not None:
-                self._tell("pixelis_experience_log_reached", replica.reached)
-                self._tell("pixelis_experience_log_applied_timestamp_seconds", replica.written_s)
-            if self._store.recall is not self._recall:
-                self._recall = self._store.recall
-                self.metrics.gauge("pixelis_index_recall_ratio", self._recall.value)
+        self._tell("pixelis_experiences", len(self._store))
+        replica = self._store.replica
+        if replica is not None:
+            self._tell("pixelis_experience_log_reached", replica.reached)
+            self._tell("pixelis_experience_log_applied_timestamp_seconds", replica.written_s)
+        if self._store.recall is not self._recall:
+            self._recall = self._store.recall
+            self.metrics.gauge("pixelis_index_recall_ratio", self._recall.value)
 
     def _tell(self, name: str, value: float) -> None:
         if self._told.get(name) != value:
