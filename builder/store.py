@@ -80,6 +80,13 @@ class Store:
             area.mkdir(exist_ok=True)
         return Path(tempfile.mkdtemp(prefix=PREFIX, dir=area))
 
+    def write(self, path: Path, text: str) -> None:
+        """Replace a file of the repository in one step. Not by a draft beside it: Triton watches those folders."""
+        staged = self.staging(path)
+        (staged / path.name).write_text(text, encoding="utf-8")
+        os.replace(staged / path.name, path)
+        staged.rmdir()
+
     def cached(self, key: str) -> Manifest | None:
         """The artifact under `key`, whole; one that is damaged is removed, and none is there."""
         directory = self.builds / key
@@ -186,10 +193,7 @@ class Store:
         """
         path = self.repository / NUMBERS
         spent = max([*self.versions(model), self._spent().get(model, 0)], default=0)
-        staged = self.staging(path)
-        (staged / NUMBERS).write_text(json.dumps({**self._spent(), model: spent}) + "\n", encoding="utf-8")
-        os.replace(staged / NUMBERS, path)
-        staged.rmdir()
+        self.write(path, json.dumps({**self._spent(), model: spent}) + "\n")
         self._discard(self.repository / model)
 
     def _spent(self) -> dict[str, int]:

@@ -14,9 +14,10 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
 import time
 from pathlib import Path
+
+from pixelis.draft import replace_text
 
 FOLDER = "verified"
 CALM_S = 1.0
@@ -73,8 +74,4 @@ class Verified:
         if self._path is None or not self._changed:
             return
         with contextlib.suppress(OSError):  # a state folder that cannot be written costs the next start time, no more
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, draft = tempfile.mkstemp(prefix=".draft-", dir=self._path.parent)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(self._known, file)
-            os.replace(draft, self._path)
+            replace_text(self._path, json.dumps(self._known), mode=0o600)

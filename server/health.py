@@ -8,7 +8,6 @@ when the server stops.
 from __future__ import annotations
 
 import json
-import os
 import socket
 import threading
 import time
@@ -16,6 +15,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, get_args
+
+from pixelis.draft import replace_text
 
 State = Literal["healthy", "repairing", "dead"]
 
@@ -101,8 +102,10 @@ class Health:
             path.unlink(missing_ok=True)
 
     def _write(self) -> None:
-        _replace(self._json, json.dumps({name: asdict(model) for name, model in self._models.items()}, indent=1) + "\n")
-        _replace(self._prom, "\n".join([*self._told()]) + "\n")
+        replace_text(
+            self._json, json.dumps({name: asdict(model) for name, model in self._models.items()}, indent=1) + "\n"
+        )
+        replace_text(self._prom, "\n".join([*self._told()]) + "\n")
 
     def _told(self) -> Iterator[str]:
         labels = {name: f'{{model="{name}",server="{self._server}"}}' for name in self._models}
@@ -121,10 +124,3 @@ def read(folder: Path, port: int) -> dict[str, ModelHealth]:
         return found if all(model.state in get_args(State) for model in found.values()) else {}
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return {}  # no watchdog, or one of another version: `doctor` asks the models itself
-
-
-def _replace(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(f".{os.getpid()}.draft")
-    draft.write_text(text, encoding="utf-8")
-    draft.rename(path)

@@ -16,6 +16,8 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pixelis.draft import replace_text
+
 MARK = "PIXELIS_SERVER_ID"
 PREFIX = "pixelis-"
 SHM = Path("/dev/shm")
@@ -45,12 +47,7 @@ class Record:
 
     def write(self, folder: Path) -> Path:
         """Writes `<folder>/<id>.json` by one rename."""
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{self.server_id}.json"
-        draft = path.with_suffix(f".{os.getpid()}.draft")
-        draft.write_text(json.dumps(asdict(self)), encoding="utf-8")
-        draft.rename(path)
-        return path
+        return replace_text(folder / f"{self.server_id}.json", json.dumps(asdict(self)))
 
     @property
     def alive(self) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from builder.costing.timing import Timing
+from pixelis.draft import replace_text
 
 COSTS = "costs"
 
@@ -171,11 +172,7 @@ class Costs:
 
     def keep(self, cost: Cost) -> None:
         """Instead of what was there."""
-        self._directory.mkdir(parents=True, exist_ok=True)
-        path = self._path(cost.key)
-        staged = path.with_suffix(f".{os.getpid()}")
-        staged.write_text(cost.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        os.replace(staged, path)
+        replace_text(self._path(cost.key), cost.model_dump_json(indent=2) + "\n")
 
     def _path(self, key: str) -> Path:
         return self._directory / f"{key}-{machine_digest()}.json"

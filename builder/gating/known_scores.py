@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from builder.gating.paired import Scores
 from builder.model_spec import Kind
 from builder.storing.key import builder_digest, libraries
 from pixelis.array_file import read_array
+from pixelis.draft import draft
 
 
 class KnownScores:
@@ -46,9 +46,6 @@ class KnownScores:
             return np.asarray(read_array(path), np.float64)
         except (OSError, ValueError):
             scores = measure()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        staged = path.with_suffix(f".{os.getpid()}.tmp")
-        with staged.open("wb") as file:
+        with draft(path) as beside, beside.open("wb") as file:
             np.save(file, scores, allow_pickle=False)
-        staged.replace(path)
         return scores

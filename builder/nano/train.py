@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from builder.nano import model as nano
 from builder.nano import tokenizer as nano_tokenizer
 from builder.nano.episodes import Episode, positions, training_episode
+from pixelis.draft import draft
 from python_backends.policy.profile import Profile
 
 
@@ -177,9 +178,8 @@ def _store(path: Path, step: int, model: Any, heads: nano.Heads, optimiser: Any)
         "step": step, "model": model.state_dict(), "heads": heads.state_dict(),
         "optimiser": optimiser.state_dict(),
     }  # fmt: skip
-    temporary = path.with_suffix(".tmp")
-    torch.save(state, temporary)
-    temporary.replace(path)
+    with draft(path) as beside:
+        torch.save(state, beside)
 
 
 def _backward(model: Any, heads: nano.Heads, parts: list[dict[str, Tensor]], recipe: Recipe, step: int) -> list[float]:

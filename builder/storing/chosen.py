@@ -7,12 +7,12 @@ back from. `build --default` ends either, `build --force` a hold.
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from pixelis.draft import replace_text
 from pixelis.errors import BuildError
 
 FILE = "chosen.json"
@@ -92,10 +92,5 @@ class Chosen:
             raise BuildError(f"{self.path} cannot be read: {reason}.", mend=mend) from None
 
     def _write(self, everything: dict[str, dict[str, Choice]]) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        draft = self.path.with_name(f".tmp-{os.getpid()}-{FILE}")
-        try:
-            draft.write_bytes(_FILE.dump_json({name: one for name, one in everything.items() if one}, indent=2) + b"\n")
-            os.replace(draft, self.path)
-        finally:
-            draft.unlink(missing_ok=True)
+        kept = {name: one for name, one in everything.items() if one}
+        replace_text(self.path, _FILE.dump_json(kept, indent=2).decode() + "\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -120,8 +119,5 @@ def _write(store: Store, path: Path, content: str) -> bool:
     """Replace `path` in one step if it differs; whether it did."""
     if path.is_file() and path.read_text(encoding="utf-8") == content:
         return False
-    staged = store.staging(path)
-    (staged / path.name).write_text(content, encoding="utf-8")
-    os.replace(staged / path.name, path)
-    staged.rmdir()
+    store.write(path, content)
     return True

@@ -11,14 +11,13 @@ import hashlib
 import hmac
 import json
 import logging
-import os
 import secrets
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from pixelis.draft import replace_text
 from pixelis.errors import SetupError, Unauthorized
 from pixelis.json_text import reason
 from pixelis.schema import Tenant
@@ -155,13 +154,7 @@ def add(
 
 def _write(path: Path, content: object) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # readable by its owner alone
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(json.dumps(content, indent=2) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
+        replace_text(path, json.dumps(content, indent=2) + "\n", durable=True, mode=0o600)
     except OSError as error:
         raise SetupError(
             f"The API keys {path} cannot be written: {error.strerror}.", mend="Check its folder."

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from clients.aio import AsyncPixelisClient
+from pixelis.draft import replace_text
 from pixelis.errors import SetupError
 
 log = logging.getLogger(__name__)
@@ -122,12 +121,8 @@ def write_share(file: Path, share: float) -> None:
         SetupError: it cannot be written.
     """
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8") as draft:
-            draft.write(_File(share=share).model_dump_json() + "\n")
-        Path(temporary).chmod(0o644)  # a gateway may run as another user
-        Path(temporary).replace(file)
+        # A gateway may run as another user.
+        replace_text(file, _File(share=share).model_dump_json() + "\n", mode=0o644)
     except OSError as error:
         raise SetupError(f"{file} cannot be written: {error.strerror}.", mend="Check its folder.") from None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from builder.building.build import BuildReport, build
 from builder.storing.chosen import Choice as Form
 from perf.settings_file import toml
 from perf.tuning.knobs import Choice
+from pixelis.draft import replace_text
 from pixelis.settings import TUNED, Settings, settings
 
 
@@ -26,7 +26,7 @@ def apply(choice: Choice, why: str, state: Path, watch: Callable[[str, str], Non
     """
     path = state.absolute() / TUNED
     before = TomlConfigSettingsSource(Settings, path).toml_data
-    _write(path, toml(merged(before, choice.settings)))
+    replace_text(path, toml(merged(before, choice.settings)))
     settings.cache_clear()  # what this process read is older
     forms = {model: Form(label=label, why=why) for model, label in choice.forms.items()}
     return build(forms=forms, watch=watch)
@@ -39,13 +39,3 @@ def merged(before: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, A
         inner = found.get(name)
         found[name] = merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
     return found
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".tmp-{os.getpid()}-{path.name}")
-    try:
-        draft.write_text(text, encoding="utf-8")
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)

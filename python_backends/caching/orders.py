@@ -10,6 +10,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from pixelis.draft import replace_text
+
 FOLDER = "orders"
 _KEPT_NS = 24 * 3600 * 10**9
 
@@ -35,11 +37,7 @@ def give(caches: Path, order: Order) -> Path:
     for old in folder.glob("*.json"):
         if old.stem.isdecimal() and int(old.stem) < now - _KEPT_NS:
             old.unlink(missing_ok=True)
-    path = folder / f"{now}.json"
-    draft = path.with_suffix(".draft")
-    draft.write_text(order.model_dump_json(), encoding="utf-8")
-    draft.replace(path)
-    return path
+    return replace_text(folder / f"{now}.json", order.model_dump_json())
 
 
 class Orders:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
+from pixelis.draft import replace_text
 from python_backends.caching.cache import Cache
 from python_backends.caching.counts import BOUNDS, NAMES
 
@@ -74,10 +75,5 @@ class CacheMetrics:
 
 def write_stats(folder: Path, owner: str, caches: Iterable[Cache[Any]]) -> None:
     """`stats/<owner>.json` with every cache's statistics and the moment; raises `OSError`."""
-    path = folder / FOLDER / f"{owner}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".draft")
-    draft.write_text(
-        json.dumps({"at": time.time(), "caches": {cache.name: cache.stats() for cache in caches}}), encoding="utf-8"
-    )
-    draft.replace(path)
+    found = {"at": time.time(), "caches": {cache.name: cache.stats() for cache in caches}}
+    replace_text(folder / FOLDER / f"{owner}.json", json.dumps(found))

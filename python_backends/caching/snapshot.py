@@ -6,11 +6,11 @@ record that is not whole ends the reading.
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from pixelis.draft import draft
 from python_backends.caching.envelope import unwrap, wrap
 from python_backends.caching.key import Key
 from python_backends.caching.memory import MemoryTier
@@ -24,17 +24,11 @@ def save(memory: MemoryTier, path: Path, now: float) -> int:
     Raises:
         OSError: it cannot be written; what was there before stays.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(f".{os.getpid()}")
     entries = memory.entries()
-    try:
-        with draft.open("wb") as out:
-            for entry, age in entries:
-                for part in (entry.name.encode(), wrap(entry.name, entry.value, now - age)):
-                    out.write(_LENGTH.pack(len(part)) + part)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with draft(path) as beside, beside.open("wb") as out:
+        for entry, age in entries:
+            for part in (entry.name.encode(), wrap(entry.name, entry.value, now - age)):
+                out.write(_LENGTH.pack(len(part)) + part)
     return len(entries)
 
 

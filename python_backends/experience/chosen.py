@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from pixelis.draft import replace_text
 from pixelis.errors import InvalidRequest, SetupError
 from pixelis.index_config import IndexConfig
 from pixelis.json_text import reason
@@ -39,7 +40,4 @@ def write(directory: Path, config: IndexConfig) -> Path:
             f"{config.label} keeps codes only, and experiences need their keys.",
             mend="Tune with `refine` float32 in the grid.",
         )
-    directory.mkdir(parents=True, exist_ok=True)
-    path, draft = directory / NAME, directory / f"{NAME}.draft"
-    draft.write_text(config.model_dump_json(indent=2, exclude_none=True) + "\n", encoding="utf-8")
-    return draft.replace(path)
+    return replace_text(directory / NAME, config.model_dump_json(indent=2, exclude_none=True) + "\n")

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pixelis.draft import sync
 from pixelis.errors import PixelisError, SetupError
 from pixelis.schema import Experience
 from python_backends.experience.asked import Asked
@@ -27,7 +28,6 @@ from python_backends.experience.database.reads import meta
 from python_backends.experience.entry import Key
 from python_backends.experience.memory import Memory
 from python_backends.experience.records import plan
-from python_backends.experience.snapshot import sync_directory
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def tidy(directory: Path) -> None:
             if path.exists():
                 path.rename(directory / f"damaged-{stamp}-{FILE}{end}")
         (directory / RECOVERED).rename(directory / FILE)
-        sync_directory(directory)
+        sync(directory)
 
 
 def recover(directory: Path, make: Callable[[], Memory], sound: Sequence[Held], faults: Sequence[str]) -> list[str]:

@@ -14,9 +14,7 @@ kept, and the log behind the older of them.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import secrets
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field, TypeAdapter
 
+from pixelis.draft import draft
 from pixelis.errors import SetupError
 from pixelis.json_text import reason
 from pixelis.schema import Experience
@@ -137,29 +136,11 @@ def newest_keys(directory: Path, width: int) -> NDArray[np.float32]:
         raise SetupError(f"{path} cannot be read: {error}.", mend="pixelis experience verify says more.") from error
 
 
-def sync_directory(path: Path) -> None:
-    """Make the names in `path` survive a crash of the machine."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _written(path: Path, parts: Iterator[bytes]) -> None:
     """Write `parts` and their checksum to `path`: whole and synced, or not at all."""
-    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}.draft")  # another process may be writing the same one
     made = hashlib.blake2b(digest_size=_SUM)
-    try:
-        with draft.open("wb") as file:
-            for part in parts:
-                file.write(part)
-                made.update(part)
-            file.write(made.digest())
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except OSError:
-        draft.unlink(missing_ok=True)
-        raise
-    sync_directory(path.parent)
+    with draft(path, durable=True) as beside, beside.open("wb") as file:
+        for part in parts:
+            file.write(part)
+            made.update(part)
+        file.write(made.digest())

@@ -9,10 +9,10 @@ import string
 import subprocess
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import psutil
 
+from pixelis.draft import replace_text
 from pixelis.errors import SetupError
 from server.fleet.part import Part
 from server.fleet.places import Places, deployed
@@ -65,7 +65,7 @@ class Balancer:
         place.mkdir(exist_ok=True)
         shutil.copyfile(deployed("nginx/nginx.conf"), self._folder / "nginx.conf")
         # What nginx calls variables, `$host`, are not ours and stay.
-        _replace(place / "pixelis.conf", string.Template(template).safe_substitute(values))
+        replace_text(place / "pixelis.conf", string.Template(template).safe_substitute(values))
         tried = subprocess.run([*self._command, "-t"], capture_output=True, text=True, check=False)
         if tried.returncode:
             raise SetupError(f"nginx does not take its configuration: {tried.stderr.strip()[-300:]}")
@@ -101,9 +101,3 @@ class Balancer:
 
 def _servers(urls: Sequence[str]) -> str:
     return " ".join(f"server {url} max_fails=1 fail_timeout=2s;" for url in urls) or _NOBODY
-
-
-def _replace(path: Path, text: str) -> None:
-    fresh = path.with_suffix(".new")
-    fresh.write_text(text, encoding="utf-8")
-    fresh.replace(path)

@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Sequence
 
+from pixelis.draft import replace_text
 from server.fleet.part import Part
 from server.fleet.places import Places, deployed
 from server.fleet.replica import Replica, status
@@ -43,9 +44,7 @@ class Watcher:
         """Its configuration, and whom it asks; the latter it reads again by itself."""
         targets = [_target("triton", one.metrics, one.number) for one in replicas]
         targets += [_target("gateway", one.gateway, one.number) for one in replicas]
-        fresh = self._folder / "targets.new"
-        fresh.write_text(json.dumps(targets, indent=1), encoding="utf-8")
-        fresh.replace(self._folder / "targets.json")
+        replace_text(self._folder / "targets.json", json.dumps(targets, indent=1))
         (self._folder / "prometheus.yml").write_text(_config(str(self._folder / "targets.json")), encoding="utf-8")
 
 

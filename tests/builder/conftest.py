@@ -43,7 +43,7 @@ class Place:
 
     def leftovers(self) -> list[Path]:
         """Half-written things, wherever they could be."""
-        return list(self.root.rglob(".tmp-*"))
+        return [*self.root.rglob(".tmp-*"), *self.root.rglob("*.draft")]
 
 
 @pytest.fixture

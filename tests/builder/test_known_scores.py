@@ -21,7 +21,7 @@ def test_scores_are_measured_once_and_read_after_that(tmp_path: Path) -> None:
         scores = KnownScores(tmp_path, "engine", "a" * 64).of("lines", lambda: counting(calls, 0.25))
         assert scores.tolist() == [0.25] * 10
     assert len(calls) == 1
-    assert not list(tmp_path.glob("*.tmp"))
+    assert not list(tmp_path.glob("*.draft"))
 
 
 def test_another_source_or_task_has_its_own(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pixelis.draft import draft
+
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -21,10 +23,8 @@ def kept(path: Path, depends_on: str, make: Callable[[], Arrays]) -> Arrays:
     if found is not None and str(found.pop("depends_on", "")) == digest:
         return found
     made = make()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"draft-{path.name}")  # numpy appends .npz to other names
-    np.savez(draft, depends_on=np.array(digest), **made)
-    draft.replace(path)
+    with draft(path) as beside, beside.open("wb") as file:
+        np.savez(file, depends_on=np.array(digest), **made)
     return made
 
 

@@ -8,7 +8,6 @@ index.faiss  what FAISS writes; absent where the index was not trained yet
 
 from __future__ import annotations
 
-import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from pixelis.array_file import read_array
+from pixelis.draft import draft
 from pixelis.errors import SetupError
 from pixelis.index_config import IndexConfig
 from pixelis.json_text import loads, reason
@@ -52,16 +52,8 @@ class Archive:
 
 def write(path: Path, archive: Archive) -> None:
     """Write to a file beside `path`, sync it, and put it in place by one rename. Raises `OSError`."""
-    draft = path.with_name(path.name + ".draft")
-    try:
-        with draft.open("wb") as file:
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as parts:
-                _fill(parts, archive)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with draft(path, durable=True) as beside, zipfile.ZipFile(beside, "w", zipfile.ZIP_STORED) as parts:
+        _fill(parts, archive)
 
 
 def read(path: Path) -> Archive:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pixelis.draft import draft
 from pixelis.errors import SetupError, Unavailable
 from pixelis.schema import Experience
 from python_backends.experience.database import FILE, reader
@@ -31,20 +32,15 @@ def export(directory: Path, path: Path, how: Format, tenant: str | None = None) 
     """
     if not (directory / FILE).exists():
         raise SetupError(f"There are no experiences in {directory}.", mend="Name the machine's state: PIXELIS_STATE.")
-    draft = path.with_name(f"{path.name}.draft")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with reader(directory / FILE) as connection:
-            count = how.write(draft, _rows(connection, tenant))
-        draft.replace(path)
+        with draft(path) as beside, reader(directory / FILE) as connection:
+            count = how.write(beside, _rows(connection, tenant))
     except sqlite3.Error as error:
         raise SetupError(
             f"The experiences in {directory} cannot be read: {error}.", mend="pixelis experience verify says more."
         ) from error
     except OSError as error:
         raise Unavailable(f"{path} was not written: {error.strerror}.", mend="Free some disk.") from error
-    finally:
-        draft.unlink(missing_ok=True)
     return count
 
 

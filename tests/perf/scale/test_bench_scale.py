@@ -107,7 +107,8 @@ def test_an_earlier_run_is_enough_to_simulate(measured: Path) -> None:
     ten_times = {
         (row["mix"], row["part"]): row["full_at"] for row in json.loads(faster.stdout)["rows"] if "full_at" in row
     }
-    assert ten_times["new", "cache: a Redis"] == pytest.approx(ends["new", "cache: a Redis"] / 10, rel=0.02)
+    # Whole replicas, so one more or less.
+    assert ten_times["new", "cache: a Redis"] == pytest.approx(ends["new", "cache: a Redis"] / 10, rel=0.02, abs=1)
     shown = show_of(found)
     assert "full at" in shown
     assert learned in shown
