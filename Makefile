@@ -11,6 +11,8 @@ LOCK        := deploy/requirements-server.txt
 LOCKED      := .pixelis/locked
 # Tests without a server, over the cores; those of a file share fixtures, so they stay together.
 SPREAD := --numprocesses auto --maxprocesses 4 --dist loadfile
+# Tests on real servers, two at a time: tests/conftest.py says what stays together.
+SERVERS := --numprocesses auto --maxprocesses 2 --dist loadgroup
 # Told at the end, so that who makes one slower sees it.
 SLOWEST := --durations 20 --durations-min 10
 # Every process gets a thread budget; idle threads must not spin.
@@ -74,7 +76,9 @@ serve: build  ## serve on loopback until Ctrl-C
 
 test: setup-dev build  ## everything, on a real Triton
 	@$(BIN)/python -m pytest -m 'not triton and not long' $(SPREAD) $(SLOWEST)
-	@$(BIN)/python -m pytest -m 'triton and not long' $(SLOWEST)
+	@$(BIN)/python -m pytest -m 'triton and not long' --ignore tests/chaos $(SERVERS) $(SLOWEST)
+	@# By themselves: they say within how many seconds something is mended.
+	@$(BIN)/python -m pytest -m 'triton and not long' tests/chaos $(SLOWEST)
 
 test-long: setup-dev build  ## what takes minutes a test, beside `make test`
 	@$(BIN)/python -m pytest -m 'long'
