@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling, Scheduling
 
 from tests.checkpoints import write_random_checkpoint
 
@@ -20,21 +22,22 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 TESTS = Path(__file__).parent
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests on real servers run beside each other: what shares ports or a server stays in one process.
+class Servers(LoadScopeScheduling):  # type: ignore[misc]  # xdist's hooks are untyped
+    """Where tests on real servers run beside each other: what shares ports stays in one process.
 
-    Files of `tests/triton` have ports of their own, but for those that use its conftest's. Other folders share.
+    That is a folder with a conftest.py, with all below it; a file elsewhere has ports of its own.
     """
-    sharing = {item.path for item in items if _uses_the_conftest(item)}
-    for item in items:
-        room = item.path.relative_to(TESTS).parts[0]
-        alone = room == "triton" and item.path not in sharing
-        item.add_marker(pytest.mark.xdist_group(item.path.name if alone else room))
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = Path(nodeid.split("::")[0])
+        folders = [one for one in reversed(path.parents) if (TESTS.parent / one / "conftest.py").is_file()]
+        return str((*(one for one in folders if one != Path(TESTS.name)), path)[0])
 
 
-def _uses_the_conftest(item: pytest.Item) -> bool:
-    return "nothing_left" in getattr(item, "fixturenames", ()) or hasattr(getattr(item, "module", None), "HTTP")
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling | None:
+    """`--dist loadgroup` is by `Servers`."""
+    return Servers(config, log) if config.getoption("dist") == "loadgroup" else None
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from pixelis.schema import PolicyEvent, Sampling
 from python_backends.channel.listener import Listener
 from python_backends.channel.packet import MOST, Packet
 from python_backends.channel.speaker import Speaker, SpokenTurn
-from tests.triton.conftest import until
+from tests.waiting import until
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from server.embedded import EmbeddedTriton
 from server.repository import scan
 from tests.chaos.traffic import Outcome, Traffic, baseline, judge, kill, told
 from tests.triton.built import configured, link_repository
-from tests.triton.conftest import until
+from tests.waiting import until
 
 pytestmark = [pytest.mark.triton, pytest.mark.slow, pytest.mark.timeout(600)]
 

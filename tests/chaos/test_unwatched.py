@@ -23,7 +23,7 @@ from server.repair import Repairer
 from server.repository import scan
 from tests.chaos.traffic import Traffic, baseline, judge, kill
 from tests.triton.built import asked, configured, inserted, known, link_repository
-from tests.triton.conftest import until
+from tests.waiting import until
 
 pytestmark = [pytest.mark.triton, pytest.mark.slow, pytest.mark.timeout(300)]
 

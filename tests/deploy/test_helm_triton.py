@@ -17,7 +17,7 @@ from tests.deploy.containers import until
 from tests.deploy.tritons import GRPC, KEY, Triton, running
 
 pytestmark = pytest.mark.triton
-SERVICES = Path(__file__).parents[1] / "triton" / "repository"
+SERVICES = Path(__file__).parents[1] / "triton" / "tiny" / "repository"
 CLOSED = [
     ("/v2/repository/index", "POST"),
     ("/v2/logging", "GET"),

@@ -19,7 +19,7 @@ from python_backends.artifacts import artifact
 from python_backends.pipeline.agent import Agent
 from python_backends.pipeline.local import LocalModels
 from python_backends.pipeline.memory import Voice
-from tests.triton.conftest import until
+from tests.waiting import until
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from pixelis.errors import DeadlineExceeded, ServingError, Unavailable
 from python_backends.residency.keeper import Keeper
 from python_backends.residency.kept import State
 from tests.residency.fake import FakeLoader, Told
-from tests.triton.conftest import until
+from tests.waiting import until
 
 
 def keeper(loader: FakeLoader, budget: int | None, told: Told | None = None, **how: float) -> Keeper:

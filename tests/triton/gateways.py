@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from server.embedded import EmbeddedTriton
-from tests.triton.conftest import until
+from tests.waiting import until
 
 
 @contextlib.contextmanager

@@ -34,9 +34,9 @@ from server import stubs
 from server.embedded import EmbeddedTriton
 from tests.pipeline.conftest import png
 from tests.triton.built import asked, configured, link_repository, stream, tensor, texts
-from tests.triton.conftest import until
 from tests.triton.test_pipeline import counts
 from tests.triton.ways import WAYS, Asked, chunk, refused, unary
+from tests.waiting import until
 
 pytestmark = [pytest.mark.triton, pytest.mark.timeout(300)]
 

@@ -24,7 +24,7 @@ from server.embedded import EmbeddedTriton
 from server.loading import load_newest, targets
 from tests.redis_server import Server, running
 from tests.triton.built import configured, example, link_repository, metric
-from tests.triton.conftest import until
+from tests.waiting import until
 
 pytestmark = [pytest.mark.triton, pytest.mark.timeout(300)]
 

@@ -24,7 +24,7 @@ from python_backends.pipeline.local import LocalModels
 from python_backends.pipeline.memory import Voice
 from server.embedded import EmbeddedTriton
 from tests.triton.built import configured, example, link_repository, metric
-from tests.triton.conftest import until
+from tests.waiting import until
 
 pytestmark = [pytest.mark.triton, pytest.mark.timeout(300)]
 

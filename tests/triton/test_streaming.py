@@ -27,9 +27,9 @@ from python_backends.artifacts import artifact
 from python_backends.channel.folder import FOLDER
 from server.embedded import EmbeddedTriton
 from tests.triton.built import configured, example, inputs, link_repository, metric
-from tests.triton.conftest import until
 from tests.triton.endless import make_endless
 from tests.triton.test_pipeline import scene
+from tests.waiting import until
 
 pytestmark = [pytest.mark.triton, pytest.mark.timeout(300)]
 

@@ -36,8 +36,8 @@ from python_backends.policy.vllm.pixels import to_tokens
 from server import stubs
 from server.embedded import EmbeddedTriton
 from tests.triton.built import ask, asked, configured, example, inputs, link_repository, metric, stream, tensor, texts
-from tests.triton.conftest import until
 from tests.vllm import scene
+from tests.waiting import until
 
 pytestmark = [pytest.mark.triton, pytest.mark.timeout(300)]
 

@@ -27,7 +27,8 @@ from server.embedded import EmbeddedTriton
 from server.loading import load_newest, targets
 from tests.builder.conftest import Place, make_place
 from tests.builder.tiny import WIDTH, write_weights
-from tests.triton.conftest import GRPC, HTTP, METRICS, until
+from tests.triton.tiny.conftest import GRPC, HTTP, METRICS
+from tests.waiting import until
 
 pytestmark = pytest.mark.triton
 
@@ -160,7 +161,7 @@ def test_the_command_finds_the_server_of_its_state_folder(served: Served) -> Non
     store = served.place.store
     environment = {
         **os.environ,
-        "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
+        "PYTHONPATH": str(Path(__file__).resolve().parents[3]),
         "PIXELIS_STATE": str(store.state),
         "PIXELIS_SERVER__HOST": served.config.server.host,
     }

@@ -12,8 +12,9 @@ from pixelis.settings import Settings
 from server import layout, stubs
 from server.embedded import EmbeddedTriton
 from server.launch import KEY_NAME
-from tests.triton.conftest import SERVICES, until
-from tests.triton.test_watchdog import ask, kill, repairs
+from tests.triton.tiny.conftest import SERVICES
+from tests.triton.tiny.test_watchdog import ask, kill, repairs
+from tests.waiting import until
 
 pytestmark = [pytest.mark.triton, pytest.mark.timeout(120)]
 

@@ -24,7 +24,8 @@ from server.control import Control
 from server.doctor import examine
 from server.embedded import EmbeddedTriton
 from server.launch import KEY_NAME
-from tests.triton.conftest import SERVICES, until
+from tests.triton.tiny.conftest import SERVICES
+from tests.waiting import until
 
 pytestmark = [pytest.mark.triton, pytest.mark.timeout(120)]
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from pixelis.settings import Server, Settings
 from server import remains
 from server.embedded import EmbeddedTriton
+from tests.waiting import until
 
 SERVICES = Path(__file__).parent / "repository"
 HTTP, GRPC, METRICS = 18100, 18101, 18102
@@ -36,7 +36,7 @@ def config(tmp_path: Path, nothing_left: None) -> Settings:
 @pytest.fixture
 def child_environment(config: Settings) -> dict[str, str]:
     """The same settings for a process that a test starts."""
-    root = str(Path(__file__).resolve().parents[2])
+    root = str(Path(__file__).resolve().parents[3])
     return {
         **os.environ,
         "PYTHONPATH": root,
@@ -66,13 +66,3 @@ def processes() -> list[int]:
     """Processes of servers on the test's port."""
     found = remains.marked()
     return [pid for name, pids in found.items() if name.startswith(f"{remains.PREFIX}{HTTP}-") for pid in pids]
-
-
-def until(condition: Callable[[], bool], timeout_s: float = 10.0) -> bool:
-    """Whether the condition came true in time."""
-    end = time.monotonic() + timeout_s
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return condition()

@@ -20,7 +20,8 @@ from pixelis.settings import Settings
 from server import remains
 from server.embedded import EmbeddedTriton
 from server.launch import KEY_NAME
-from tests.triton.conftest import HTTP, until
+from tests.triton.tiny.conftest import HTTP
+from tests.waiting import until
 
 pytestmark = pytest.mark.triton
 

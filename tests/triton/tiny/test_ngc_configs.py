@@ -14,7 +14,7 @@ from builder.triton_config import parse, text
 from pixelis.settings import Server, Settings
 from server.embedded import EmbeddedTriton
 from tests.builder.golden import HERE
-from tests.triton.conftest import GRPC, HTTP, METRICS
+from tests.triton.tiny.conftest import GRPC, HTTP, METRICS
 
 pytestmark = pytest.mark.triton
 

@@ -19,7 +19,8 @@ from pixelis.errors import NotFound, SetupError
 from pixelis.settings import Settings
 from server import remains
 from server.embedded import EmbeddedTriton, Progress
-from tests.triton.conftest import HTTP, SERVICES, processes, regions, until
+from tests.triton.tiny.conftest import HTTP, SERVICES, processes, regions
+from tests.waiting import until
 
 pytestmark = pytest.mark.triton
 

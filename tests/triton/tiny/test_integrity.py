@@ -18,7 +18,8 @@ from server.loading import load_newest, targets
 from tests.builder.conftest import Place, make_place
 from tests.builder.tiny import WIDTH, write_weights
 from tests.published_version import flip
-from tests.triton.conftest import GRPC, HTTP, METRICS, until
+from tests.triton.tiny.conftest import GRPC, HTTP, METRICS
+from tests.waiting import until
 
 pytestmark = pytest.mark.triton
 
