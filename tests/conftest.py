@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
-from xdist.scheduler import LoadScopeScheduling, Scheduling
+from xdist.scheduler import Scheduling
 
+from tests.beside import Servers
 from tests.checkpoints import write_random_checkpoint
 
 # Times of single examples say nothing on a busy machine; what must be fast is measured, not asserted here.
@@ -18,20 +19,6 @@ settings.load_profile("pixelis")
 
 # A shell's background job ignores SIGINT and so would every child of it, which the tests of Ctrl-C could not interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-
-TESTS = Path(__file__).parent
-
-
-class Servers(LoadScopeScheduling):  # type: ignore[misc]  # xdist's hooks are untyped
-    """Where tests on real servers run beside each other: what shares ports stays in one process.
-
-    That is a folder with a conftest.py, with all below it; a file elsewhere has ports of its own.
-    """
-
-    def _split_scope(self, nodeid: str) -> str:
-        path = Path(nodeid.split("::")[0])
-        folders = [one for one in reversed(path.parents) if (TESTS.parent / one / "conftest.py").is_file()]
-        return str((*(one for one in folders if one != Path(TESTS.name)), path)[0])
 
 
 @pytest.hookimpl(optionalhook=True)
