@@ -11,7 +11,7 @@ LOCK        := deploy/requirements-server.txt
 LOCKED      := .pixelis/locked
 # Tests without a server, over the cores; those of a file share fixtures, so they stay together.
 SPREAD := --numprocesses auto --maxprocesses 4 --dist loadfile
-# Tests on real servers, two at a time: tests/conftest.py says what stays together.
+# Tests on real servers, two at a time: tests/beside.py says what stays together.
 SERVERS := --numprocesses auto --maxprocesses 2 --dist loadgroup
 # Told at the end, so that who makes one slower sees it.
 SLOWEST := --durations 20 --durations-min 10
