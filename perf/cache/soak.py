@@ -17,6 +17,7 @@ from perf.cache.mix import Mix
 from perf.cache.redis_process import RedisProcess
 from perf.e2e.load import Answered, closed_loop
 from perf.environment import environment
+from perf.meanwhile import meanwhile
 from perf.ports import free_ports
 from perf.progress import bar, started
 from pixelis.schema import Claim
@@ -109,22 +110,16 @@ def _phase(
 @contextmanager
 def _killed(redis: RedisProcess, every_s: float, kills: list[float]) -> Iterator[None]:
     """Kill it every `every_s` seconds, and start it again, empty, `DOWN_S` later; each kill is added to `kills`."""
-    ending = threading.Event()
 
-    def run() -> None:
-        while not ending.wait(every_s - DOWN_S):
+    def run(over: threading.Event) -> None:
+        while not over.wait(every_s - DOWN_S):
             redis.kill()
             kills.append(time.monotonic())
-            ending.wait(DOWN_S)
+            over.wait(DOWN_S)
             redis.start()
 
-    thread = threading.Thread(target=run, name="kills", daemon=True)
-    thread.start()
-    try:
+    with meanwhile(run, name="kills"):
         yield
-    finally:
-        ending.set()
-        thread.join()
 
 
 def _p99(answered: list[Answered]) -> float:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import requests
 
 from perf.chaos.fleet import Running
+from perf.meanwhile import meanwhile
 from pixelis.errors import PixelisError
 
 EVERY_S = 1.0
@@ -22,20 +23,14 @@ def listening(fleet: Running) -> Iterator[set[str]]:
     if url is None:
         yield found
         return
-    over = threading.Event()
     before = _named(url)
 
-    def work() -> None:
+    def work(over: threading.Event) -> None:
         while not over.wait(EVERY_S):
             found.update(_named(url) - before)
 
-    thread = threading.Thread(target=work, name="alarms", daemon=True)
-    thread.start()
-    try:
+    with meanwhile(work, name="alarms"):
         yield found
-    finally:
-        over.set()
-        thread.join()
 
 
 def _prometheus(fleet: Running) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import itertools
 import json
 import threading
@@ -16,6 +17,7 @@ import requests
 
 from clients.client import PixelisClient
 from perf.e2e.questions import Asked
+from perf.meanwhile import meanwhile
 from pixelis.errors import PixelisError, ServingError, code_of, from_wire
 from pixelis.schema import PipelineResult
 
@@ -96,23 +98,18 @@ class Crowd:
     @contextlib.contextmanager
     def asking(self) -> Iterator[list[Outcome]]:
         """While it lasts, requests are under way; on leaving, every one of them has ended."""
-        over, numbers, found = threading.Event(), itertools.count(), list[Outcome]()
+        numbers, found = itertools.count(), list[Outcome]()
 
-        def work(way: Way) -> None:
+        def work(way: Way, over: threading.Event) -> None:
             while not over.is_set():
                 number = next(numbers)
                 found.append(self.once(number % len(self._questions), way, use_cache=bool(number % 2)))
                 over.wait(self._pace_s)
 
-        threads = [threading.Thread(target=work, args=(way,), name=f"crowd-{way}") for way in PEOPLE]
-        for thread in threads:
-            thread.start()
         try:
-            yield found
+            with meanwhile(*(functools.partial(work, way) for way in PEOPLE), name="crowd"):
+                yield found
         finally:
-            over.set()
-            for thread in threads:
-                thread.join()
             self.outcomes += found
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from clients.client import PixelisClient
 from perf.chaos.fleet import until
+from perf.meanwhile import meanwhile
 from pixelis.errors import PixelisError
 from pixelis.schema import Experience, KnnCommand
 from python_backends.experience.key import WIDTH
@@ -37,19 +38,13 @@ class Learner:
     @contextlib.contextmanager
     def teaching(self) -> Iterator[None]:
         """While it lasts; on leaving, the last one is acknowledged or refused."""
-        over = threading.Event()
 
-        def work() -> None:
+        def work(over: threading.Event) -> None:
             while not over.wait(EVERY_S):
                 self._one()
 
-        thread = threading.Thread(target=work, name="learner")
-        thread.start()
-        try:
+        with meanwhile(work, name="learner"):
             yield
-        finally:
-            over.set()
-            thread.join()
 
     def lost(self, replicas: list[str]) -> list[str]:
         """Names of those that were acknowledged and that one of the replicas does not find, after some patience.

@@ -31,6 +31,7 @@ from builder.spec import pipeline
 from clients.client import PixelisClient
 from perf.checkpoint.part import Asked, Found, claim
 from perf.environment import environment
+from perf.meanwhile import meanwhile
 from perf.policy.checkpoint import decoded_checkpoint
 from perf.ports import free_ports
 from pixelis.errors import BuildError, PixelisError
@@ -160,22 +161,17 @@ def _loads(client: PixelisClient, name: str) -> float:
 @contextmanager
 def _sampled(server_id: str) -> Iterator[list[int]]:
     """While it lasts, what the processes of all checkpoints take together, several times a second."""
-    found, ended = [0], threading.Event()
+    found = [0]
 
-    def look() -> None:
-        while not ended.wait(_SAMPLE_S):
+    def look(over: threading.Event) -> None:
+        while not over.wait(_SAMPLE_S):
             processes = [
                 stub.pid for model, ours in stubs.find(server_id).items() for stub in ours if base(model) in PAIR
             ]
             found.append(resident(processes))
 
-    thread = threading.Thread(target=look, name="swap-memory", daemon=True)
-    thread.start()
-    try:
+    with meanwhile(look, name="swap-memory"):
         yield found
-    finally:
-        ended.set()
-        thread.join()
 
 
 def _found(times: dict[str, Times], most: int, budget: int, sizes: dict[str, int]) -> Found:

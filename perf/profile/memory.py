@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from perf.e2e.processes import Usage, usage
+from perf.meanwhile import meanwhile
 from pixelis.errors import SetupError
 from server import remains
 
@@ -55,9 +56,9 @@ def watched(server_id: str | None) -> Iterator[Memory]:
 
     Reading takes the kernel some milliseconds a process, in a thread of its own.
     """
-    memory, over = Memory(), threading.Event()
+    memory = Memory()
 
-    def read() -> None:
+    def read(over: threading.Event) -> None:
         while server_id is not None:
             try:
                 found = usage(remains.of(server_id).processes)
@@ -68,10 +69,5 @@ def watched(server_id: str | None) -> Iterator[Memory]:
             if over.wait(EVERY_S):
                 return
 
-    thread = threading.Thread(target=read, name="memory", daemon=True)
-    thread.start()
-    try:
+    with meanwhile(read, name="memory"):
         yield memory
-    finally:
-        over.set()
-        thread.join(5.0)

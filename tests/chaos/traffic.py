@@ -14,6 +14,7 @@ from typing import Any
 
 from clients.client import PixelisClient
 from clients.wire import MARGIN_S
+from perf.meanwhile import meanwhile
 from pixelis.errors import DeadlineExceeded, PixelisError, Unavailable
 from pixelis.schema import Action, PipelineResult
 from server import stubs
@@ -77,24 +78,16 @@ class Traffic:
     @contextmanager
     def flowing(self) -> Iterator[None]:
         """While it lasts, requests are under way; on leaving, every one of them has ended."""
-        over = threading.Event()
         before = len(self.outcomes)
         ways = itertools.cycle(("grpc", "http", "grpc", "stream grpc", "grpc", "http", "http", "stream http"))
         numbers = itertools.count()
 
-        def work() -> None:
+        def work(over: threading.Event) -> None:
             while not over.is_set():
                 self.outcomes.append(self.once(next(numbers), next(ways)))
 
-        threads = [threading.Thread(target=work) for _ in range(CONCURRENCY)]
-        for thread in threads:
-            thread.start()
-        try:
+        with meanwhile(*[work] * CONCURRENCY, name="traffic"):
             yield
-        finally:
-            over.set()
-            for thread in threads:
-                thread.join()
         assert len(self.outcomes) > before
 
     def close(self) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from clients.client import PixelisClient
+from perf.meanwhile import meanwhile
 from pixelis.errors import PixelisError
 from pixelis.schema import Experience, KnnCommand
 from python_backends.experience.key import WIDTH
@@ -85,19 +86,10 @@ def teaching(stack: Stack, service: str, people: int = 2, pace_s: float = 0.01) 
 
 @contextlib.contextmanager
 def _doing(people: int, one: Callable[[], None], pace_s: float) -> Iterator[None]:
-    over = threading.Event()
-
-    def work() -> None:
+    def work(over: threading.Event) -> None:
         while not over.is_set():
             one()
             over.wait(pace_s)
 
-    threads = [threading.Thread(target=work, name=f"crowd-{number}", daemon=True) for number in range(people)]
-    for thread in threads:
-        thread.start()
-    try:
+    with meanwhile(*[work] * people, name="crowd"):
         yield
-    finally:
-        over.set()
-        for thread in threads:
-            thread.join()

@@ -14,6 +14,7 @@ import psutil
 
 from builder.store import Store
 from perf.chaos.versions import flipped
+from perf.meanwhile import meanwhile
 from pixelis.settings import settings
 from tests.rehearsal.crowd import asking, teaching
 from tests.rehearsal.stack import Stack, until
@@ -107,21 +108,16 @@ def model_dies(stack: Stack) -> Iterator[None]:
 
     Which process the kernel takes cannot be chosen; which one is taken here can.
     """
-    over, there = threading.Event(), stack.compose.containers["triton-1"]
+    there = stack.compose.containers["triton-1"]
 
-    def work() -> None:
+    def work(over: threading.Event) -> None:
         while not over.wait(2.0) and stack.compose.containers["triton-1"] is there:
             for one in stack.model("triton-1", "visual_ops"):
                 with contextlib.suppress(psutil.NoSuchProcess):
                     one.kill()
 
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    try:
+    with meanwhile(work, name="kills"):
         yield
-    finally:
-        over.set()
-        thread.join()
 
 
 @contextlib.contextmanager
@@ -182,21 +178,15 @@ def policy_is_slow(stack: Stack) -> Iterator[None]:
 @contextlib.contextmanager
 def _mostly_still(taken: Sequence[psutil.Process], still_s: float, awake_s: float) -> Iterator[None]:
     """Processes that stand still for so long, and work for so long, in turns."""
-    over = threading.Event()
 
-    def work() -> None:
+    def work(over: threading.Event) -> None:
         while not over.is_set():
             with _still(taken):
                 over.wait(still_s)
             over.wait(awake_s)
 
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    try:
+    with meanwhile(work, name="stops"):
         yield
-    finally:
-        over.set()
-        thread.join()
 
 
 @contextlib.contextmanager
@@ -238,20 +228,16 @@ def one_lags(stack: Stack) -> Iterator[None]:
 def memory_runs_out(stack: Stack) -> Iterator[None]:
     """A machine with hardly more memory than the containers take: what they give back is free again."""
     whole = int(sum(one.used() for one in stack.compose.containers.values()) / 0.97)
-    over = threading.Event()
 
-    def work() -> None:
+    def work(over: threading.Event) -> None:
         while not over.wait(0.5):
             free = whole - sum(one.used() for one in stack.compose.containers.values())
             meminfo(stack.folder, whole, max(0, free))
 
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
     try:
-        yield
+        with meanwhile(work, name="memory"):
+            yield
     finally:
-        over.set()
-        thread.join()
         meminfo(stack.folder, 2**34, 2**33)
 
 
