@@ -29,8 +29,11 @@ def e2e(
         str | None, typer.Option(metavar="NAME", help="nano, 90m (random weights), or a Hugging Face folder.")
     ] = None,
     best: Annotated[
-        bool, typer.Option("--best", help="Models in the quickest forms that `bench formats` measured here.")
+        bool, typer.Option("--best", help="Models in the best forms that `bench formats` measured here.")
     ] = False,
+    goal: Annotated[
+        str, typer.Option(help="What --best is best for: latency, throughput, memory or size.")
+    ] = "latency",
     as_json: Annotated[bool, typer.Option("--json", help="One measurement object on stdout.")] = False,
 ) -> None:
     """The plain pipeline (one process, PyTorch and transformers) and the server, in turn, on the same questions.
@@ -44,10 +47,11 @@ def e2e(
 
         pixelis bench e2e --best --alone --json
 
-        pixelis bench e2e --checkpoint 90m --best --json
+        pixelis bench e2e --checkpoint 90m --best --goal memory --json
     """
     from perf.e2e.command import Plan, measure
     from perf.e2e.show import show
+    from perf.formats.words import parse_goal
     from perf.policy.words import parse_levels
 
     plan = Plan(
@@ -61,7 +65,7 @@ def e2e(
         alone=alone,
         command=shlex.join(["pixelis", *sys.argv[1:]]),
         checkpoint=checkpoint,
-        best=best,
+        best=parse_goal(goal) if best else None,
     )
     measured = measure(plan)
     if as_json:

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from builder.choosing.choose import Goal
 from builder.commands.options import progress
 from builder.nano.questions import FAMILIES
 from clients.client import PixelisClient
@@ -41,7 +42,7 @@ class Plan:
     alone: bool
     command: str
     checkpoint: str | None = None
-    best: bool = False
+    best: Goal | None = None
 
 
 def measure(plan: Plan) -> Measurement:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from builder.building.build import build
+from builder.choosing.choose import Goal
 from builder.commands.modes import fail_with
 from builder.reporting.report import collect
 from builder.spec import pipeline
@@ -50,19 +51,19 @@ class Subject:
 
 
 @contextmanager
-def subject(checkpoint: str | None, best: bool, watch: Watch) -> Iterator[Subject]:
+def subject(checkpoint: str | None, best: Goal | None, watch: Watch) -> Iterator[Subject]:
     """The repositories, built where they are not there; the checkpoint is that of the settings in here.
 
     Args:
         checkpoint: `nano`, `90m` or a folder; none = the settings', and the repository that they name.
-        best: every model in the quickest form that keeps its accuracy, of those that were measured on this machine
-            (`pixelis bench formats`); one of which nothing was measured is in its default form.
+        best: every model in the form that is best for this and keeps its accuracy, of those that were measured on this
+            machine (`pixelis bench formats`); one of which nothing was measured is in its default form. None = all are.
         watch: told what is built.
 
     Raises:
         PixelisError: no such checkpoint, or a build that fails.
     """
-    if checkpoint is None and not best:
+    if checkpoint is None and best is None:
         yield Subject(settings().repository.absolute(), settings().repository.absolute())
         return
     state = settings().state.absolute()
@@ -70,27 +71,26 @@ def subject(checkpoint: str | None, best: bool, watch: Watch) -> Iterator[Subjec
     with in_use(found):
         folder = state / FOLDER / found.name
         default = _built(folder / "default", state, {}, watch)
-        forms = _quickest(Store(default, state)) if best else {}
-        yield Subject(default, _built(folder / "best", state, forms, watch) if forms else default)
+        forms = {} if best is None else _best(Store(default, state), best)
+        yield Subject(default, _built(folder / f"best-{best}", state, forms, watch) if forms else default)
 
 
-def _quickest(store: Store) -> dict[str, str]:
-    """Model -> label, where the quickest one is not the default."""
-    found = {}
+def _best(store: Store, goal: Goal) -> dict[str, Form]:
+    """Model -> form, where the best one is not the default."""
+    found: dict[str, Form] = {}
     for model in collect(store, pipeline()).models:
-        label = next((choice.chosen for choice in model.best if choice.goal == "latency"), None)
+        label = next((choice.chosen for choice in model.best if choice.goal == goal), None)
         if label is not None and label != model.shown:
-            found[model.model] = label
+            found[model.model] = Form(label=label, why=f"bench e2e: the best for {goal} here")
     return found
 
 
-def _built(repository: Path, state: Path, forms: Mapping[str, str], watch: Watch) -> Path:
+def _built(repository: Path, state: Path, forms: Mapping[str, Form], watch: Watch) -> Path:
     repository.mkdir(parents=True, exist_ok=True)
     others = [name for name in pipeline().names if name not in forms]  # or each run would publish those anew
     fail_with(build(others, default=True, repository=repository, state=state, watch=watch), as_json=False)
     if forms:
-        wanted = {model: Form(label=label, why="bench e2e: the quickest here") for model, label in forms.items()}
-        report = build(list(forms), forms=wanted, repository=repository, state=state, watch=watch)
+        report = build(list(forms), forms=forms, repository=repository, state=state, watch=watch)
         fail_with(report, as_json=False)
     return repository
 
