@@ -14,7 +14,7 @@ from server.doctor import examine
 from server.remains import Record
 
 ROOT = Path(__file__).resolve().parents[2]
-SERVICES = ROOT / "tests" / "triton" / "repository"
+SERVICES = ROOT / "tests" / "triton" / "tiny" / "repository"
 
 
 def doctor(state: Path, *arguments: str) -> tuple[int, dict[str, object]]:
