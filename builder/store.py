@@ -22,6 +22,7 @@ from pathlib import Path
 from builder.costing.cost import Costs
 from builder.storing.lock import exclusive
 from builder.storing.manifest import MANIFEST, FileRecord, Manifest, records, sha256
+from pixelis.draft import sync as sync_one
 from pixelis.errors import BuildError, NotFound
 from pixelis.json_text import loads
 
@@ -81,7 +82,7 @@ class Store:
         return Path(tempfile.mkdtemp(prefix=PREFIX, dir=area))
 
     def write(self, path: Path, text: str) -> None:
-        """Replace a file of the repository in one step. Not by a draft beside it: Triton watches those folders."""
+        """Replace a file of the repository in one step; a build that is killed leaves nothing beside it."""
         staged = self.staging(path)
         (staged / path.name).write_text(text, encoding="utf-8")
         os.replace(staged / path.name, path)
@@ -291,18 +292,10 @@ def copy(source: str, target: str) -> str:
 def sync(directory: Path) -> None:
     """Put every file and folder of `directory` on the disk before its name appears anywhere."""
     for path in [*directory.rglob("*"), directory]:
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        sync_one(path)
 
 
 def move(source: Path, target: Path) -> None:
     """One rename within a file system, and its parent folder synced; never over something that has content."""
     os.rename(source, target)
-    handle = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync_one(target.parent)
