@@ -32,8 +32,8 @@ def e2e(
         bool, typer.Option("--best", help="Models in the best forms that `bench formats` measured here.")
     ] = False,
     goal: Annotated[
-        str, typer.Option(help="What --best is best for: latency, throughput, memory or size.")
-    ] = "latency",
+        str | None, typer.Option(help="What --best is best for: latency (the default), throughput, memory or size.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One measurement object on stdout.")] = False,
 ) -> None:
     """The plain pipeline (one process, PyTorch and transformers) and the server, in turn, on the same questions.
@@ -53,7 +53,10 @@ def e2e(
     from perf.e2e.show import show
     from perf.formats.words import parse_goal
     from perf.policy.words import parse_levels
+    from pixelis.errors import InvalidRequest
 
+    if goal is not None and not best:
+        raise InvalidRequest("--goal says what --best is best for.", mend="Give --best too, or leave --goal out.")
     plan = Plan(
         scenes=scenes,
         rounds=rounds,
@@ -65,7 +68,7 @@ def e2e(
         alone=alone,
         command=shlex.join(["pixelis", *sys.argv[1:]]),
         checkpoint=checkpoint,
-        best=parse_goal(goal) if best else None,
+        best=parse_goal(goal or "latency") if best else None,
     )
     measured = measure(plan)
     if as_json:

@@ -370,3 +370,10 @@ def test_wrong_usage_is_said_before_anything_starts(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert ", ".join(FAMILIES) in json.loads(done.stdout)["mend"]
     assert not (tmp_path / "bench" / "logs").exists()
+
+
+def test_a_goal_of_nothing_is_refused() -> None:
+    command = [sys.executable, "-m", "pixelis", "bench", "e2e", "--goal", "memory"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "Give --best too" in done.stderr
