@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# --no-compile: of 22 000 modules most are never imported; those that are compile themselves then.
+PIP    := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt
 RTX_VERSION := 1.7.1.116
 RTX         := libs==$(RTX_VERSION) bindings==$(RTX_VERSION)
 # Extras of what a server is installed from, and where the lock of that is installed to be looked at.
@@ -65,10 +66,10 @@ $(VENV)/.setup-formats: $(VENV)/.setup
 	@touch $@
 
 build: setup  ## export, check and publish every model into model_repository/
-	@$(BIN)/pixelis build
+	@$(BIN)/pixelis build --jobs 2
 
 demo: setup  ## from nothing to an answer about a real picture, then stop
-	@$(BIN)/pixelis build
+	@$(BIN)/pixelis build --jobs 2
 	@$(BIN)/python -m perf.demo
 
 serve: build  ## serve on loopback until Ctrl-C

@@ -17,6 +17,7 @@ from pathlib import Path
 from builder.building.making import Watch
 from builder.building.outcome import IDLE, BuildReport, Outcome, State
 from builder.building.run import Run
+from builder.building.together import together
 from builder.named.specs import in_repository
 from builder.segmenting.standing import stand
 from builder.spec import Pipeline, pipeline
@@ -40,6 +41,7 @@ def build(
     repository: Path | None = None,
     state: Path | None = None,
     target: Target = "embedded",
+    jobs: int = 1,
     spec: Pipeline | None = None,
     watch: Watch = lambda model, stage: None,
 ) -> BuildReport:
@@ -53,8 +55,9 @@ def build(
         repository: the Triton model repository; default: the settings'. Another one is written whole.
         state: build cache and logs; default: the settings'.
         target: what will serve the repository.
+        jobs: how many models are made at the same time, each in a process of its own.
         spec: the pipeline; default: `builder.spec.pipeline()`.
-        watch: is told what happens.
+        watch: is told what happens, from any thread.
 
     Returns:
         One outcome for each model that has an artifact; failures are among them, not raised.
@@ -76,7 +79,9 @@ def build(
         built = [model for model in selected if model.built]
         # What this build has no source of stays as it is: a segmenter, and other checkpoints.
         stays = {name for name in known.names if name in PAIR or name not in given.names}
-        outcomes = [stand(store, model, target) if model.name in stays else run.one(model) for model in built]
+        outcomes = together(
+            built, jobs, lambda model: stand(store, model, target) if model.name in stays else run.one(model)
+        )
         if any(outcome.state not in IDLE for outcome in outcomes):
             # A config is of the form that is served, and that may be another one now.
             written = sorted({*written, *lay_out(store, known, target)}, key=known.names.index)

@@ -11,18 +11,17 @@ failed       why; the other forms go on
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel
 
-from builder.building.child import end_running
 from builder.building.device import anywhere, for_device
 from builder.building.machine import Choice as Kept
 from builder.building.machine import Device
 from builder.building.making import Watch, make_cached
+from builder.building.together import together
 from builder.candidate import FORMATS, PRECISIONS, Exclusion
 from builder.model_spec import ModelSpec
 from builder.pipeline import Pipeline
@@ -121,7 +120,7 @@ def build_candidates(
         kept = for_device(device, wanted, model.kind) if device else anywhere(wanted)
         work += [(model, choice) for choice in kept]
     with store.locked():
-        made = _all(work, jobs, lambda model, kept: _one(store, known, model, kept, force, watch))
+        made = together(work, jobs, lambda each: _one(store, known, *each, force, watch))
     rows: list[CandidateRow] = []
     for model in chosen:
         rows += [row for row in made if row.model == model.name]
@@ -129,24 +128,6 @@ def build_candidates(
     return CandidatesReport(
         asked=[model.name for model in chosen], rows=rows, seconds=round(time.perf_counter() - started, 3)
     )
-
-
-def _all(
-    work: list[tuple[ModelSpec, Kept]], jobs: int, one: Callable[[ModelSpec, Kept], CandidateRow]
-) -> list[CandidateRow]:
-    """`one` for everything, `jobs` at a time, in order; an interrupt ends those at work and starts no more."""
-    pool = ThreadPoolExecutor(max(jobs, 1))
-    try:
-        futures = [pool.submit(one, *pair) for pair in work]
-        for future in wait(futures, return_when=FIRST_EXCEPTION).done:
-            future.result()
-        return [future.result() for future in futures]
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        end_running()
-        raise
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _one(store: Store, known: Pipeline, model: ModelSpec, choice: Kept, force: bool, watch: Watch) -> CandidateRow:

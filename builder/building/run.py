@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping
 
@@ -23,7 +24,7 @@ from python_backends.engine import ENGINES
 
 
 class Run:
-    """One build, under the store's lock.
+    """One build, under the store's lock. Models may be made at the same time, each by a thread of its own.
 
     Args:
         store: locked.
@@ -48,6 +49,7 @@ class Run:
         self.store, self.known, self.force, self.default, self.watch = store, known, force, default, watch
         self.target, self.forms = target, forms
         self.chosen = Chosen(store.repository, store.state)
+        self._remembering = threading.Lock()
 
     def one(self, spec: ModelSpec) -> Outcome:
         """Bring one model up to date; what goes wrong is in the outcome."""
@@ -75,7 +77,8 @@ class Run:
         if before is not None and before.held:
             ended = f"no longer held ({before.why})"
             outcome.reason = f"{ended}; {outcome.reason}" if outcome.reason else ended
-        self._remember(form, wanted, before)
+        with self._remembering:  # all of them are in one file
+            self._remember(form, wanted, before)
         return outcome.model_copy(update={"chosen": wanted.why if wanted else None})
 
     def _servable(self, form: ModelSpec) -> None:

@@ -67,7 +67,7 @@ class Plan(BaseModel):
 
     Attributes:
         disk_bytes: together.
-        memory_bytes: of the largest process.
+        memory_bytes: of the largest processes that may run at the same time.
         seconds: together.
         others: models that are brought up to date as well, and have nothing to do with the checkpoint.
         warnings: what is odd about the checkpoint.
@@ -98,6 +98,7 @@ def plan(
     values: Settings,
     *,
     published: bool,
+    jobs: int = 1,
 ) -> Plan:
     """The plan of a build.
 
@@ -108,6 +109,7 @@ def plan(
         forms: that each of them is built in.
         values: settings that serving will have.
         published: whether artifacts are published, besides being kept in the build cache.
+        jobs: how many are built at the same time.
     """
     architecture, weights = checkpoint.architecture, checkpoint.weights
     chosen = [known[name] for name in models] or [model for model in known.models if model.built]
@@ -127,7 +129,7 @@ def plan(
         models=rows,
         others=[model.name for model in chosen if model.name not in MADE],
         disk_bytes=sum(row.disk_bytes for row in rows),
-        memory_bytes=max((row.memory_bytes for row in rows), default=0),
+        memory_bytes=sum(sorted((row.memory_bytes for row in rows), reverse=True)[:jobs]),
         seconds=round(sum(row.seconds for row in rows), 1),
         serving=_serving(
             checkpoint, {name: next(iter(forms.get(name, ())), known[name].candidate) for name in MADE}, values

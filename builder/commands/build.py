@@ -142,8 +142,6 @@ def _mode(request: Request) -> Callable[[Request], None]:
             wrong = "goes without --publish, --default and --target: candidates are published nowhere"
             raise typer.BadParameter(wrong, param_hint="--formats")
         return modes.candidates
-    if request.jobs > 1:
-        raise typer.BadParameter("goes with --formats, --optimize or --preset", param_hint="--jobs")
     if request.publish and request.default:
         raise typer.BadParameter("names a form, and --default the spec's", param_hint="--publish")
     if request.publish and len(request.names) != 1:

@@ -37,7 +37,7 @@ Output = Annotated[
 OnDevice = Annotated[
     str, typer.Option(metavar="NAME", help="Only forms that are worth it on auto, cpu or cuda; default: all.")
 ]
-Jobs = Annotated[int, typer.Option("--jobs", min=1, metavar="N", help="Candidates that are built at the same time.")]
+Jobs = Annotated[int, typer.Option("--jobs", min=1, metavar="N", help="How many are built at the same time.")]
 Segmenter = Annotated[
     str,
     typer.Option(
@@ -111,6 +111,8 @@ Examples:
 pixelis build
 
 pixelis build embed_image ocr_detect --force
+
+pixelis build --jobs 2
 
 pixelis build --models all --formats all --jobs 2
 

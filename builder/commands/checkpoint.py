@@ -60,7 +60,7 @@ def build_checkpoint(
         wanted = request.names or ([] if request.name is None else list(MADE))
         candidates = bool(request.formats or request.precisions or request.measure or request.device)
         forms = {name: _forms(request, known[name], places[1], values, candidates) for name in MADE}
-        made = plan(checkpoint, known, wanted, forms, values, published=not candidates)
+        made = plan(checkpoint, known, wanted, forms, values, published=not candidates, jobs=request.jobs)
         if dry_run:
             typer.echo(made.model_dump_json()) if request.as_json else print_plan(Console(), made)
             return

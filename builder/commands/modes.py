@@ -35,6 +35,7 @@ def publish(request: Request) -> None:
             forms=forms,
             repository=request.repository,
             target=request.target,
+            jobs=request.jobs,
             spec=request.spec,
             watch=watch,
         )

@@ -168,10 +168,11 @@ def _search(
     until: float,
     watch: Watch,
 ) -> float:
-    """Try one after the other; seconds that a pair took, at the median."""
+    """Try one after the other, and one however little time there is; seconds that a pair took, at the median."""
     took: list[float] = []
-    fruitless = 0
-    while time.monotonic() < until:
+    tried = fruitless = 0
+    while tried == 0 or time.monotonic() < until:
+        tried += 1
         running = search.next()
         watch(f"trial {len(search.known) + 1}: {running.choice.words}")
         try:

@@ -206,7 +206,6 @@ def test_a_form_that_there_is_not(here: Place) -> None:
         ["alpha", "--preset", "edge"],
         ["alpha", "--output", "folder"],
         ["alpha", "--device", "abacus"],
-        ["alpha", "--jobs", "2"],
         ["alpha", "--formats", "onnx", "--target", "ngc", "--repository", "elsewhere"],
         ["alpha", "--optimize", "latency", "--force"],
         ["alpha", "--optimize", "latency", "--publish", "onnx-fp32"],

@@ -20,6 +20,7 @@ from builder.spec import pipeline
 from pixelis.errors import GateFailed
 from tests.builder import faults
 from tests.builder.faults import Change
+from tests.marked import long
 
 
 @dataclass
@@ -173,9 +174,6 @@ def test_what_cannot_be_looked_into_says_so(artifacts: Artifacts, tmp_path: Path
     assert "not bisected: " in str(bisect.first_wrong(right.source, tmp_path, right.spec))
 
 
-LONG = pytest.mark.long
-"""Of faults that are alike one is looked for in `make test`, and all of them in `make test-long`."""
-
 VISION = {
     "weight": faults.weight(1),
     "channel": faults.weight(1, faults.flipped_channel),
@@ -187,7 +185,7 @@ ALIKE = ("weight", "x 0.99")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fault", [pytest.param(one, marks=LONG if one in ALIKE else ()) for one in VISION])
+@pytest.mark.parametrize("fault", [long(one) if one in ALIKE else one for one in VISION])
 @pytest.mark.parametrize("label", ["onnx-fp32", "onnx-int8-dynamic"])
 def test_the_vision_tower(artifacts: Artifacts, tmp_path: Path, label: str, fault: str) -> None:
     if label != "onnx-fp32" and fault in ("weight", "channel"):  # too little to be seen in the answers
@@ -200,9 +198,9 @@ def test_the_vision_tower(artifacts: Artifacts, tmp_path: Path, label: str, faul
 @pytest.mark.parametrize(
     ("label", "change", "reason"),
     [
-        pytest.param("onnx-fp32", faults.weight(1), "cosine", marks=LONG),
-        ("onnx-fp32", faults.table("embeddings.position_embeddings"), "cosine"),
-        pytest.param("onnx-int8-weights", faults.table("embeddings.position_embeddings"), "cosine", marks=LONG),
+        long("onnx-fp32", faults.weight(1), "cosine"),
+        long("onnx-fp32", faults.table("embeddings.position_embeddings"), "cosine"),
+        long("onnx-int8-weights", faults.table("embeddings.position_embeddings"), "cosine"),
         ("onnx-int8-weights", faults.scaled("EMBEDDING", 1.01), "scale"),
     ],
     ids=["weight", "positions", "int8 positions", "int8 x 1.01"],
@@ -241,7 +239,7 @@ POLICY: dict[str, tuple[Callable[[], Change], str]] = {
 MANY_STEPS = ("weight", "key and value swapped", "logits of the token before")
 
 
-@pytest.mark.parametrize("fault", [pytest.param(one, marks=LONG if one in MANY_STEPS else ()) for one in POLICY])
+@pytest.mark.parametrize("fault", [long(one) if one in MANY_STEPS else one for one in POLICY])
 def test_the_decoder(random_checkpoint: Path, policy_artifact: Path, tmp_path: Path, fault: str) -> None:
     source = Decoder(random_checkpoint)
     source.export_onnx = lambda folder: shutil.copytree(policy_artifact, folder, dirs_exist_ok=True)  # type: ignore[method-assign]

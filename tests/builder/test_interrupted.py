@@ -77,7 +77,7 @@ def test_ctrl_c_at_every_step(built: Place, step: str) -> None:
     assert states(built.build()) == {"alpha": "up to date", "beta": "up to date"}
 
 
-@pytest.mark.parametrize("words", [["build", "alpha"], ["build", "alpha", "--formats", "onnx", "--jobs", "2"]])
+@pytest.mark.parametrize("words", [["build", "--jobs", "2"], ["build", "alpha", "--formats", "onnx", "--jobs", "2"]])
 def test_ctrl_c_on_the_command_line_is_130(built: Place, words: list[str]) -> None:
     """The command, its progress and all: one process group, as a terminal interrupts it."""
     weights = write_weights(built.root / "slow.npy", 5)

@@ -1,4 +1,4 @@
-"""Several candidates at the same time: the same rows in the same order, and an interrupt leaves nothing behind."""
+"""Several at the same time: the same rows in the same order, and an interrupt leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import time
 import pytest
 
 from builder.building import candidates as room
+from builder.building.build import build
 from builder.building.candidates import build_candidates
+from builder.storing.chosen import Choice, Chosen
 from tests.builder.conftest import Place
 from tests.builder.tiny import linear_spec
 
@@ -26,6 +28,26 @@ def test_two_jobs_give_the_rows_of_one_in_the_same_order(place: Place) -> None:
     assert {row.state for row in again.rows} <= {"from cache", "excluded"}
     assert place.leftovers() == []
     assert {model for model, _ in stages} == {"alpha", "beta"}
+
+
+def test_two_models_are_published_at_the_same_time_and_each_choice_is_remembered(place: Place) -> None:
+    where = {"repository": place.store.repository, "state": place.store.state, "spec": place.known}
+    forms = {name: Choice(label="onnx-fp32", why="asked for") for name in ("alpha", "beta")}
+    at_work: list[set[str]] = [set()]
+
+    def watch(model: str, stage: str) -> None:
+        at_work.append({*at_work[-1], model} - ({model} if stage == "built" else set()))
+
+    report = build(jobs=2, forms=forms, watch=watch, **where)  # type: ignore[arg-type]
+    assert [(row.model, row.state, row.version) for row in report.models] == [
+        ("alpha", "built", 2),
+        ("beta", "built", 2),
+    ]
+    assert {"alpha", "beta"} in at_work
+    assert set(Chosen(place.store.repository, place.store.state).all()) == set(forms)
+    assert place.leftovers() == []
+    again = build(jobs=2, **where)  # type: ignore[arg-type]
+    assert [row.state for row in again.models] == ["up to date", "up to date"]
 
 
 def test_an_interrupt_ends_what_is_at_work_and_starts_no_more(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,11 +18,12 @@ from builder.tolerance import Precision
 from pixelis.errors import BuildError
 from python_backends.policy.executors import open_decoder
 from tests.builder.test_random_checkpoint import SMALL_TEXT, SMALL_VISION
+from tests.marked import long
 
 pytestmark = pytest.mark.slow
-FORMS: tuple[tuple[Precision, Quantization, float], ...] = (
+FORMS = (
     ("fp16", "none", 0.005),
-    ("int8", "dynamic", 0.2),
+    long("int8", "dynamic", 0.2),
     ("int8", "weights", 0.05),
     ("int4", "weights", 0.6),
 )

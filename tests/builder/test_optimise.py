@@ -12,6 +12,7 @@ from builder.measure import Plan
 from builder.storing.chosen import Chosen
 from tests.builder.conftest import Place
 from tests.builder.tiny import linear_spec
+from tests.marked import long
 
 pytestmark = pytest.mark.slow
 QUICK = Plan(Turns(rounds=1, turn_s=0.01, calls=3))
@@ -59,7 +60,7 @@ def test_a_refused_form_is_never_chosen_and_the_old_version_stays(built: Place) 
     assert Chosen(built.store.repository, built.store.state).all() == {}
 
 
-@pytest.mark.parametrize("preset", ["development", "edge"])
+@pytest.mark.parametrize("preset", ["edge", long("development")])
 def test_a_preset_sets_the_goal_and_what_is_looked_at(place: Place, preset: str) -> None:
     report = run(place, "alpha", preset=preset, publish=False)
     assert (report.goal, report.max_accuracy_drop) == {"development": ("latency", 0.0), "edge": ("memory", 0.01)}[

@@ -83,9 +83,8 @@ def test_stills_and_pairs_of_frames_equal_transformers(fixed: bool) -> None:
         np.testing.assert_allclose(got.reshape(wanted.shape), wanted, atol=2e-5 * np.abs(wanted).max())
 
 
-@pytest.mark.parametrize(
-    "fixed", [pytest.param(True, id="fixed", marks=pytest.mark.long), pytest.param(False, id="any size")]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("fixed", [True, False], ids=["fixed", "any size"])
 def test_it_survives_the_export(fixed: bool, tmp_path: Path) -> None:
     import torch
 

@@ -15,6 +15,7 @@ from builder.sources.vision_encoder import VisionEncoder
 from builder.sources.vision_tower import FixedGridTower
 from pixelis.errors import BuildError
 from python_backends.engine import load_engine
+from tests.marked import long
 
 
 def _tower(full: list[int], seed: int = 0) -> object:
@@ -56,7 +57,7 @@ def test_the_fixed_grid_tower_equals_transformers(width: int, height: int) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("side", [168, 224], ids=["ragged windows", "equal windows"])
+@pytest.mark.parametrize("side", [pytest.param(168, id="ragged windows"), long(224, id="equal windows")])
 def test_windows_survive_the_export(side: int, tmp_path: Path) -> None:
     import torch
 

@@ -17,6 +17,7 @@ from builder.sources.vision_encoder import VisionEncoder
 from builder.spec import pipeline
 from pixelis.errors import BuildError
 from pixelis.settings import Settings
+from tests.marked import long
 from tests.qwen3_checkpoint import VISION, write_qwen3_checkpoint
 
 VIEWS = [[168, 168], [224, 112], [84, 280]]
@@ -40,13 +41,13 @@ def _seeing(checkpoint: Path, directory: Path, view: Any, video: str = "frames")
     return directory
 
 
-@pytest.mark.parametrize("family", ["qwen2_5_vl", "qwen3_vl"])
+@pytest.mark.parametrize("family", [long("qwen2_5_vl"), "qwen3_vl"])
 @pytest.mark.parametrize(
     ("view", "video"),
     [
-        pytest.param(VIEWS[0], "frames", id="one view", marks=pytest.mark.long),
-        pytest.param(VIEWS, "frames", id="three views", marks=pytest.mark.long),
-        pytest.param(VIEWS[0], "pairs", id="one view, pairs", marks=pytest.mark.long),
+        long(VIEWS[0], "frames", id="one view"),
+        long(VIEWS, "frames", id="three views"),
+        long(VIEWS[0], "pairs", id="one view, pairs"),
         pytest.param(VIEWS, "pairs", id="three views, pairs"),
     ],
 )

@@ -1,6 +1,6 @@
 """Each model's process is killed while requests run: it is repaired, nobody hangs, and no answer is wrong.
 
-Ports 18150 to 18152. `make test` kills three models; `make chaos` (PIXELIS_CHAOS=all) kills every one.
+Ports 18150 to 18152. `make test` kills two models; `make chaos` (PIXELIS_CHAOS=all) kills every one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.triton, pytest.mark.slow, pytest.mark.timeout(600)]
 PORT = 18150
 REPAIR_S = 5.0
 TIMEOUT_S = 10.0
-SHORT = ("policy", "knn", "visual_ops")
+SHORT = ("policy", "visual_ops")
 
 
 def models() -> list[str]:

@@ -16,6 +16,7 @@ from perf.chaos.fleet import Running, running
 from perf.chaos.judge import failed
 from perf.chaos.run import Trial
 from pixelis.errors import NotFound
+from tests.marked import long
 from tests.redis_server import needs_redis
 from tests.triton.built import asked, link_repository
 
@@ -67,7 +68,7 @@ def test_nobody_notices_that_a_replica_is_rolled(fleet: Running, trial: Trial) -
     assert failed(outcomes) == 0
 
 
-@pytest.mark.parametrize("name", ["gateway killed", "cache's Redis killed", "log's Redis killed"])
+@pytest.mark.parametrize("name", ["gateway killed", long("cache's Redis killed"), "log's Redis killed"])
 def test_what_dies_is_started_again(trial: Trial, name: str) -> None:
     (fault,) = chosen(name)
     seen = trial.suffer(fault)

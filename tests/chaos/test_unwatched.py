@@ -9,7 +9,6 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import pytest
@@ -22,13 +21,13 @@ from server.probes import Prober
 from server.repair import Repairer
 from server.repository import scan
 from tests.chaos.traffic import Traffic, baseline, judge, kill
+from tests.marked import long
 from tests.triton.built import asked, configured, inserted, known, link_repository
 from tests.waiting import until
 
 pytestmark = [pytest.mark.triton, pytest.mark.slow, pytest.mark.timeout(300)]
 
 TIMEOUT_S = 4.0
-_long = partial(pytest.param, marks=pytest.mark.long)
 PICTURE, QUESTION, _ = asked()[0]
 
 
@@ -71,7 +70,7 @@ def test_knn_tells_how_it_is_when_nobody_has_asked_it(triton: EmbeddedTriton) ->
     assert until(told, 10)
 
 
-@pytest.mark.parametrize("model", ["policy", _long("vision_encoder"), _long("reason"), "agent"])
+@pytest.mark.parametrize("model", ["policy", long("vision_encoder"), long("reason"), "agent"])
 def test_nobody_waits_for_longer_than_was_asked(
     triton: EmbeddedTriton, traffic: Traffic, right: list[Any], repair: Repairer, model: str
 ) -> None:
@@ -94,7 +93,7 @@ def test_nobody_waits_for_longer_than_was_asked(
         assert again.result.provenance.reasons == []
 
 
-@pytest.mark.parametrize("model", ["knn", _long("embed_text"), _long("reward"), "visual_ops"])
+@pytest.mark.parametrize("model", ["knn", long("embed_text"), long("reward"), long("visual_ops")])
 def test_a_dead_helper_is_a_reason_and_no_failure(triton: EmbeddedTriton, repair: Repairer, model: str) -> None:
     with PixelisClient(triton.grpc_url) as client:
         kill(triton, model)

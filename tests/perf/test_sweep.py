@@ -23,6 +23,7 @@ from pixelis.schema import Measurement
 from pixelis.settings import Server, Settings, settings
 from server.doctor import examine
 from server.embedded import EmbeddedTriton
+from tests.marked import long
 
 ROOT = Path(__file__).resolve().parents[2]
 PORTS = Server(http_port=18103, grpc_port=18104, metrics_port=18105)
@@ -52,7 +53,7 @@ def sweep(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.triton
 @pytest.mark.parametrize("protocol", ["grpc", "http"])
-@pytest.mark.parametrize("model", ["pixelis", "knn", "embed_image"])
+@pytest.mark.parametrize("model", ["pixelis", "knn", long("embed_image")])
 def test_sweeps(triton: EmbeddedTriton, tool: perf_analyzer.PerfAnalyzer, model: str, protocol: str) -> None:
     done = sweep(model, "--protocol", protocol, "--concurrency", "1,4", "--request-count", "30", "--json")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -20,6 +20,7 @@ from pixelis.schema import Sampling
 from python_backends.policy.request import PolicyRequest
 from python_backends.policy.runtime import PolicyRuntime
 from python_backends.policy.tokenizer import PolicyTokenizer
+from tests.marked import long
 from tests.policy.support import FORMATS, GRID, TOKENS, Caller, ask, write_artifact
 
 WORDS = (
@@ -55,8 +56,8 @@ WAYS: dict[str, tuple[dict[str, Any], int | None]] = {
 def _ways() -> Iterator[Any]:
     for name, (limits, chunk) in WAYS.items():
         for form, seed in SEEDS:
-            marks = [] if form == "onnx" or name in ("batched", "as it comes") else [pytest.mark.long]
-            yield pytest.param(limits, chunk, form, seed, id=f"{name}-{form}-{seed}", marks=marks)
+            case = pytest.param if form == "onnx" or name in ("batched", "as it comes") else long
+            yield case(limits, chunk, form, seed, id=f"{name}-{form}-{seed}")
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +186,7 @@ def test_what_is_read_in_a_pass_is_not_read_beside_it_again(nanos: Artifacts, as
     ("prefix_bytes", "form"),
     [
         pytest.param(0, "onnx", id="read again-onnx"),
-        *(pytest.param(0, form, id=f"read again-{form}", marks=pytest.mark.long) for form in FORMATS[1:]),
+        *(long(0, form, id=f"read again-{form}") for form in FORMATS[1:]),
         *(pytest.param(1 << 26, form, id=f"copied back-{form}") for form in FORMATS),
     ],
 )
@@ -209,7 +210,7 @@ def test_preempted(
         assert runtime.metrics.preemptions
 
 
-@pytest.mark.parametrize("form", ["onnx", pytest.param("torchscript", marks=pytest.mark.long), "openvino"])
+@pytest.mark.parametrize("form", ["onnx", long("torchscript"), "openvino"])
 def test_speculative(nanos: Artifacts, asked: list[PolicyRequest], alone: list[Caller], form: FormatName) -> None:
     with PolicyRuntime(nanos(form), slots=2, max_len=1024) as runtime:
         runtime._scheduler._speculation.checked = _counted(runtime)  # type: ignore[method-assign]

@@ -425,6 +425,7 @@ def runtime(policy_artifact: Path) -> Any:
         yield made
 
 
+@pytest.mark.long
 def test_a_policy_with_random_weights_writes_calls_that_parse(runtime: PolicyRuntime, policy_artifact: Path) -> None:
     """Through the scheduler, eight at once. The prompts' random tokens make some turns call."""
     tokenizer = PolicyTokenizer(policy_artifact)

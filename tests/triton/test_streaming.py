@@ -26,6 +26,7 @@ from pixelis.schema import Event, PipelineResult
 from python_backends.artifacts import artifact
 from python_backends.channel.folder import FOLDER
 from server.embedded import EmbeddedTriton
+from tests.marked import long
 from tests.triton.built import configured, example, inputs, link_repository, metric
 from tests.triton.endless import make_endless
 from tests.triton.test_pipeline import scene
@@ -187,7 +188,7 @@ def busy(client: PixelisClient) -> tuple[float, float]:
     return metric(client, "pixelis_policy_active_sequences"), metric(client, "pixelis_policy_waiting_sequences")
 
 
-@pytest.mark.parametrize("way", ["grpc", pytest.param("http", marks=pytest.mark.long)])
+@pytest.mark.parametrize("way", ["grpc", long("http")])
 def test_clients_that_do_not_read_hold_up_nobody(clients: dict[str, PixelisClient], way: str) -> None:
     client, count = clients[way], 6
     want = hear(clients["grpc"], example(1), **LONG).result.answer

@@ -35,6 +35,7 @@ from python_backends.policy.tokenizer import PolicyTokenizer
 from python_backends.policy.vllm.pixels import to_tokens
 from server import stubs
 from server.embedded import EmbeddedTriton
+from tests.marked import long
 from tests.triton.built import ask, asked, configured, example, inputs, link_repository, metric, stream, tensor, texts
 from tests.vllm import scene
 from tests.waiting import until
@@ -164,7 +165,7 @@ def ours() -> Iterator[Callable[..., PolicyEvent]]:
 
 
 @pytest.mark.parametrize("guided", [False, True], ids=["free", "guided"])
-@pytest.mark.parametrize("images", [1, 2])
+@pytest.mark.parametrize("images", [1, long(2)])
 def test_the_likeliest_tokens_are_those_of_our_own_runtime(
     server: Running, ours: Callable[..., PolicyEvent], images: int, guided: bool
 ) -> None:

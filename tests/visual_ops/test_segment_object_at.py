@@ -117,6 +117,7 @@ def test_letters_and_rims_belong_to_their_object_and_things_do_not_belong_to_the
     assert iou(ground, ~label) >= 0.97
 
 
+@pytest.mark.long
 def test_generated_scenes_with_exact_masks(features: EngineFeatures) -> None:
     """Measured on 200 (`perf.ops.segment_quality`): 0.926 at full resolution, 0.928 with the ladder."""
     rows = scene_rows("held_out", range(45), features, Operations().segment_object_at)

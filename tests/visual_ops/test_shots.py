@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -76,6 +77,7 @@ def test_beginnings_and_ends_are_found_exactly_with_few_looks(film: tuple[list[P
     assert len(looked) <= sum((piece.end - piece.start) / every + 2 + 5 for piece in parts)
 
 
+@pytest.mark.long
 def test_the_quality_of_localising(ocr: EngineOcr, features: EngineFeatures) -> None:
     """Measured on many in `perf.ops.localize_quality`; here two, so that a loss of much is seen."""
     measured = localize_quality.measure((2, 9), Ladder(), ocr, features)

@@ -60,10 +60,16 @@ def test_numbers_are_counted(directories: dict[str, Path]) -> None:
     assert 2 * sum(parameters(found.architecture)) == found.weights.total_bytes
 
 
-def made(directory: Path) -> Plan:
+def made(directory: Path, jobs: int = 1) -> Plan:
     known = pipeline(Settings(checkpoint=directory))
     forms = {name: [known[name].candidate] for name in ("vision_encoder", "policy")}
-    return plan(check_checkpoint(directory), known, [], forms, Settings(), published=True)
+    return plan(check_checkpoint(directory), known, [], forms, Settings(), published=True, jobs=jobs)
+
+
+def test_two_at_the_same_time_take_the_memory_of_both() -> None:
+    rows = made(NANO).models
+    assert made(NANO).memory_bytes == max(row.memory_bytes for row in rows)
+    assert made(NANO, jobs=2).memory_bytes == sum(row.memory_bytes for row in rows)
 
 
 def test_keys_and_values(directories: dict[str, Path]) -> None:

@@ -148,6 +148,7 @@ def test_it_can_be_given_up() -> None:
         tune(SPLIT, 10, SMALL, between=between)
 
 
+@pytest.mark.long
 def test_a_live_index_is_tuned_on_what_it_holds_and_was_asked() -> None:
     base = fill(open_index(IndexConfig(), SPLIT.width), SPLIT.stored)
     chosen = retuner(Limits(recall=0.9), SMALL)(base, SPLIT.queries[:64], Aside(), lambda: None)

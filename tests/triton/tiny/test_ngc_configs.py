@@ -14,6 +14,7 @@ from builder.triton_config import parse, text
 from pixelis.settings import Server, Settings
 from server.embedded import EmbeddedTriton
 from tests.builder.golden import HERE
+from tests.marked import long
 from tests.triton.tiny.conftest import GRPC, HTTP, METRICS
 
 pytestmark = pytest.mark.triton
@@ -51,7 +52,7 @@ def substituted(path: Path) -> str:
     return text(made)
 
 
-@pytest.mark.parametrize("format_name", ["onnx", "openvino", "torchscript", "tensorrt"])
+@pytest.mark.parametrize("format_name", ["onnx", long("openvino"), long("torchscript"), long("tensorrt")])
 def test_the_server_takes_the_configs_of_a_full_image(config: Settings, tmp_path: Path, format_name: str) -> None:
     engines = sorted((HERE / "ngc").glob(f"*-{format_name}.pbtxt"))
     assert len(engines) >= 6

@@ -104,6 +104,7 @@ def is_of(answer: NDArray[np.float32], expected: NDArray[np.float32]) -> bool:
     return bool(np.allclose(answer, expected, rtol=1e-5, atol=1e-6))
 
 
+@pytest.mark.long
 def test_no_request_fails_while_the_artifact_changes(served: Served) -> None:
     old, new = served.expected[2], served.expected[3]
     with Load(served.url) as load:
