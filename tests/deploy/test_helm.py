@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import kubernetes_validate
 import pytest
 import yaml
 
@@ -26,8 +25,16 @@ from tests.deploy.chart import (
 cases = pytest.mark.parametrize("case", CASES)
 OPERATORS = {"ServiceMonitor"}
 """Kinds of other people's operators, of which there is no schema."""
-SCHEMAS = ("1.27", "1.31", kubernetes_validate.latest_version())
+SCHEMAS = ("1.27", "1.31", "newest")
 """The oldest that the chart takes, one in between, the newest that there is."""
+
+
+def validate(one: Object, schema: str) -> None:
+    """Raises where Kubernetes of that version would not take it."""
+    import kubernetes_validate  # three seconds, which every process that collects tests would spend
+
+    version = kubernetes_validate.latest_version() if schema == "newest" else schema
+    kubernetes_validate.validate(one, version, strict=True)
 
 
 @pytest.mark.parametrize("file", ["values-cpu.yaml", "values-gpu.yaml"])
@@ -43,14 +50,15 @@ def test_it_lints(file: str) -> None:
 def test_kubernetes_takes_what_is_rendered(case: str, version: str) -> None:
     for one in objects(case):
         if one["kind"] not in OPERATORS:
-            kubernetes_validate.validate(one, version, strict=True)
+            validate(one, version)
 
 
 def test_a_field_that_kubernetes_does_not_know_would_be_found() -> None:
     (found,) = [one for one in kind("cpu", "Deployment") if one["metadata"]["name"].endswith("-triton")]
     wrong = {**found, "spec": {**found["spec"], "replica": 2}}
-    with pytest.raises(kubernetes_validate.ValidationError):
-        kubernetes_validate.validate(wrong, SCHEMAS[-1], strict=True)
+    with pytest.raises(Exception, match="replica") as raised:
+        validate(wrong, SCHEMAS[-1])
+    assert type(raised.value).__name__ == "ValidationError"
 
 
 @cases
