@@ -86,8 +86,9 @@ class Bench:
             ServingError: no question was answered by a side.
         """
         self._step("warming up")
-        self._block(self._served, max(self._levels))
-        trials = try_out(self._tried, self._threads, max(self._levels))
+        highest = max(self._levels)
+        self._block(self._served, highest, self.questions(highest))
+        trials = try_out(self._tried, self._threads, highest)
         found = Found(*choose(trials), trials)
         for number in range(rounds):
             for level in self._levels:
@@ -120,10 +121,11 @@ class Bench:
     def _tried(self, variant: Variant, level: int) -> Block:
         self._step(f"trying plain, {variant.label}, {level} at once")
         self.use(variant)
-        return self._block(self._plain, level)
+        # As many at a time as it has workers: more wait in its queue, and would make the trial longer, not better.
+        return self._block(self._plain, level, self.questions(min(level, variant.workers)))
 
-    def _block(self, side: Side, level: int) -> Block:
-        block = closed_loop(side.ask, self.questions(level), level)
+    def _block(self, side: Side, level: int, asked: Sequence[Asked]) -> Block:
+        block = closed_loop(side.ask, asked, level)
         _require_answers(side, block)
         return block
 
