@@ -42,3 +42,8 @@ class Operations(BaseModel):
     read_text: Ladder = Ladder(steps=(0.5, 0.75, 1.0), enough=0.9)
     track_object: Ladder = Ladder()
     temporal_localize: Ladder = Ladder(steps=(0.5, 1.0), enough=0.9)
+
+    @classmethod
+    def full(cls) -> Operations:
+        """Every operation one look at full resolution, nothing left out: what they are defined as."""
+        return cls(**dict.fromkeys(cls.model_fields, FULL))

@@ -20,16 +20,15 @@ from perf.e2e.sides import Plain, Served
 from perf.repositories import batching
 from perf.sides import Side, serve
 from pixelis.errors import ServingError
-from pixelis.operations_config import FULL, Operations
+from pixelis.operations_config import Operations
 
-_FULL = FULL.model_dump()
 OFF: dict[str, dict[str, Any]] = {
     "caches": {"cache": {"cache_size": 0}},
     "batching": {"decoding": {"slots": 1}},
     "prefixes": {"decoding": {"prefix_bytes": 0}},
     "drafts": {"decoding": {"speculation": False}},
     "states ahead": {"retrieval": {"embed_ahead": False}},
-    "ladders": {"operations": dict.fromkeys(Operations.model_fields, _FULL)},
+    "ladders": {"operations": Operations.full().model_dump()},
 }
 """Settings of a server without one of them. Without batching the models' configurations differ too."""
 NONE, ALL = "none", "all"

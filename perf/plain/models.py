@@ -20,6 +20,7 @@ from perf.plain.ocr import PlainOcr
 from perf.plain.policy import PlainPolicy
 from perf.plain.text import PlainText
 from pixelis.errors import DeadlineExceeded
+from pixelis.operations_config import Operations
 from pixelis.schema import PolicyEvent, Reward, RewardRequest, Sampling
 from pixelis.settings import Settings
 from python_backends.images import DecodedImages
@@ -30,8 +31,16 @@ from python_backends.pipeline.neural import predict
 from python_backends.reward.total import compute
 
 
+def plainly(config: Settings) -> Settings:
+    """`config` without what the served pipeline is fast by: operations look in full, and nothing is remembered."""
+    cache = config.cache.model_copy(update={"cache_size": 0})
+    return config.model_copy(update={"operations": Operations.full(), "cache": cache})
+
+
 class PlainModels(LocalModels):
     """The sources of the artifacts, in PyTorch, in this process; search, operations, reward and vote as they are.
+
+    Operations look once, at full resolution, one after the other, and nothing is remembered.
 
     Args:
         config: `state` is where the experiences lie, `repository` whose seeds they are; the checkpoint.
@@ -39,7 +48,7 @@ class PlainModels(LocalModels):
     """
 
     def __init__(self, config: Settings, threads: int) -> None:
-        super().__init__(config)
+        super().__init__(plainly(config))
         self._networks: dict[str, TorchSource] = {source.name: source for source in (EmbedImage(), Dynamics())}
         self._cancelled: set[str] = set()
         self._threads = threads

@@ -16,7 +16,7 @@ from builder.sources.checkpoint import checkpoint_directory
 from builder.sources.pictures import line, scene
 from builder.sources.vision_encoder import VisionEncoder
 from perf.plain.frames import read_frame, write_frame
-from perf.plain.models import PlainModels
+from perf.plain.models import PlainModels, plainly
 from perf.plain.ocr import PlainOcr
 from perf.plain.policy import PlainPolicy
 from perf.plain.process import PlainProcess
@@ -165,7 +165,7 @@ def questions(scenes: int) -> list[Question]:
 
 
 def test_answers_equal_those_of_the_artifacts(process: PlainProcess, tmp_path: Path) -> None:
-    config = built().model_copy(update={"state": tmp_path})
+    config = plainly(built()).model_copy(update={"state": tmp_path})
     with LocalModels(config) as models:
         agent = Agent.wire(models, Voice.load(artifact(config.repository, "policy")), config)
         for question in questions(2):
@@ -198,7 +198,7 @@ def test_operations_find_what_they_find_when_served(tmp_path: Path) -> None:
         (images, Operation(operation=OperationName.GET_PROPERTIES, arguments={"bbox": box})),
         (frames, Operation(operation=OperationName.TRACK_OBJECT, arguments={"init_bbox": list(clip.things[0].box)})),
     ]
-    config = built()
+    config = plainly(built())
     with (
         LocalModels(config.model_copy(update={"state": tmp_path / "local"})) as served,
         PlainModels(config.model_copy(update={"state": tmp_path / "plain"}), threads=1) as plain,
