@@ -25,6 +25,9 @@ def e2e(
     alone: Annotated[
         bool, typer.Option("--alone", help="Each optimisation on a server without the others, too: minutes more each.")
     ] = False,
+    parts: Annotated[
+        bool, typer.Option("--parts", help="What is claimed of parts, too: forward pass, search, operations, rewards.")
+    ] = False,
     checkpoint: Annotated[
         str | None, typer.Option(metavar="NAME", help="nano, 90m (random weights), or a Hugging Face folder.")
     ] = None,
@@ -45,7 +48,7 @@ def e2e(
 
         pixelis bench e2e --scenes 8 --rounds 5 --json
 
-        pixelis bench e2e --best --alone --json
+        pixelis bench e2e --best --alone --parts --json
 
         pixelis bench e2e --checkpoint 90m --best --goal memory --json
     """
@@ -66,6 +69,7 @@ def e2e(
         protocol=protocol.value,
         url=url,
         alone=alone,
+        parts=parts,
         command=shlex.join(["pixelis", *sys.argv[1:]]),
         checkpoint=checkpoint,
         best=parse_goal(goal or "latency") if best else None,

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from builder.choosing.choose import Goal
 from builder.commands.options import progress
+from builder.costing.cost import Cost
 from builder.nano.questions import FAMILIES
 from clients.client import PixelisClient
-from perf.e2e import alone, report
+from perf.e2e import alone, parts, report
 from perf.e2e.cores import bounded
 from perf.e2e.counters import Samples
 from perf.e2e.questions import Asked, Supply, families
@@ -24,7 +25,7 @@ from perf.machine import machine, versions
 from perf.plain.process import PlainProcess
 from perf.progress import started, stepping
 from pixelis.errors import InvalidRequest, PixelisError
-from pixelis.schema import Measurement
+from pixelis.schema import Claim, Measurement
 from pixelis.settings import Settings, settings
 
 
@@ -40,6 +41,7 @@ class Plan:
     protocol: Literal["grpc", "http"]
     url: str | None
     alone: bool
+    parts: bool
     command: str
     checkpoint: str | None = None
     best: Goal | None = None
@@ -63,14 +65,20 @@ def measure(plan: Plan) -> Measurement:
         bench = Bench(plain, served, Supply(chosen), plan.scenes, plan.levels, threads, _metrics(served), step)
         found = bench.run(plan.rounds)
         apart = _alone(plan, what, bench, found, plain, step) if plan.alone else []
-        forms = [] if plan.url else what.rows()
+        forms, costs = ([], {}) if plan.url else (what.rows(), what.costs())
+    part_rows, part_claims = _parts(plan, config, costs, threads) if plan.parts else ([], [])
     return Measurement(
         name="bench e2e",
         command=plan.command,
         machine={**on, "threads": threads},
         versions=versions(),
-        rows=[*report.rows(found, plan.levels), *apart, *forms],
-        claims=[*report.claims(found, plan.levels), *report.model_memory(forms)],
+        rows=[*report.rows(found, plan.levels), *apart, *forms, *part_rows],
+        claims=[
+            *report.claims(found, plan.levels),
+            *report.model_memory(forms),
+            *report.batched(apart, max(plan.levels)),
+            *part_claims,
+        ],
     )
 
 
@@ -97,6 +105,15 @@ def _alone(
         repository = what.served if server.forms else what.plain_forms
         rows += alone.measured(plain, server, repository, levels, plan.rounds, ask)
     return rows
+
+
+def _parts(
+    plan: Plan, config: Settings, costs: Mapping[str, Cost], threads: int
+) -> tuple[list[dict[str, Any]], list[Claim]]:
+    here = config.model_copy(update={"state": settings().state.absolute()})  # where `bench knn` keeps its keys
+    with progress(quiet=False) as watch:
+        asked = parts.Asked(costs, threads, plan.command, rounds=plan.rounds)
+        return parts.parts(asked, here, lambda said: watch("bench e2e", said))
 
 
 def _config(config: Settings) -> Settings:

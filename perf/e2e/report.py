@@ -10,14 +10,15 @@ import numpy as np
 
 from perf.e2e.agreement import SIDES, accuracy
 from perf.e2e.load import Block
+from perf.e2e.questions import Asked
 from perf.e2e.resources import cpu_ms, memory, processes
 from perf.e2e.run import Found
 from pixelis.schema import Claim, PipelineResult
 
-FASTER, MORE, CACHED, LESS, LESS_MODEL = 0.75, 8.0, 0.9, 0.3, 0.4
+FASTER, MORE, CACHED, LESS, LESS_MODEL, BATCHED, HITS = 0.75, 8.0, 0.9, 0.3, 0.4, 3.0, 0.8
 """What the project set out for, beyond the half, three times and 30 % that are claimed elsewhere: a quarter of the
 latency, eight times the answers a second, a tenth of the latency where questions come again, 30 % less memory of all
-processes and 40 % of the models."""
+processes and 40 % of the models; and what is claimed: three times the answers by batching alone, 80 % cache hits."""
 MOST_LOST = 1.0
 """Points of accuracy."""
 
@@ -64,8 +65,13 @@ def _load(found: Found, side: str, level: int) -> dict[str, Any]:
 
 
 def _repeated(found: Found, side: str, level: int) -> dict[str, Any]:
-    """Where four of five questions were asked before: `from_cache` is the share that a cache answered."""
-    answered = [one for block in found.repeats[side, level] for one in block.answered]
+    """Where four of five questions were asked before.
+
+    `from_cache` is the share that a cache answered, `asked_before` the most that one could: a cache that keeps all.
+    """
+    blocks = found.repeats[side, level]
+    answered = [one for block in blocks for one in block.answered]
+    before = sum(len(block.answered) - len({_scene(one.asked) for one in block.answered}) for block in blocks)
     took = [one.ms for one in answered if one.result is not None]
     kept = sum(one.result.from_cache for one in answered if one.result is not None)
     return {
@@ -77,7 +83,12 @@ def _repeated(found: Found, side: str, level: int) -> dict[str, Any]:
         "p50_ms": round(float(np.percentile(took, 50)), 1),
         "p95_ms": round(float(np.percentile(took, 95)), 1),
         "from_cache": round(kept / len(took), 4),
+        "asked_before": round(before / len(took), 4),
     }
+
+
+def _scene(asked: Asked) -> tuple[str, int]:
+    return asked.question.family, asked.question.scene.seed
 
 
 def ratios(found: Found, level: int) -> dict[str, Any]:
@@ -147,6 +158,9 @@ def claims(found: Found, levels: Sequence[int]) -> list[Claim]:
         means = {side: _repeated(found, side, min(levels))["mean_ms"] for side in SIDES}
         said = f"served mean latency under plain where four of five were asked before, {min(levels)} at once"
         made.append(_claim(said, CACHED, 1 - means["served"] / means["plain"], "share less"))
+        hit = _repeated(found, "served", min(levels))
+        said = f"answers from a cache, of which {hit['asked_before']:.2f} at most can be: so many were asked before"
+        made.append(_claim(said, HITS, hit["from_cache"], "share"))
     used = {row["side"]: row["pss_mib"] for row in memory(found)}
     if set(SIDES) <= set(used):
         less = 1 - used["served"] / used["plain"]
@@ -160,6 +174,15 @@ def _lost(found: Found) -> Claim:
     points = round(100 * (right["plain"] - right["served"]) / sum(row["scenes"] for row in judged), 3)
     said = "accuracy that served loses against plain"
     return Claim(claim=said, target=MOST_LOST, measured=points, unit="points", met=points <= MOST_LOST)
+
+
+def batched(alone: Sequence[dict[str, Any]], level: int) -> list[Claim]:
+    """Batching alone, from the rows of `--alone`: answers a second beside those of a server that has nothing."""
+    rates = {row["on"]: row["throughput_ratio"] for row in alone if row["concurrency"] == level}
+    if not rates:
+        return []
+    said = f"answers a second by batching alone, {level} at once, beside a server without"
+    return [_claim(said, BATCHED, rates["batching"] / rates["none"], "times")]
 
 
 def model_memory(forms: Sequence[dict[str, Any]]) -> list[Claim]:

@@ -13,6 +13,7 @@ _TITLES = {
     "repeated": "four of five questions were asked before",
     "alone": "each optimisation alone: served divided by plain, round by round",
     "memory": "memory, proportional set size",
+    "part": "parts, each by its own benchmark",
     "form": "models: their forms, and what each takes in a process of its own (pixelis bench formats)",
     "accuracy": "right answers",
     "stage": "milliseconds per stage, medians",

@@ -11,6 +11,7 @@ from typing import Any
 from builder.building.build import build
 from builder.choosing.choose import Goal
 from builder.commands.modes import fail_with
+from builder.costing.cost import Cost, Costs
 from builder.reporting.report import collect
 from builder.spec import pipeline
 from builder.store import Store
@@ -43,11 +44,20 @@ class Subject:
 
     def rows(self) -> list[dict[str, Any]]:
         """A row for each model: its form, and what it takes in memory alone beside the fp32 original, if known."""
-        state = settings().state
-        known = pipeline()
-        store = Store(self.served, state)
-        models = [name for name in known.names if known[name].built and store.latest(name) is not None]
-        return [_row(store, store.manifest(name)) for name in models]
+        return [_row(manifest, self._cost(manifest)) for manifest in self._manifests()]
+
+    def costs(self) -> dict[str, Cost]:
+        """Model -> what was measured on this machine of the form that it is served in."""
+        found = {manifest.model or "": self._cost(manifest) for manifest in self._manifests()}
+        return {model: cost for model, cost in found.items() if cost is not None}
+
+    def _manifests(self) -> list[Manifest]:
+        known, store = pipeline(), Store(self.served, settings().state)
+        return [store.manifest(name) for name in known.names if known[name].built and store.latest(name) is not None]
+
+    @staticmethod
+    def _cost(manifest: Manifest) -> Cost | None:
+        return Costs(settings().state.absolute()).find(manifest.key) or manifest.cost
 
 
 @contextmanager
@@ -95,10 +105,7 @@ def _built(repository: Path, state: Path, forms: Mapping[str, Form], watch: Watc
     return repository
 
 
-def _row(store: Store, manifest: Manifest) -> dict[str, Any]:
-    from builder.costing.cost import Costs
-
-    cost = Costs(store.state).find(manifest.key) or manifest.cost
+def _row(manifest: Manifest, cost: Cost | None) -> dict[str, Any]:
     row: dict[str, Any] = {"row": "form", "model": manifest.model, "form": manifest.candidate.label}
     row["weights_mib"] = round(manifest.size_bytes / 2**20, 2)
     if cost is not None and cost.memory is not None and cost.reference_memory is not None:

@@ -33,7 +33,7 @@ def claims(checkpoint: Checkpoint, report: OptimiseReport) -> Iterator[Claim]:
             continue
         where = f"{checkpoint.name} {model} as {chosen.candidate}"
         for case, target, word in wanted:
-            yield from _latency(chosen.cost, case, target, f"{where}: {word} latency under {chosen.cost.reference}")
+            yield from latency(chosen.cost, case, target, f"{where}: {word} latency under {chosen.cost.reference}")
         if checkpoint.trained and chosen.accuracy_drop is not None:
             points = round(100 * chosen.accuracy_drop, 3)
             what = f"{where}: task accuracy lost against fp32 PyTorch"
@@ -41,7 +41,8 @@ def claims(checkpoint: Checkpoint, report: OptimiseReport) -> Iterator[Claim]:
         yield from _smaller(checkpoint, rows, report.max_accuracy_drop)
 
 
-def _latency(cost: Cost, case: str, target: float, what: str) -> Iterator[Claim]:
+def latency(cost: Cost, case: str, target: float, what: str) -> Iterator[Claim]:
+    """A claim for each case that begins with `case`: the share of its reference's latency that is saved."""
     for one in cost.cases:
         if one.case.startswith(case):
             spread = f"{_less(one.speedup_low):.2f}-{_less(one.speedup_high):.2f} over rounds"

@@ -339,7 +339,8 @@ def test_both_sides_answer_alike_and_the_report_says_all(tmp_path: Path) -> None
     asked = {row["model"]: row["requests"] for row in by_kind["model"] if row["concurrency"] == 1}
     assert asked["pixelis"] == 4
     assert {"reason.policy", "outside"} <= {row["stage"] for row in by_kind["stage"]}
-    assert len(measured.claims) == 5
+    assert all(row["asked_before"] == 0.8 for row in by_kind["repeated"])
+    assert len(measured.claims) == 6
     for claim in measured.claims:
         assert claim.met == (
             claim.measured <= claim.target if claim.unit == "points" else claim.measured >= claim.target

