@@ -26,6 +26,7 @@ def run(state: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280)
 
 
+@pytest.mark.long
 def test_a_server_beside_itself_and_one_with_other_settings(tmp_path: Path) -> None:
     done = run(tmp_path, "compare", "here", "here", "--b-set", "limits.frames=1", "--pairs", "20", "--json")
     assert done.returncode == 0, done.stderr[-2000:]
