@@ -10,8 +10,8 @@ RTX         := libs==$(RTX_VERSION) bindings==$(RTX_VERSION)
 SERVER      := embedded gateway caches replicas
 LOCK        := deploy/requirements-server.txt
 LOCKED      := .pixelis/locked
-# Tests without a server, over the cores; those of a file share fixtures, so they stay together.
-SPREAD := --numprocesses auto --maxprocesses 4 --dist loadfile
+# Tests without a server, some of which wait more than they work; those of a file share fixtures, so they stay together.
+SPREAD := --numprocesses 3 --dist loadfile
 # Tests on real servers, two at a time: tests/beside.py says what stays together.
 SERVERS := --numprocesses auto --maxprocesses 2 --dist loadgroup
 # Told at the end, so that who makes one slower sees it.

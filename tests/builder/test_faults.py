@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from builder import gate
-from builder.formats import open_format
 from builder.gating import bisect
 from builder.gating.verdict import Verdict
 from builder.model_spec import ModelSpec
@@ -19,6 +18,7 @@ from builder.sources.decoder import Decoder
 from builder.spec import pipeline
 from pixelis.errors import GateFailed
 from tests.builder import faults
+from tests.builder.exported import exported
 from tests.builder.faults import Change
 from tests.marked import long
 
@@ -52,10 +52,7 @@ class Artifacts:
         folder = self.root / model / label
         if not folder.is_dir():
             spec = self.known[model].as_candidate(self.known[model].find_candidate(label))
-            source = self.sources.setdefault(model, spec.open_source())
-            form = open_format(spec.format)
-            form.export(source, folder, spec.candidate)
-            form.optimise(folder, spec.candidate)
+            exported(spec, self.sources.setdefault(model, spec.open_source()), folder)
         return folder
 
 

@@ -19,8 +19,10 @@ from builder.sources.embed_text import EmbedText
 from builder.sources.ocr_detect import OcrDetect
 from builder.sources.ocr_recognize import HEIGHT, OcrRecognize, batch
 from builder.sources.packages import package_file
+from builder.spec import pipeline
 from pixelis.errors import BuildError
 from python_backends.engine import Engine, load_engine
+from tests.builder.exported import exported
 
 FORMAT = OnnxFormat()
 FP32 = Candidate(format="onnx")
@@ -28,9 +30,16 @@ TOLERANCE = {"PROBABILITY": 5e-4, "EMBEDDING": 1e-4, "FEATURES": 1e-5, "MAP": 1e
 
 
 def make(source: Source, directory: Path) -> Engine:
+    """Exported anew."""
     FORMAT.export(source, directory, FP32)
     FORMAT.optimise(directory, FP32)
     return load_engine(directory, threads=1)
+
+
+def made(source: Source, directory: Path) -> Engine:
+    """Of a source as the pipeline has it: as it was built, where it was."""
+    spec = pipeline()[source.name]
+    return load_engine(exported(spec.as_candidate(FP32), source, directory), threads=1)
 
 
 def assert_parity(source: Source, engine: Engine) -> None:
@@ -60,20 +69,20 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def text(tmp_path_factory: pytest.TempPathFactory) -> tuple[EmbedText, Engine, Path]:
     directory = tmp_path_factory.mktemp("embed_text")
     source = EmbedText()
-    return source, make(source, directory), directory
+    return source, made(source, directory), directory
 
 
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory: pytest.TempPathFactory) -> tuple[OcrRecognize, Engine, Path]:
     directory = tmp_path_factory.mktemp("ocr_recognize")
     source = OcrRecognize()
-    return source, make(source, directory), directory
+    return source, made(source, directory), directory
 
 
 @pytest.mark.slow
 def test_embed_image_answers_as_pytorch_at_every_batch_size(tmp_path: Path) -> None:
     source = EmbedImage()
-    engine = make(source, tmp_path)
+    engine = made(source, tmp_path)
     assert_parity(source, engine)
     assert [len(sample["IMAGE"]) for sample in source.samples()][:3] == [1, 3, 8]
     described = FORMAT.describe(tmp_path)
