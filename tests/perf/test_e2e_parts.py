@@ -37,7 +37,7 @@ def test_every_part_is_measured(tmp_path: Path) -> None:
     config = built().model_copy(update={"state": tmp_path})
     case = CaseCost.model_construct(case="batch 1", speedup=2.0, speedup_low=1.9, speedup_high=2.1)
     cost = Cost.model_construct(candidate="onnx-int8", reference="fp32 PyTorch", cases=[case])
-    asked = Asked({"vision_encoder": cost}, 1, "test", stored=1500, scale=0.02, rounds=1)
+    asked = Asked({"vision_encoder": cost}, 1, "test", "glove", 1500, "hnsw16", scale=0.02, rounds=1)
     rows, claims = parts(asked, config, said.append)
     assert {row["part"] for row in rows} == {"search", "visual operations", "reward"}
     assert [one for one in said if one.startswith("parts: ")] == [
