@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import signal
 import time
@@ -87,6 +88,23 @@ def test_a_repeat_comes_from_the_cache_with_its_own_id(client: PixelisClient) ->
     assert last.result.from_cache, "the agent shares what the ensemble keeps"
     for other in ({"use_cache": False}, {"read_only": False}, {"temperature": 0.4}):
         assert not client.ask(example(1), QUESTION, **other).from_cache
+
+
+def test_what_one_process_has_answered_the_other_one_finds_in_redis(client: PixelisClient) -> None:
+    """Also on a busy machine, where any one look may be late: without Redis there would be no such hit ever."""
+
+    def hits() -> float:
+        return metric(client, "pixelis_cache_hits_total", model="reason", cache="request", tier="redis")
+
+    before, numbers = hits(), itertools.count()
+
+    def found() -> bool:
+        question = f"{OTHER} {next(numbers)}"
+        for _ in range(4):
+            client.ask(example(2), question)
+        return hits() > before
+
+    assert until(found, 30)
 
 
 def test_equal_requests_at_once_are_computed_once(client: PixelisClient) -> None:
